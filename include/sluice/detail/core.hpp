@@ -1,0 +1,523 @@
+// The channel itself: two locks, the queue, those who wait, and the counts of handles. Knows nothing of select but its claims.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <sluice/detail/queue.hpp>
+#include <sluice/detail/sync.hpp>
+#include <sluice/detail/wait.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+// A channel of every kind: unbounded, bounded, and rendezvous, which is bounded with no room at all.
+//
+// Locks. `back_lock_` is held to push, `front_lock_` to pop; a send takes only the one and a receive only the other, so a producer
+// and a consumer that keep up with each other share no lock, and look at each other's counter only when the messages or the room
+// that they know of are used up. Both together are held to begin to wait, to close, and by a receiver that finds senders waiting.
+// Order: front, back, then the claims of selects. Under a lock the elements' moves run (and the end of an element that was just
+// moved from), but no wake-up, no copy, no handler and no destructor of a message: what comes after is left to a wake_list or to
+// queue_contents, declared before the guards.
+//
+//              guarded by
+//   back_      back_lock_                 the front reads its counter
+//   front_     front_lock_                the back reads its counter
+//   receivers_ back_lock_; added to with both held
+//   senders_   both; `senders_waiting_`, written with both held and read with either, says whether it has anyone
+//   closed_    written with both held, read with either
+//
+// Invariants, whenever both locks are free:
+//   1. While a receiver waits that can still be completed, the queue is empty. It began to wait when it saw no message with both
+//      locks held; since then every send has found it in `receivers_`. (A waiting receiver whose select was decided may stand in
+//      line a little longer; whoever meets it removes it.)
+//   2. While a sender waits that can still be completed, there is no room. It began to wait when it saw none with both locks held;
+//      since then every receive has found `senders_waiting_` and let the first in line put its message in before it let go.
+//   3. So a message is never passed by a later one, and of two that wait on the same side the first is served first.
+//   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own peer.
+//   5. After close nobody waits and nothing is pushed.
+// That no wake-up is lost follows from 1 and 2: one who begins to wait has looked for his message or his room with every lock held
+// under which it could come, and stands in line before he lets go of them.
+
+// How an attempt ended.
+enum class attempt : std::uint8_t {
+    done,
+    blocked,  // no message, no room
+    closed,
+    lost,  // the select that made it had been decided before; nothing was done
+};
+
+template <class T>
+struct waiting_receiver : waiter {
+    result<T>* message = nullptr;  // where the message goes
+};
+
+template <class T>
+struct waiting_sender : waiter {
+    // Makes a T of the message: in `*to`, or if that is null, at `slot`.
+    void (*give)(void* message, result<T>* to, T* slot) = nullptr;
+    void* message = nullptr;
+    std::exception_ptr error;  // what its move threw, if a receiver tried to put it into the queue
+
+    template <class U>
+    void offer(U& source) noexcept {
+        message = const_cast<void*>(static_cast<const volatile void*>(std::addressof(source)));
+        give = [](void* m, result<T>* to, T* slot) {
+            auto& u = *static_cast<U*>(m);
+            if (to) {
+                to->emplace(std::move(u));
+            } else {
+                ::new (static_cast<void*>(slot)) T(std::move(u));
+            }
+        };
+    }
+};
+
+template <class T>
+class core {
+    static_assert(std::is_move_constructible_v<T> && std::is_destructible_v<T>,
+                  "sluice: a message must be movable; send a std::unique_ptr to what cannot move");
+
+public:
+    // At most `limit` messages fit; without one, any number. Starts with one receiver and with one sender, or with none: a channel
+    // into which nobody will ever send, and which is open all the same.
+    static core* make(std::optional<std::size_t> limit, std::size_t senders = 1) {
+        // Aligned by hand: aligned operator new costs several times what all the rest of a channel does.
+        std::size_t space = sizeof(core) + alignof(core) - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+        void* const memory = ::operator new(space);
+        void* place = memory;
+        return ::new (std::align(alignof(core), sizeof(core), place, space)) core(memory, limit, senders);
+    }
+
+    // ---- Handles. The channel is gone when the last one of both kinds is.
+
+    void add_sender() noexcept { sender_count_.fetch_add(1, std::memory_order_relaxed); }
+    void add_receiver() noexcept { receiver_count_.fetch_add(1, std::memory_order_relaxed); }
+    void drop_sender() {
+        if (was_last(sender_count_)) leave(false);
+    }
+    void drop_receiver() {
+        if (was_last(receiver_count_)) leave(true);
+    }
+
+    // True for the call that closed the channel.
+    bool close() {
+        wake_list wakes;
+        guard front(front_lock_);
+        guard back(back_lock_);
+        return close_locked(wakes);
+    }
+
+    // ---- Observers, without a lock: what they tell was so at some moment of the call.
+
+    bool is_closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+    std::optional<std::size_t> capacity() const noexcept { return bounded_ ? std::optional(limit_) : std::nullopt; }
+    bool is_rendezvous() const noexcept { return limit_ == 0; }
+    std::size_t size() const noexcept {
+        for (;;) {
+            const std::size_t received = front_.received();
+            const std::size_t sent = back_.sent();
+            if (front_.received() == received) return sent - received;
+        }
+    }
+    bool full() const noexcept { return bounded_ && size() >= limit_; }
+    std::size_t sender_count() const noexcept { return sender_count_.load(std::memory_order_acquire); }
+    std::size_t receiver_count() const noexcept { return receiver_count_.load(std::memory_order_acquire); }
+
+    // Whether an attempt can do anything but block; as good as an attempt that finds that it would.
+    bool may_receive() const noexcept {
+        const std::size_t received = front_.received();  // first: if nothing was sent beyond it by then, the queue is empty
+        return back_.sent() != received || senders_waiting_.load(std::memory_order_acquire) || is_closed();
+    }
+    bool may_send() const noexcept {
+        const std::size_t sent = back_.sent();
+        return sent - front_.received() < limit_ || receivers_waiting_.load(std::memory_order_acquire) || is_closed();
+    }
+
+    // ---- Attempts, which never block. A message is moved from only by an attempt that is `done`. If its move throws, it stays
+    // where it was.
+
+    template <class U>
+    attempt try_send(U& message) {
+        wake_list wakes;
+        const guard back(back_lock_);
+        return put(message, nullptr, wakes);
+    }
+
+    attempt try_receive(result<T>& out) {
+        queue_contents<T> garbage;
+        wake_list wakes;
+        const guard front(front_lock_);
+        guard back(back_lock_, std::defer_lock);
+        return take(out, nullptr, back, wakes, garbage);
+    }
+
+    // Sends `at(sent)` and what follows it, up to `at(count - 1)`, under one lock while there is room, counting in `sent`.
+    template <class At>
+    attempt try_send_some(At&& at, std::size_t count, std::size_t& sent) {
+        wake_list wakes;
+        const guard back(back_lock_);
+        while (sent != count) {
+            if (closed_under_lock() || !receivers_.empty()) {
+                if (const attempt one = put(at(sent), nullptr, wakes); one != attempt::done) return one;
+                ++sent;
+                continue;
+            }
+            std::size_t room = std::min(back_.room(limit_, front_), count - sent);
+            if (room == 0) return attempt::blocked;
+            const auto publish = [this] { back_.publish(); };
+            const at_end<decltype(publish)> published{publish};
+            for (; room > 0; --room, ++sent) {
+                ::new (static_cast<void*>(back_.slot(limit_, front_))) T(std::move(at(sent)));
+                back_.push();
+            }
+        }
+        return attempt::done;
+    }
+
+    // Hands up to `count` queued messages to `sink`, under one lock; returns how many. Those who wait to send on a rendezvous channel
+    // are not served.
+    template <class Sink>
+    std::size_t try_receive_some(Sink&& sink, std::size_t count) {
+        queue_contents<T> garbage;
+        wake_list wakes;
+        const guard front(front_lock_);
+        guard back(back_lock_, std::defer_lock);
+        const std::size_t there = std::min(front_.available(back_), count);
+        const auto settle = [&] {
+            front_.publish();
+            after_receiving(back, wakes, garbage);
+        };
+        const at_end<decltype(settle)> settled{settle};  // whatever the sink throws
+        for (std::size_t i = 0; i != there; ++i) {
+            sink(std::move(front_.message(back_)));
+            front_.pop();
+        }
+        return there;
+    }
+
+    // Sends; where there is no room, the oldest message makes some and comes out in `displaced`.
+    template <class U>
+    attempt send_displacing(U& message, std::optional<T>& displaced) {
+        wake_list wakes;
+        const guard front(front_lock_);
+        const guard back(back_lock_);
+        const attempt tried = put(message, nullptr, wakes);
+        if (tried != attempt::blocked || front_.available(back_) == 0) return tried;
+        displaced.emplace(std::move(front_.message(back_)));
+        front_.pop();
+        front_.publish();
+        return put(message, nullptr, wakes);
+    }
+
+    // ---- Operations that block. errc{} says that they have succeeded.
+
+    template <class U>
+    errc send(U& message, const deadline& until, const stop_token& stop) {
+        const attempt tried = try_send(message);
+        if (tried == attempt::done) return {};
+        if (tried == attempt::closed) return errc::closed;
+        return send_later(message, until, stop);
+    }
+
+    errc receive(result<T>& out, const deadline& until, const stop_token& stop) {
+        const attempt tried = try_receive(out);
+        if (tried == attempt::done) return {};
+        if (tried == attempt::closed) return errc::closed;
+        return receive_later(out, until, stop);
+    }
+
+    // ---- Waiting. enlist() looks once more with both locks held; where it would block, it puts `self` in line. For a select that is
+    // enlisted elsewhere, `select` is the claim of self; the attempt is lost if the select was decided before.
+
+    template <class U>
+    attempt enlist(U& message, waiting_sender<T>& self) {
+        wake_list wakes;
+        const guard front(front_lock_);
+        const guard back(back_lock_);
+        const attempt tried = put(message, &self, wakes);
+        if (tried == attempt::blocked) {
+            self.offer(message);
+            senders_.push_back(self);
+            senders_waiting_.store(true, std::memory_order_release);
+        }
+        return tried;
+    }
+
+    attempt enlist(result<T>& out, waiting_receiver<T>& self) {
+        queue_contents<T> garbage;
+        wake_list wakes;
+        const guard front(front_lock_);
+        guard back(back_lock_);
+        const attempt tried = take(out, &self, back, wakes, garbage);
+        if (tried == attempt::blocked) {
+            self.message = &out;
+            receivers_.push_back(self);
+            receivers_waiting_.store(true, std::memory_order_release);
+        }
+        return tried;
+    }
+
+    // Leaves the line; false for one that is not in it, because it was completed.
+    bool withdraw(waiting_sender<T>& self) {
+        const guard front(front_lock_);
+        const guard back(back_lock_);
+        if (!self.linked) return false;
+        remove_sender(self);
+        return true;
+    }
+    bool withdraw(waiting_receiver<T>& self) {
+        const guard back(back_lock_);
+        if (!self.linked) return false;
+        remove_receiver(self);
+        return true;
+    }
+
+private:
+    core(void* memory, std::optional<std::size_t> limit, std::size_t senders) noexcept
+        : limit_(limit.value_or(std::numeric_limits<std::size_t>::max())),
+          bounded_(limit.has_value()),
+          memory_(memory),
+          sender_count_(senders),
+          one_side_gone_(senders == 0) {}
+    ~core() = default;
+
+    template <class F>
+    struct at_end {
+        const F& f;
+        ~at_end() { f(); }
+    };
+
+    // ---- Under a lock
+
+    bool closed_under_lock() const noexcept { return closed_.load(std::memory_order_relaxed); }
+
+    // Hands the message to the first receiver in line, or puts it into the queue. Back lock held; front lock too if `self` is given.
+    template <class U>
+    attempt put(U&& message, waiter* self, wake_list& wakes) {
+        if (closed_under_lock()) return attempt::closed;
+        for (waiter* next = receivers_.front(); waiter* const w = next;) {
+            next = w->next;
+            if (same_select(self, w)) continue;
+            auto& peer = static_cast<waiting_receiver<T>&>(*w);
+            const contest c = contend(self, w, [&] { peer.message->emplace(std::move(message)); });
+            if (c == contest::self_lost) return attempt::lost;
+            remove_receiver(peer);
+            if (c == contest::peer_lost) continue;
+            w->what = waiter::outcome::done;
+            wakes.add(*w);
+            return attempt::done;
+        }
+        if (back_.room(limit_, front_) == 0) return attempt::blocked;
+        if (contend(self, nullptr, [&] {
+                ::new (static_cast<void*>(back_.slot(limit_, front_))) T(std::move(message));
+            }) != contest::won) {
+            return attempt::lost;
+        }
+        back_.push();
+        back_.publish();
+        return attempt::done;
+    }
+
+    // Takes the oldest message from the queue, or where there is none, as on a rendezvous, from the first sender in line. Front lock
+    // held; takes the back lock where it needs it and leaves it to the caller to release.
+    attempt take(result<T>& out, waiter* self, guard& back, wake_list& wakes, queue_contents<T>& garbage) {
+        if (front_.available(back_) > 0) {
+            if (contend(self, nullptr, [&] { out.emplace(std::move(front_.message(back_))); }) != contest::won) {
+                return attempt::lost;
+            }
+            front_.pop();
+            front_.publish();
+            after_receiving(back, wakes, garbage);
+            return attempt::done;
+        }
+        if (senders_waiting_.load(std::memory_order_relaxed)) {
+            if (!back.owns()) back.lock();
+            for (waiter* next = senders_.front(); waiter* const w = next;) {
+                next = w->next;
+                if (same_select(self, w)) continue;
+                auto& peer = static_cast<waiting_sender<T>&>(*w);
+                const contest c = contend(self, w, [&] { peer.give(peer.message, &out, nullptr); });
+                if (c == contest::self_lost) return attempt::lost;
+                remove_sender(peer);
+                if (c == contest::peer_lost) continue;
+                w->what = waiter::outcome::done;
+                wakes.add(*w);
+                return attempt::done;
+            }
+        }
+        return closed_under_lock() ? attempt::closed : attempt::blocked;
+    }
+
+    // What a receiver owes when it has taken from the queue: to let those in who wait for the room, and to give back what a burst
+    // took. Front lock held.
+    void after_receiving(guard& back, wake_list& wakes, queue_contents<T>& garbage) {
+        if (senders_waiting_.load(std::memory_order_relaxed)) {
+            if (!back.owns()) back.lock();
+            admit(wakes);
+        } else if (front_.used_up() && back_.outgrown()) {
+            if (!back.owns()) back.lock();
+            if (front_.available(back_) == 0) garbage = front_.reset(back_);
+        }
+    }
+
+    // Puts the messages of waiting senders into the queue while there is room. Both locks held. The moves are the senders': what they
+    // throw is theirs to hear.
+    void admit(wake_list& wakes) {
+        while (waiter* const w = senders_.front()) {
+            if (back_.room(limit_, front_) == 0) return;
+            auto& sender = static_cast<waiting_sender<T>&>(*w);
+            const contest c = contend(nullptr, w, [&] {
+                try {
+                    sender.give(sender.message, nullptr, back_.slot(limit_, front_));
+                    back_.push();
+                    back_.publish();
+                } catch (...) {
+                    sender.error = std::current_exception();
+                }
+            });
+            remove_sender(sender);
+            if (c == contest::peer_lost) continue;
+            w->what = waiter::outcome::done;
+            wakes.add(*w);
+        }
+    }
+
+    bool close_locked(wake_list& wakes) {
+        if (closed_under_lock()) return false;
+        closed_.store(true, std::memory_order_release);
+        const auto turn_away = [&wakes](waiter& w) {
+            w.what = waiter::outcome::closed;
+            if (!w.owner || tell_closed(w)) wakes.add(w);
+        };
+        while (waiter* const w = receivers_.front()) {
+            remove_receiver(static_cast<waiting_receiver<T>&>(*w));
+            turn_away(*w);
+        }
+        while (waiter* const w = senders_.front()) {
+            remove_sender(static_cast<waiting_sender<T>&>(*w));
+            turn_away(*w);
+        }
+        return true;
+    }
+
+    void remove_receiver(waiting_receiver<T>& w) noexcept {
+        receivers_.remove(w);
+        if (receivers_.empty()) receivers_waiting_.store(false, std::memory_order_release);
+    }
+    void remove_sender(waiting_sender<T>& w) noexcept {
+        senders_.remove(w);
+        if (senders_.empty()) senders_waiting_.store(false, std::memory_order_release);
+    }
+
+    static bool same_select(const waiter* self, const waiter* w) noexcept { return self && self->owner && self->owner == w->owner; }
+
+    // ---- Blocking
+
+    template <class U>
+    errc send_later(U& message, const deadline& until, const stop_token& stop) {
+        parker sleeper;
+        waiting_sender<T> self;
+        self.sleeper = &sleeper;
+        const errc e = wait_for(
+            self, until, stop, [&] { return try_send(message); }, [this] { return may_send(); },
+            [&] { return enlist(message, self); });
+        if (self.error) std::rethrow_exception(self.error);
+        return e;
+    }
+
+    errc receive_later(result<T>& out, const deadline& until, const stop_token& stop) {
+        parker sleeper;
+        waiting_receiver<T> self;
+        self.sleeper = &sleeper;
+        return wait_for(
+            self, until, stop, [&] { return try_receive(out); }, [this] { return may_receive(); },
+            [&] { return enlist(out, self); });
+    }
+
+    // What a blocking operation does after its first attempt: backs off, stands in line, parks.
+    template <class Waiter, class Try, class May, class Enlist>
+    errc wait_for(Waiter& self, const deadline& until, const stop_token& stop, Try&& try_again, May&& may_succeed, Enlist&& stand_in_line) {
+        backoff spin;
+        attempt tried = attempt::blocked;
+        const auto outcome = [](attempt a) { return a == attempt::done ? errc{} : errc::closed; };
+        for (;;) {
+            if (stop.stop_requested()) return errc::stopped;
+            if (until.passed()) return errc::timeout;
+            // On a rendezvous somebody has to stand in line before anything can happen.
+            if (is_rendezvous()) break;
+            bool hopeful = false;
+            while (!hopeful && spin.wait()) hopeful = may_succeed();
+            if (!hopeful) break;
+            if (tried = try_again(); tried != attempt::blocked) return outcome(tried);
+        }
+        if (tried = stand_in_line(); tried != attempt::blocked) return outcome(tried);
+
+        const auto interrupt = [&self] { self.sleeper->interrupt(); };
+        const stop_callback<decltype(interrupt)> on_stop(stop, interrupt);
+        if (!self.sleeper->wait(until, spin)) {
+            if (withdraw(self)) return stop.stop_requested() ? errc::stopped : errc::timeout;
+            self.sleeper->wait();  // completed just now: that counts
+        }
+        return self.what == waiter::outcome::done ? errc{} : errc::closed;
+    }
+
+    // ---- The end
+
+    static bool was_last(sync::atomic<std::size_t>& count) noexcept {
+        // Of a single handle nobody else can make a copy, so nobody else can be counting.
+        if (count.load(std::memory_order_acquire) == 1) {
+            count.store(0, std::memory_order_relaxed);
+            return true;
+        }
+        return count.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    }
+
+    // The last handle of one side is gone. The side that comes second frees the channel; to the one that comes first, its exchange of
+    // `one_side_gone_` is the last access.
+    void leave(bool discard) {
+        if (!one_side_gone_.load(std::memory_order_acquire)) {
+            queue_contents<T> garbage;
+            wake_list wakes;
+            const guard front(front_lock_);
+            const guard back(back_lock_);
+            close_locked(wakes);
+            if (discard) garbage = front_.reset(back_);
+        }
+        if (!one_side_gone_.exchange(true, std::memory_order_acq_rel)) return;
+        if (discard) { const queue_contents<T> garbage = front_.reset(back_); }
+        void* const memory = memory_;
+        this->~core();
+        ::operator delete(memory);
+    }
+
+    static constexpr std::size_t cache_line = 64;
+
+    alignas(cache_line) sync::mutex back_lock_;
+    queue_back<T> back_;
+    wait_queue receivers_;
+
+    alignas(cache_line) sync::mutex front_lock_;
+    queue_front<T> front_;
+
+    alignas(cache_line) const std::size_t limit_;
+    const bool bounded_;
+    sync::atomic<bool> closed_{false};
+    sync::atomic<bool> senders_waiting_{false};
+    sync::atomic<bool> receivers_waiting_{false};
+    wait_queue senders_;
+    void* const memory_;
+    sync::atomic<std::size_t> sender_count_;
+    sync::atomic<std::size_t> receiver_count_{1};
+    sync::atomic<bool> one_side_gone_;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,53 @@
+// The only names for mutex, condition variable, atomics, clock and thread pause; the model tests put a scheduler in their place.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <version>
+
+#if defined(__cpp_lib_jthread)
+#include <stop_token>
+#endif
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
+
+namespace sluice::detail::sync {
+
+using mutex = std::mutex;
+using condition_variable = std::condition_variable;
+using clock = std::chrono::steady_clock;
+
+template <class T>
+using atomic = std::atomic<T>;
+
+// Whether another thread can run while this one spins. False also before static initialisation has got here: then nobody spins.
+inline const bool several_cpus = std::thread::hardware_concurrency() > 1;
+
+inline void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb" ::: "memory");
+#endif
+}
+
+inline void yield() noexcept { std::this_thread::yield(); }
+
+// A number in [0, bound), the same for all practical purposes as drawn at random: Steele, Lea and Flood's SplitMix64, one stream a
+// thread. Without a destructor, so that it serves in those of other thread-local objects too.
+inline std::uint32_t random_below(std::uint32_t bound) noexcept {
+    thread_local std::uint64_t state = 0;
+    if (state == 0) state = reinterpret_cast<std::uintptr_t>(&state) ^ static_cast<std::uint64_t>(clock::now().time_since_epoch().count());
+    std::uint64_t z = state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return static_cast<std::uint32_t>(((z >> 32) * bound) >> 32);
+}
+
+}  // namespace sluice::detail::sync

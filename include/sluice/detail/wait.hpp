@@ -1,0 +1,345 @@
+// One blocked operation: how it backs off and parks, how long it waits, its place in a wait queue, and who may complete it.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+#include <sluice/detail/sync.hpp>
+
+namespace sluice::detail {
+
+// ---- Backing off
+
+// Waits that grow, so that the other side can run ahead, for about two microseconds in all; then it is time to park.
+class backoff {
+public:
+    // Waits once; false when the budget is used up.
+    bool wait() noexcept {
+        if (step_ == steps) return false;
+        if (step_ < pausing) {
+            for (int pauses = 1 << step_; pauses > 0; --pauses) sync::pause();
+        } else {
+            sync::yield();
+        }
+        ++step_;
+        return true;
+    }
+
+private:
+    static constexpr int pausing = 7, steps = 11;
+    int step_ = sync::several_cpus ? 0 : pausing;  // alone on a CPU, only giving it away helps
+};
+
+// Holds a mutex. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this library is held
+// for some ten nanoseconds, a visit to the kernel takes microseconds.
+class guard {
+public:
+    explicit guard(sync::mutex& m) : mutex_(&m) { lock(); }
+    guard(sync::mutex& m, std::defer_lock_t) noexcept : mutex_(&m) {}
+    guard(const guard&) = delete;
+    guard& operator=(const guard&) = delete;
+    ~guard() { unlock(); }
+
+    void lock() {
+        backoff spin;
+        while (!mutex_->try_lock()) {
+            if (!spin.wait()) {
+                mutex_->lock();
+                break;
+            }
+        }
+        owns_ = true;
+    }
+    void unlock() noexcept {
+        if (std::exchange(owns_, false)) mutex_->unlock();
+    }
+    bool owns() const noexcept { return owns_; }
+
+private:
+    sync::mutex* mutex_;
+    bool owns_ = false;
+};
+
+// ---- Deadlines and stop tokens
+
+#if defined(__cpp_lib_jthread)
+using stop_token = std::stop_token;
+template <class F>
+using stop_callback = std::stop_callback<F>;
+#else
+// A standard library without stop tokens: no operation takes one, and inside nothing ever stops.
+struct stop_token {
+    bool stop_requested() const noexcept { return false; }
+    bool stop_possible() const noexcept { return false; }
+};
+template <class F>
+struct stop_callback {
+    stop_callback(const stop_token&, F) noexcept {}
+};
+#endif
+
+// The duration in the clock's unit, rounded up; what would overflow becomes max() or min(), a NaN min().
+template <class Rep, class Period>
+sync::clock::duration saturated(const std::chrono::duration<Rep, Period>& d) {
+    using ticks = sync::clock::duration;
+    const std::chrono::duration<long double, ticks::period> wide(d);
+    constexpr auto bound = static_cast<long double>(ticks::max().count() / 2);  // far from where rounding could overflow
+    if (wide.count() >= bound) return ticks::max();
+    if (!(wide.count() > -bound)) return ticks::min();
+    return std::chrono::ceil<ticks>(d);
+}
+
+// When to give up. Made once, at the start of an operation.
+class deadline {
+public:
+    using clock = sync::clock;
+
+    static deadline never() noexcept { return deadline(clock::time_point::max()); }
+    static deadline passed_already() noexcept { return deadline(clock::time_point::min()); }
+
+    static deadline at_steady(clock::time_point when) noexcept { return deadline(when); }
+
+    template <class Rep, class Period>
+    static deadline after(const std::chrono::duration<Rep, Period>& d) {
+        const clock::duration wait = saturated(d);
+        if (wait <= clock::duration::zero()) return passed_already();
+        return deadline(wait == clock::duration::max() ? clock::time_point::max() : clock::now() + wait);
+    }
+
+    // A time point of another clock is kept by reference and compared with that clock again and again, whose changes are so followed.
+    template <class Clock, class Duration>
+    static deadline at(const std::chrono::time_point<Clock, Duration>& when) {
+        if constexpr (std::is_same_v<Clock, clock>) {
+            return deadline(clock::time_point(saturated(when.time_since_epoch())));
+        } else {
+            if (when == std::chrono::time_point<Clock, Duration>::max()) return never();
+            deadline d(clock::time_point::max());
+            d.foreign_ = &when;
+            d.left_ = [](const void* p) {
+                const auto& point = *static_cast<const std::chrono::time_point<Clock, Duration>*>(p);
+                const auto now = Clock::now();
+                // As wide numbers: the difference of two far points overflows.
+                using wide = std::chrono::duration<long double>;
+                return saturated(wide(point.time_since_epoch()) - wide(now.time_since_epoch()));
+            };
+            return d;
+        }
+    }
+
+    bool is_never() const noexcept { return when_ == clock::time_point::max() && !foreign_; }
+    bool passed() const {
+        if (foreign_) return left_(foreign_) <= clock::duration::zero();
+        return when_ == clock::time_point::min() || (when_ != clock::time_point::max() && clock::now() >= when_);
+    }
+    // Until when to sleep before passed() is asked again.
+    clock::time_point next_look() const {
+        if (!foreign_) return when_;
+        return clock::now() + std::min(left_(foreign_), clock::duration(std::chrono::milliseconds(20)));
+    }
+
+private:
+    explicit deadline(clock::time_point when) noexcept : when_(when) {}
+
+    clock::time_point when_;
+    const void* foreign_ = nullptr;
+    clock::duration (*left_)(const void*) = nullptr;
+};
+
+// ---- Parking
+
+// Where one blocked thread sleeps until wake(). It stands in that thread's stack frame, so wake() must not touch it once the thread
+// may have left. The argument:
+//   - `state_` goes from `awake` to `woken` at most once, by the exchange in wake(). A thread that sees `woken` without ever having
+//     announced `parked` leaves at once; wake() then saw `awake` and its exchange was its last access.
+//   - A thread announces `parked` with mutex_ held and gives it up only inside the condition variable, or by taking the
+//     announcement back. If wake() saw `parked`, it sets `notified_` with mutex_ held, and the thread leaves only after it has seen
+//     `notified_` with mutex_ held: after wake() has notified, and has released the mutex.
+//   - No wake-up is lost: either wake()'s exchange comes first, then the announcement fails and the thread does not sleep; or it
+//     comes second, then it sees `parked` and notifies with the mutex held, so not between the thread's last look and its sleep.
+class parker {
+public:
+    // Waits until wake() or the deadline, and also until interrupt() if it is to be heeded; true after wake(). While `spin` has a
+    // budget left, spins first.
+    bool wait(const deadline& until, backoff& spin, bool heed_interrupt = true) {
+        do {
+            if (woken()) return true;
+        } while (spin.wait());
+        std::unique_lock lock(mutex_);
+        state expected = state::awake;
+        if (!state_.compare_exchange_strong(expected, state::parked, std::memory_order_acq_rel)) return true;
+        while (!notified_ && !(interrupted_ && heed_interrupt) && !until.passed()) {
+            if (until.is_never()) {
+                sleeper_.wait(lock);
+            } else {
+                sleeper_.wait_until(lock, until.next_look());
+            }
+        }
+        expected = state::parked;
+        if (!notified_ && state_.compare_exchange_strong(expected, state::awake, std::memory_order_acq_rel)) return false;
+        while (!notified_) sleeper_.wait(lock);
+        return true;
+    }
+
+    // Waits for a wake() that is certain to come.
+    void wait() {
+        backoff spin;
+        wait(deadline::never(), spin, false);
+    }
+
+    // Called once, by the one who has completed the operation; the last that he does with it.
+    void wake() {
+        if (state_.exchange(state::woken, std::memory_order_acq_rel) == state::awake) return;
+        const std::lock_guard lock(mutex_);
+        notified_ = true;
+        sleeper_.notify_one();
+    }
+
+    // Makes wait() return, to look round. The caller sees to it that the parker is still there.
+    void interrupt() {
+        const std::lock_guard lock(mutex_);
+        interrupted_ = true;
+        sleeper_.notify_one();
+    }
+
+private:
+    enum class state : std::uint8_t { awake, parked, woken };
+
+    bool woken() const noexcept { return state_.load(std::memory_order_acquire) == state::woken; }
+
+    sync::atomic<state> state_{state::awake};
+    bool notified_ = false;     // under mutex_
+    bool interrupted_ = false;  // under mutex_
+    sync::mutex mutex_;
+    sync::condition_variable sleeper_;
+};
+
+// ---- Waiting in line
+
+struct waiter;
+
+// What the cases of one blocked select have in common: at most one of them is completed. Whoever completes one, be it a peer, the
+// select itself or its deadline, must find it undecided, with `lock` held, and decides it. Locks of claims come after all others;
+// two of them are taken in the order of their addresses.
+struct claim {
+    sync::mutex lock;
+    bool decided = false;
+    bool by_peer = false;        // once decided: by someone else, who wakes the select after it
+    waiter* winner = nullptr;    // once decided: the case that was completed; none if the select is to look round once more
+    std::size_t open_cases = 0;  // what the select still waits for: closing channels take their cases out
+};
+
+// A blocked operation in the wait queue of a channel. All its members are guarded by that channel's locks while it is linked; once
+// unlinked it belongs to the one who completed it, until he has woken it, and then to its thread.
+struct waiter {
+    enum class outcome : std::uint8_t { none, done, closed };
+
+    waiter() = default;
+    waiter(const waiter&) = delete;
+    waiter& operator=(const waiter&) = delete;
+
+    parker* sleeper = nullptr;
+    claim* owner = nullptr;  // none for a plain operation: it is completed by unlinking it
+    waiter* previous = nullptr;
+    waiter* next = nullptr;
+    bool linked = false;
+    bool drops_out = false;  // a select's case that a closed channel takes out of the race
+    outcome what = outcome::none;
+};
+
+// Tells the select of `w` that its channel has closed. True if it is to be woken, decided without a winner, to look round again; not
+// so if it was decided before, or if the case just drops out and others are still open.
+inline bool tell_closed(waiter& w) {
+    const guard held(w.owner->lock);
+    if (w.owner->decided || (w.drops_out && --w.owner->open_cases > 0)) return false;
+    w.owner->decided = w.owner->by_peer = true;
+    return true;
+}
+
+// First come, first served.
+class wait_queue {
+public:
+    bool empty() const noexcept { return !first_; }
+    waiter* front() const noexcept { return first_; }
+
+    void push_back(waiter& w) noexcept {
+        w.previous = last_;
+        w.next = nullptr;
+        (last_ ? last_->next : first_) = &w;
+        last_ = &w;
+        w.linked = true;
+    }
+    void remove(waiter& w) noexcept {
+        (w.previous ? w.previous->next : first_) = w.next;
+        (w.next ? w.next->previous : last_) = w.previous;
+        w.linked = false;
+    }
+
+private:
+    waiter* first_ = nullptr;
+    waiter* last_ = nullptr;
+};
+
+// Those to be woken once the locks are released: declared before the guards, so that it is destroyed after them.
+class wake_list {
+public:
+    wake_list() = default;
+    wake_list(const wake_list&) = delete;
+    wake_list& operator=(const wake_list&) = delete;
+    ~wake_list() {
+        while (waiter* const w = first_) {
+            first_ = w->next;  // before wake(): after it, `w` may be gone
+            w->sleeper->wake();
+        }
+    }
+
+    // `w` is unlinked and completed.
+    void add(waiter& w) noexcept {
+        w.next = nullptr;
+        (last_ ? last_->next : first_) = &w;
+        last_ = &w;
+    }
+
+private:
+    waiter* first_ = nullptr;
+    waiter* last_ = nullptr;
+};
+
+enum class contest : std::uint8_t { won, self_lost, peer_lost };
+
+// Completes `self` (a select that is already enlisted elsewhere, or none) and `peer` (a linked waiter, or none) together, by running
+// `transfer`; both must belong to different selects. Nothing happens where one of them was decided before. If `transfer` throws, the
+// peer stays as it was and the select of `self` is over, decided without a winner.
+template <class F>
+contest contend(waiter* self, waiter* peer, F&& transfer) {
+    claim* const mine = self ? self->owner : nullptr;
+    claim* const theirs = peer ? peer->owner : nullptr;
+    if (!mine && !theirs) {
+        transfer();
+        return contest::won;
+    }
+    claim* first = mine ? mine : theirs;
+    claim* second = mine ? theirs : nullptr;
+    if (second && reinterpret_cast<std::uintptr_t>(second) < reinterpret_cast<std::uintptr_t>(first)) std::swap(first, second);
+    const guard outer(first->lock);
+    guard inner(second ? second->lock : first->lock, std::defer_lock);
+    if (second) inner.lock();
+
+    if (mine && mine->decided) return contest::self_lost;
+    if (theirs && theirs->decided) return contest::peer_lost;
+    if (mine) mine->decided = true;
+    transfer();
+    if (mine) mine->winner = self;
+    if (theirs) {
+        theirs->decided = theirs->by_peer = true;
+        theirs->winner = peer;
+    }
+    return contest::won;
+}
+
+}  // namespace sluice::detail

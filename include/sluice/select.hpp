@@ -1,0 +1,477 @@
+// select, select_biased and selector: wait for several channels, deadlines and stop tokens at once, and do exactly one thing.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <sluice/channel.hpp>
+#include <sluice/detail/core.hpp>
+#include <sluice/detail/selection.hpp>
+#include <sluice/detail/wait.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice {
+
+namespace detail {
+
+template <class F, class... Args>
+concept callable_with = requires(F& f, Args&&... args) { f(std::forward<Args>(args)...); };
+
+// The declared parameter of a callable that takes one, without const and reference; void where it is generic, overloaded, or takes
+// another number of them.
+template <class R, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (*)(A));
+template <class R, class C, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A));
+template <class R, class C, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) const);
+template <class R, class C, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) &);
+template <class R, class C, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) const&);
+
+template <class F>
+auto declared_parameter() {
+    if constexpr (requires { parameter(std::declval<F>()); }) {
+        return parameter(std::declval<F>());
+    } else if constexpr (requires { parameter(&F::operator()); }) {
+        return decltype(parameter(&F::operator())){};
+    } else {
+        return std::type_identity<void>{};
+    }
+}
+
+// What a handler is called with: the message (for a send: nothing), or the outcome, which may also be that the channel is closed.
+enum class wants : std::uint8_t { message, outcome, neither };
+
+template <class Handler, class Outcome, class... Message>
+constexpr wants wanted() {
+    using F = std::decay_t<Handler>;
+    if constexpr (std::is_same_v<typename decltype(declared_parameter<F>())::type, Outcome>) {
+        return callable_with<F, Outcome> ? wants::outcome : wants::neither;
+    } else if constexpr (callable_with<F, Message...>) {
+        return wants::message;
+    } else if constexpr (callable_with<F, Outcome>) {
+        return wants::outcome;
+    } else {
+        return wants::neither;
+    }
+}
+
+// A case of select: what was written, by reference where it was an lvalue. `owned` is the same with everything copied or moved in,
+// for a selector to keep. `runner` is what the engine works with while it chooses.
+
+template <class T, class Receiver, class Handler>
+struct receive_case {
+    static constexpr wants handler_wants = wanted<Handler, result<T>, T>();
+    static_assert(handler_wants != wants::neither,
+                  "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as well");
+
+    using owned = receive_case<T, receiver<T>, std::decay_t<Handler>>;
+    owned own() && { return {std::forward<Receiver>(from), std::forward<Handler>(handler)}; }
+
+    Receiver from;
+    Handler handler;
+
+    class runner final : public select_case {
+    public:
+        explicit runner(receive_case& c) : select_case(self_), case_(c), core_(core_of(c.from)) {
+            self_.drops_out = handler_wants == wants::message;
+        }
+
+        void start() override { got_ = unexpected(errc::closed); }
+        void run() override {
+            if constexpr (handler_wants == wants::message) {
+                case_.handler(*std::move(got_));
+            } else {
+                case_.handler(std::move(got_));
+            }
+        }
+        attempt try_now() override {
+            if (!core_) return attempt::closed;
+            if (!core_->may_receive()) return attempt::blocked;
+            const attempt tried = core_->try_receive(got_);
+            return tried == attempt::closed && handler_wants == wants::outcome ? attempt::done : tried;
+        }
+        bool may_be_ready() const noexcept override { return core_ && core_->may_receive(); }
+        bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
+        attempt enlist() override {
+            if (!core_) return attempt::closed;
+            if (self_.linked) return attempt::blocked;
+            const attempt tried = core_->enlist(got_, self_);
+            return tried == attempt::closed && handler_wants == wants::outcome ? decide_for(self_) : tried;
+        }
+        void withdraw() override {
+            if (core_) core_->withdraw(self_);
+        }
+
+    private:
+        receive_case& case_;
+        core<T>* const core_;
+        waiting_receiver<T> self_;
+        result<T> got_ = unexpected(errc::closed);
+    };
+};
+
+struct no_handler {
+    void operator()() const noexcept {}
+};
+
+template <class T, class Sender, class Value, class Handler>
+struct send_case {
+    static constexpr wants handler_wants = wanted<Handler, result<void>>();
+    static_assert(handler_wants != wants::neither,
+                  "sluice: the handler of on_send must take nothing, or a sluice::result<void> to hear of closing as well");
+    static_assert(std::is_constructible_v<T, Value>, "sluice: on_send cannot make a message of this value");
+
+    using owned = send_case<T, sender<T>, T, std::decay_t<Handler>>;
+    owned own() && {
+        return {std::forward<Sender>(to), static_cast<T>(std::forward<Value>(value)), std::forward<Handler>(handler)};
+    }
+
+    Sender to;
+    Value value;
+    Handler handler;
+
+    class runner final : public select_case {
+    public:
+        explicit runner(send_case& c) : select_case(self_), case_(c), core_(core_of(c.to)) {
+            self_.drops_out = handler_wants == wants::message;
+        }
+
+        void start() override { closed_ = sent_ = false; }
+        void run() override {
+            if constexpr (handler_wants == wants::message) {
+                case_.handler();
+            } else {
+                case_.handler(closed_ ? result<void>(unexpected(errc::closed)) : result<void>());
+            }
+        }
+        bool spent() const noexcept override { return sent_; }
+        attempt try_now() override {
+            if (!core_) return attempt::closed;
+            if (!core_->may_send()) return attempt::blocked;
+            return outcome(core_->is_closed() ? attempt::closed : core_->try_send(message()));
+        }
+        bool may_be_ready() const noexcept override { return core_ && core_->may_send(); }
+        bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
+        attempt enlist() override {
+            if (!core_) return attempt::closed;
+            if (self_.linked) return attempt::blocked;
+            const attempt tried = outcome(core_->enlist(message(), self_));
+            return tried == attempt::done && closed_ ? decide_for(self_) : tried;
+        }
+        void withdraw() override {
+            if (core_) core_->withdraw(self_);
+        }
+        void completed() override {
+            if (self_.error) std::rethrow_exception(std::exchange(self_.error, nullptr));
+            sent_ = true;
+        }
+
+    private:
+        static constexpr bool in_place = moves_in_place<T, Value> || std::is_same_v<Value, T>;
+
+        // What is sent: the value itself, or a T made of it before the first time that it may be needed.
+        auto& message() {
+            if constexpr (in_place) {
+                return case_.value;
+            } else {
+                if (!made_) made_.emplace(static_cast<T>(case_.value));
+                return *made_;
+            }
+        }
+        attempt outcome(attempt tried) noexcept {
+            sent_ = tried == attempt::done;
+            closed_ = tried == attempt::closed;
+            if (sent_) made_.reset();
+            return closed_ && handler_wants == wants::outcome ? attempt::done : tried;
+        }
+
+        send_case& case_;
+        core<T>* const core_;
+        waiting_sender<T> self_;
+        std::optional<std::conditional_t<in_place, char, T>> made_;
+        bool closed_ = false, sent_ = false;
+    };
+};
+
+// What runs when nothing else is ready by a certain time.
+template <class When, class Handler>
+struct time_case {
+    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of on_timeout and on_deadline must take nothing");
+
+    using owned = time_case<When, std::decay_t<Handler>>;
+    owned own() && { return {when, std::forward<Handler>(handler)}; }
+
+    When when;
+    Handler handler;
+
+    class runner final : public select_case {
+    public:
+        explicit runner(time_case& c) : select_case(kind::deadline), case_(c) {}
+
+        void start() override { until_ = make_deadline(case_.when); }
+        void run() override { case_.handler(); }
+        sync::clock::time_point next_look() const override { return until_.next_look(); }
+        bool due() const override { return until_.passed(); }
+
+    private:
+        template <class Rep, class Period>
+        static deadline make_deadline(const std::chrono::duration<Rep, Period>& d) {
+            return deadline::after(d);
+        }
+        template <class Clock, class Duration>
+        static deadline make_deadline(const std::chrono::time_point<Clock, Duration>& t) {
+            return deadline::at(t);
+        }
+
+        time_case& case_;
+        deadline until_ = deadline::never();
+    };
+};
+
+template <class Handler>
+struct otherwise_case {
+    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of otherwise must take nothing");
+
+    using owned = otherwise_case<std::decay_t<Handler>>;
+    owned own() && { return {std::forward<Handler>(handler)}; }
+
+    Handler handler;
+
+    class runner final : public select_case {
+    public:
+        explicit runner(otherwise_case& c) : select_case(kind::otherwise), case_(c) {}
+        void run() override { case_.handler(); }
+
+    private:
+        otherwise_case& case_;
+    };
+};
+
+template <class Handler>
+struct stop_case {
+    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of on_stop must take nothing");
+
+    using owned = stop_case<std::decay_t<Handler>>;
+    owned own() && { return {std::move(token), std::forward<Handler>(handler)}; }
+
+    stop_token token;
+    Handler handler;
+
+    class runner final : public select_case {
+    public:
+        explicit runner(stop_case& c) : select_case(self_), case_(c) {}
+
+        void run() override { case_.handler(); }
+        attempt try_now() override {
+            if (case_.token.stop_requested()) return attempt::done;
+            return case_.token.stop_possible() ? attempt::blocked : attempt::closed;
+        }
+        bool may_be_ready() const noexcept override { return case_.token.stop_requested(); }
+        // The one who requests the stop completes the case, as a peer.
+        attempt enlist() override {
+            if (!case_.token.stop_possible()) return attempt::closed;
+            if (!on_stop_) on_stop_.emplace(case_.token, completion{&self_});
+            return attempt::blocked;
+        }
+        void withdraw() override { on_stop_.reset(); }
+
+    private:
+        struct completion {
+            waiter* of;
+            void operator()() const {
+                if (contend(nullptr, of, [] {}) == contest::won) of->sleeper->wake();
+            }
+        };
+
+        stop_case& case_;
+        waiter self_;
+        std::optional<stop_callback<completion>> on_stop_;
+    };
+};
+
+template <class Case>
+inline constexpr bool is_otherwise = false;
+template <class Handler>
+inline constexpr bool is_otherwise<otherwise_case<Handler>> = true;
+
+template <class Case>
+concept selectable = !std::is_const_v<std::remove_reference_t<Case>> && requires { typename std::remove_cvref_t<Case>::runner; };
+
+template <class... Cases>
+result<std::size_t> select_from(bool biased, Cases&... cases) {
+    static_assert((0 + ... + int(is_otherwise<Cases>)) <= 1, "sluice: a select takes at most one otherwise");
+    std::tuple<typename Cases::runner...> runners(cases...);
+    return std::apply(
+        [biased](auto&... runner) -> result<std::size_t> {
+            const std::array<select_case*, sizeof...(runner)> all{&runner...};
+            std::array<std::uint32_t, sizeof...(runner)> order;
+            const result<std::size_t> chosen = selection(all, order, biased).choose(deadline::never(), errc::timeout);
+            if (chosen) all[*chosen]->run();
+            return chosen;
+        },
+        runners);
+}
+
+}  // namespace detail
+
+// ---- The cases. A case refers to what it was given as an lvalue, and to the value of an on_send in any event: use it in the full
+// expression that makes it. A handler may be anything that can be called; what it returns is ignored.
+
+/// Ready when a message can be received. A handler that takes the message (also a generic one) is called with it; a closed and
+/// drained channel takes the case out of the race. A handler that is declared to take a `result<T>` is then called too, with `closed`.
+template <class T, class Handler>
+[[nodiscard]] detail::receive_case<T, const receiver<T>&, Handler> on_recv(const receiver<T>& rx, Handler&& handler) {
+    return {rx, std::forward<Handler>(handler)};
+}
+template <class T, class Handler>
+[[nodiscard]] detail::receive_case<T, receiver<T>, Handler> on_recv(receiver<T>&& rx, Handler&& handler) {
+    return {std::move(rx), std::forward<Handler>(handler)};
+}
+
+/// Ready when the value can be sent. An rvalue is moved from, and an lvalue copied into the channel, only if this case is chosen. A
+/// handler that takes nothing is called after that; a closed channel takes the case out of the race. One that is declared to take a
+/// `result<void>` is then called too, with `closed`.
+template <class T, class Value = T, class Handler = detail::no_handler>
+[[nodiscard]] detail::send_case<T, const sender<T>&, Value&&, Handler> on_send(const sender<T>& tx, Value&& value,
+                                                                               Handler&& handler = {}) {
+    return {tx, std::forward<Value>(value), std::forward<Handler>(handler)};
+}
+template <class T, class Value = T, class Handler = detail::no_handler>
+[[nodiscard]] detail::send_case<T, sender<T>, Value&&, Handler> on_send(sender<T>&& tx, Value&& value, Handler&& handler = {}) {
+    return {std::move(tx), std::forward<Value>(value), std::forward<Handler>(handler)};
+}
+
+/// Runs if nothing else was ready for that long, counted from the beginning of the select.
+template <class Rep, class Period, class Handler>
+[[nodiscard]] detail::time_case<std::chrono::duration<Rep, Period>, Handler> on_timeout(
+    const std::chrono::duration<Rep, Period>& patience, Handler&& handler) {
+    return {patience, std::forward<Handler>(handler)};
+}
+
+/// Runs if nothing else was ready by then, on the clock of the time point.
+template <class Clock, class Duration, class Handler>
+[[nodiscard]] detail::time_case<std::chrono::time_point<Clock, Duration>, Handler> on_deadline(
+    const std::chrono::time_point<Clock, Duration>& when, Handler&& handler) {
+    return {when, std::forward<Handler>(handler)};
+}
+
+#if defined(__cpp_lib_jthread)
+/// Ready when a stop was requested.
+template <class Handler>
+[[nodiscard]] detail::stop_case<Handler> on_stop(std::stop_token token, Handler&& handler) {
+    return {std::move(token), std::forward<Handler>(handler)};
+}
+#endif
+
+/// Runs if nothing else is ready now, so that the select never blocks.
+template <class Handler>
+[[nodiscard]] detail::otherwise_case<Handler> otherwise(Handler&& handler) {
+    return {std::forward<Handler>(handler)};
+}
+
+/// Waits until one of the cases is ready, does what it says, and runs its handler with no lock held; its exceptions pass through. Among
+/// cases that are ready at once each is equally likely. The others have no effect at all: nothing is received, no value moved from.
+/// Returns the index of the case that ran, or `closed` when nothing can ever become ready, and none ran.
+template <detail::selectable... Cases>
+result<std::size_t> select(Cases&&... cases) {
+    return detail::select_from(false, cases...);
+}
+
+/// The same, but of several cases that are ready at once the first is taken.
+template <detail::selectable... Cases>
+result<std::size_t> select_biased(Cases&&... cases) {
+    return detail::select_from(true, cases...);
+}
+
+/// A select whose cases are known only at run time. A case holds copies of its handles and handler, and owns the value of an on_send;
+/// once that value was sent, the case removes itself.
+///
+/// A selector is used by one thread at a time. Handlers may add and remove cases of their own group, but not wait on it.
+class selector {
+public:
+    /// Adds a case and returns its id, which is never used again. Throws std::invalid_argument for a second `otherwise`.
+    template <detail::selectable Case>
+    std::size_t add(Case&& c) {
+        using owned = typename std::remove_cvref_t<Case>::owned;
+        constexpr bool is_otherwise = detail::is_otherwise<owned>;
+        if (is_otherwise && has_otherwise()) throw std::invalid_argument("sluice: a selector takes at most one otherwise");
+        const auto held = std::make_shared<member_of<owned>>(std::forward<Case>(c).own());
+        members_.push_back({next_id_, std::shared_ptr<detail::select_case>(held, &held->runner)});
+        return next_id_++;
+    }
+
+    /// Removes a case, and with it its handles; false if there is none of this id (any more).
+    bool remove(std::size_t id) {
+        const auto found = std::find_if(members_.begin(), members_.end(), [id](const member& m) { return m.id == id; });
+        if (found == members_.end()) return false;
+        const member removed = std::move(*found);  // what it drops may use the group
+        members_.erase(found);
+        return true;
+    }
+
+    std::size_t size() const noexcept { return members_.size(); }
+    bool empty() const noexcept { return members_.empty(); }
+
+    /// Runs one case as select does, and returns its id. Blocks until one is ready; `closed` if none can ever be, as in an empty group.
+    result<std::size_t> wait() { return choose(detail::deadline::never(), errc::timeout); }
+    /// The same if one is ready now; else `empty`. Never blocks.
+    result<std::size_t> try_wait() { return choose(detail::deadline::passed_already(), errc::empty); }
+    /// The same if one is ready in time; else `timeout`.
+    template <class Rep, class Period>
+    result<std::size_t> wait_timeout(const std::chrono::duration<Rep, Period>& patience) {
+        return choose(detail::deadline::after(patience), errc::timeout);
+    }
+    template <class Clock, class Duration>
+    result<std::size_t> wait_until(const std::chrono::time_point<Clock, Duration>& when) {
+        return choose(detail::deadline::at(when), errc::timeout);
+    }
+
+private:
+    template <class Case>
+    struct member_of {
+        explicit member_of(Case&& c) : what(std::move(c)) {}
+        Case what;
+        typename Case::runner runner{what};
+    };
+    struct member {
+        std::size_t id;
+        std::shared_ptr<detail::select_case> runner;
+    };
+
+    bool has_otherwise() const {
+        return std::any_of(members_.begin(), members_.end(),
+                           [](const member& m) { return m.runner->what() == detail::select_case::kind::otherwise; });
+    }
+
+    result<std::size_t> choose(const detail::deadline& limit, errc at_limit) {
+        cases_.clear();
+        for (const member& m : members_) cases_.push_back(m.runner.get());
+        order_.resize(cases_.size());
+        const result<std::size_t> chosen = detail::selection(cases_, order_, false).choose(limit, at_limit);
+        if (!chosen) return chosen;
+        const member ready = members_[*chosen];  // the handler may remove it
+        if (ready.runner->spent()) remove(ready.id);
+        ready.runner->run();
+        return ready.id;
+    }
+
+    std::vector<member> members_;
+    std::size_t next_id_ = 0;
+    std::vector<detail::select_case*> cases_;  // scratch space
+    std::vector<std::uint32_t> order_;
+};
+
+}  // namespace sluice
