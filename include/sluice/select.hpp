@@ -371,7 +371,7 @@ template <class Clock, class Duration, class Handler>
 #if defined(__cpp_lib_jthread)
 /// Ready when a stop was requested.
 template <class Handler>
-[[nodiscard]] detail::stop_case<Handler> on_stop(std::stop_token token, Handler&& handler) {
+[[nodiscard]] detail::stop_case<Handler> on_stop(detail::stop_token token, Handler&& handler) {
     return {std::move(token), std::forward<Handler>(handler)};
 }
 #endif

@@ -31,8 +31,9 @@ namespace sluice::detail {
 //              guarded by
 //   back_      back_lock_                 the front reads its counter
 //   front_     front_lock_                the back reads its counter
-//   receivers_ back_lock_; added to with both held
-//   senders_   both; `senders_waiting_`, written with both held and read with either, says whether it has anyone
+//   receivers_ back_lock_, which those hold who serve them; added to with both held
+//   senders_   front_lock_, likewise
+//   watchers_  both
 //   closed_    written with both held, read with either
 //
 // Invariants, whenever both locks are free:
@@ -40,7 +41,7 @@ namespace sluice::detail {
 //      locks held; since then every send has found it in `receivers_`. (A waiting receiver whose select was decided may stand in
 //      line a little longer; whoever meets it removes it.)
 //   2. While a sender waits that can still be completed, there is no room. It began to wait when it saw none with both locks held;
-//      since then every receive has found `senders_waiting_` and let the first in line put its message in before it let go.
+//      since then every receive has found it in `senders_` and let the first in line put its message in before it let go.
 //   3. So a message is never passed by a later one, and of two that wait on the same side the first is served first.
 //   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own peer.
 //   5. After close nobody waits and nothing is pushed.
@@ -135,11 +136,11 @@ public:
     // Whether an attempt can do anything but block; as good as an attempt that finds that it would.
     bool may_receive() const noexcept {
         const std::size_t received = front_.received();  // first: if nothing was sent beyond it by then, the queue is empty
-        return back_.sent() != received || senders_waiting_.load(std::memory_order_acquire) || is_closed();
+        return back_.sent() != received || !senders_.empty() || is_closed();
     }
     bool may_send() const noexcept {
         const std::size_t sent = back_.sent();
-        return sent - front_.received() < limit_ || receivers_waiting_.load(std::memory_order_acquire) || is_closed();
+        return sent - front_.received() < limit_ || !receivers_.empty() || is_closed();
     }
 
     // ---- Attempts, which never block. A message is moved from only by an attempt that is `done`. If its move throws, it stays
@@ -147,17 +148,21 @@ public:
 
     template <class U>
     attempt try_send(U& message) {
-        wake_list wakes;
-        const guard back(back_lock_);
-        return put(message, nullptr, wakes);
+        guard back(back_lock_);
+        if (closed_under_lock() || !receivers_.empty()) return put_and_wake(message, std::move(back));
+        if (back_.room(limit_, front_) == 0) return attempt::blocked;
+        push(message);
+        back_.publish();
+        return attempt::done;
     }
 
     attempt try_receive(result<T>& out) {
-        queue_contents<T> garbage;
-        wake_list wakes;
-        const guard front(front_lock_);
-        guard back(back_lock_, std::defer_lock);
-        return take(out, nullptr, back, wakes, garbage);
+        guard front(front_lock_);
+        if (!senders_.empty()) return take_and_wake(out, std::move(front));
+        if (front_.available(back_) == 0) return closed_under_lock() ? attempt::closed : attempt::blocked;
+        pop_into(out);
+        if (front_.used_up() && back_.outgrown()) trim(std::move(front));
+        return attempt::done;
     }
 
     // Sends `at(sent)` and what follows it, up to `at(count - 1)`, under one lock while there is room, counting in `sent`.
@@ -175,10 +180,7 @@ public:
             if (room == 0) return attempt::blocked;
             const auto publish = [this] { back_.publish(); };
             const at_end<decltype(publish)> published{publish};
-            for (; room > 0; --room, ++sent) {
-                ::new (static_cast<void*>(back_.slot(limit_, front_))) T(std::move(at(sent)));
-                back_.push();
-            }
+            for (; room > 0; --room, ++sent) push(at(sent));
         }
         return attempt::done;
     }
@@ -187,20 +189,24 @@ public:
     // are not served.
     template <class Sink>
     std::size_t try_receive_some(Sink&& sink, std::size_t count) {
-        queue_contents<T> garbage;
         wake_list wakes;
-        const guard front(front_lock_);
-        guard back(back_lock_, std::defer_lock);
+        guard front(front_lock_);
         const std::size_t there = std::min(front_.available(back_), count);
-        const auto settle = [&] {
-            front_.publish();
-            after_receiving(back, wakes, garbage);
-        };
-        const at_end<decltype(settle)> settled{settle};  // whatever the sink throws
-        for (std::size_t i = 0; i != there; ++i) {
-            sink(std::move(front_.message(back_)));
-            front_.pop();
+        if (there == 0) return 0;
+        {
+            const auto settle = [&] {
+                front_.publish();
+                if (senders_.empty()) return;
+                const guard back(back_lock_);
+                admit(wakes);
+            };
+            const at_end<decltype(settle)> settled{settle};  // whatever the sink throws
+            for (std::size_t i = 0; i != there; ++i) {
+                sink(std::move(front_.message(back_)));
+                front_.pop();
+            }
         }
+        if (front_.used_up() && back_.outgrown()) trim(std::move(front));
         return there;
     }
 
@@ -222,16 +228,20 @@ public:
 
     template <class U>
     errc send(U& message, const deadline& until, const stop_token& stop) {
-        const attempt tried = try_send(message);
-        if (tried == attempt::done) return {};
-        if (tried == attempt::closed) return errc::closed;
+        if (!is_rendezvous() || may_send()) {
+            const attempt tried = try_send(message);
+            if (tried == attempt::done) return {};
+            if (tried == attempt::closed) return errc::closed;
+        }
         return send_later(message, until, stop);
     }
 
     errc receive(result<T>& out, const deadline& until, const stop_token& stop) {
-        const attempt tried = try_receive(out);
-        if (tried == attempt::done) return {};
-        if (tried == attempt::closed) return errc::closed;
+        if (!is_rendezvous() || may_receive()) {
+            const attempt tried = try_receive(out);
+            if (tried == attempt::done) return {};
+            if (tried == attempt::closed) return errc::closed;
+        }
         return receive_later(out, until, stop);
     }
 
@@ -247,21 +257,18 @@ public:
         if (tried == attempt::blocked) {
             self.offer(message);
             senders_.push_back(self);
-            senders_waiting_.store(true, std::memory_order_release);
         }
         return tried;
     }
 
     attempt enlist(result<T>& out, waiting_receiver<T>& self) {
-        queue_contents<T> garbage;
         wake_list wakes;
         const guard front(front_lock_);
-        guard back(back_lock_);
-        const attempt tried = take(out, &self, back, wakes, garbage);
+        const guard back(back_lock_);
+        const attempt tried = take(out, &self, wakes);
         if (tried == attempt::blocked) {
             self.message = &out;
             receivers_.push_back(self);
-            receivers_waiting_.store(true, std::memory_order_release);
         }
         return tried;
     }
@@ -269,15 +276,31 @@ public:
     // Leaves the line; false for one that is not in it, because it was completed.
     bool withdraw(waiting_sender<T>& self) {
         const guard front(front_lock_);
-        const guard back(back_lock_);
         if (!self.linked) return false;
-        remove_sender(self);
+        senders_.remove(self);
         return true;
     }
     bool withdraw(waiting_receiver<T>& self) {
         const guard back(back_lock_);
         if (!self.linked) return false;
-        remove_receiver(self);
+        receivers_.remove(self);
+        return true;
+    }
+
+    // Has `self` completed, as closed, when the channel closes; false if it is closed already.
+    bool watch_closing(waiter& self) {
+        const guard front(front_lock_);
+        const guard back(back_lock_);
+        if (closed_under_lock()) return false;
+        watchers_.push_back(self);
+        return true;
+    }
+    // No longer; false if it was completed.
+    bool unwatch_closing(waiter& self) {
+        const guard front(front_lock_);
+        const guard back(back_lock_);
+        if (!self.linked) return false;
+        watchers_.remove(self);
         return true;
     }
 
@@ -285,9 +308,9 @@ private:
     core(void* memory, std::optional<std::size_t> limit, std::size_t senders) noexcept
         : limit_(limit.value_or(std::numeric_limits<std::size_t>::max())),
           bounded_(limit.has_value()),
+          one_side_gone_(senders == 0),
           memory_(memory),
-          sender_count_(senders),
-          one_side_gone_(senders == 0) {}
+          sender_count_(senders) {}
     ~core() = default;
 
     template <class F>
@@ -302,71 +325,106 @@ private:
 
     // Hands the message to the first receiver in line, or puts it into the queue. Back lock held; front lock too if `self` is given.
     template <class U>
-    attempt put(U&& message, waiter* self, wake_list& wakes) {
+    attempt put(U& message, waiter* self, wake_list& wakes) {
         if (closed_under_lock()) return attempt::closed;
+        if (!receivers_.empty()) {
+            if (const attempt tried = hand_over(message, self, wakes); tried != attempt::blocked) return tried;
+        }
+        if (back_.room(limit_, front_) == 0) return attempt::blocked;
+        if (!self) {
+            push(message);
+        } else if (contend(self, nullptr, [&] { push(message); }) != contest::won) {
+            return attempt::lost;
+        }
+        back_.publish();
+        return attempt::done;
+    }
+
+    template <class U>
+    void push(U& message) {
+        ::new (static_cast<void*>(back_.slot(limit_, front_))) T(std::move(message));
+        back_.push();
+    }
+
+    // Blocked if nobody in line can be completed.
+    template <class U>
+    attempt hand_over(U& message, waiter* self, wake_list& wakes) {
         for (waiter* next = receivers_.front(); waiter* const w = next;) {
             next = w->next;
             if (same_select(self, w)) continue;
             auto& peer = static_cast<waiting_receiver<T>&>(*w);
             const contest c = contend(self, w, [&] { peer.message->emplace(std::move(message)); });
             if (c == contest::self_lost) return attempt::lost;
-            remove_receiver(peer);
+            receivers_.remove(peer);
             if (c == contest::peer_lost) continue;
             w->what = waiter::outcome::done;
             wakes.add(*w);
             return attempt::done;
         }
-        if (back_.room(limit_, front_) == 0) return attempt::blocked;
-        if (contend(self, nullptr, [&] {
-                ::new (static_cast<void*>(back_.slot(limit_, front_))) T(std::move(message));
-            }) != contest::won) {
-            return attempt::lost;
+        return attempt::blocked;
+    }
+
+    // The same for one who holds nothing else. Out of the way of a send that meets nobody.
+    template <class U>
+    [[gnu::noinline]] attempt put_and_wake(U& message, guard&& held) {
+        wake_list wakes;
+        const guard back(std::move(held));
+        return put(message, nullptr, wakes);
+    }
+
+    // Takes the oldest message from the queue and lets those in who wait for the room; where there is none, as on a rendezvous, takes
+    // from the first sender in line. Front lock held; the back lock too if `self` is given, else it is taken here if need be.
+    attempt take(result<T>& out, waiter* self, wake_list& wakes) {
+        if (front_.available(back_) == 0) {
+            const attempt tried = take_over(out, self, wakes);
+            return tried == attempt::blocked && closed_under_lock() ? attempt::closed : tried;
         }
-        back_.push();
-        back_.publish();
+        if (self) {
+            if (contend(self, nullptr, [&] { pop_into(out); }) != contest::won) return attempt::lost;
+            admit(wakes);
+        } else {
+            pop_into(out);
+            const guard back(back_lock_);
+            admit(wakes);
+        }
         return attempt::done;
     }
 
-    // Takes the oldest message from the queue, or where there is none, as on a rendezvous, from the first sender in line. Front lock
-    // held; takes the back lock where it needs it and leaves it to the caller to release.
-    attempt take(result<T>& out, waiter* self, guard& back, wake_list& wakes, queue_contents<T>& garbage) {
-        if (front_.available(back_) > 0) {
-            if (contend(self, nullptr, [&] { out.emplace(std::move(front_.message(back_))); }) != contest::won) {
-                return attempt::lost;
-            }
-            front_.pop();
-            front_.publish();
-            after_receiving(back, wakes, garbage);
-            return attempt::done;
-        }
-        if (senders_waiting_.load(std::memory_order_relaxed)) {
-            if (!back.owns()) back.lock();
-            for (waiter* next = senders_.front(); waiter* const w = next;) {
-                next = w->next;
-                if (same_select(self, w)) continue;
-                auto& peer = static_cast<waiting_sender<T>&>(*w);
-                const contest c = contend(self, w, [&] { peer.give(peer.message, &out, nullptr); });
-                if (c == contest::self_lost) return attempt::lost;
-                remove_sender(peer);
-                if (c == contest::peer_lost) continue;
-                w->what = waiter::outcome::done;
-                wakes.add(*w);
-                return attempt::done;
-            }
-        }
-        return closed_under_lock() ? attempt::closed : attempt::blocked;
+    void pop_into(result<T>& out) {
+        out.emplace(std::move(front_.message(back_)));
+        front_.pop();
+        front_.publish();
     }
 
-    // What a receiver owes when it has taken from the queue: to let those in who wait for the room, and to give back what a burst
-    // took. Front lock held.
-    void after_receiving(guard& back, wake_list& wakes, queue_contents<T>& garbage) {
-        if (senders_waiting_.load(std::memory_order_relaxed)) {
-            if (!back.owns()) back.lock();
-            admit(wakes);
-        } else if (front_.used_up() && back_.outgrown()) {
-            if (!back.owns()) back.lock();
-            if (front_.available(back_) == 0) garbage = front_.reset(back_);
+    [[gnu::noinline]] attempt take_and_wake(result<T>& out, guard&& held) {
+        wake_list wakes;
+        const guard front(std::move(held));
+        return take(out, nullptr, wakes);
+    }
+
+    // Gives back what a burst took, if the queue is empty.
+    [[gnu::noinline]] void trim(guard&& held) {
+        queue_contents<T> memory;
+        const guard front(std::move(held));
+        const guard back(back_lock_);
+        if (front_.available(back_) == 0) memory = front_.reset(back_);
+    }
+
+    // Blocked if nobody in line can be completed. Front lock held.
+    attempt take_over(result<T>& out, waiter* self, wake_list& wakes) {
+        for (waiter* next = senders_.front(); waiter* const w = next;) {
+            next = w->next;
+            if (same_select(self, w)) continue;
+            auto& peer = static_cast<waiting_sender<T>&>(*w);
+            const contest c = contend(self, w, [&] { peer.give(peer.message, &out, nullptr); });
+            if (c == contest::self_lost) return attempt::lost;
+            senders_.remove(peer);
+            if (c == contest::peer_lost) continue;
+            w->what = waiter::outcome::done;
+            wakes.add(*w);
+            return attempt::done;
         }
+        return attempt::blocked;
     }
 
     // Puts the messages of waiting senders into the queue while there is room. Both locks held. The moves are the senders': what they
@@ -384,7 +442,7 @@ private:
                     sender.error = std::current_exception();
                 }
             });
-            remove_sender(sender);
+            senders_.remove(sender);
             if (c == contest::peer_lost) continue;
             w->what = waiter::outcome::done;
             wakes.add(*w);
@@ -399,23 +457,18 @@ private:
             if (!w.owner || tell_closed(w)) wakes.add(w);
         };
         while (waiter* const w = receivers_.front()) {
-            remove_receiver(static_cast<waiting_receiver<T>&>(*w));
+            receivers_.remove(*w);
             turn_away(*w);
         }
         while (waiter* const w = senders_.front()) {
-            remove_sender(static_cast<waiting_sender<T>&>(*w));
+            senders_.remove(*w);
+            turn_away(*w);
+        }
+        while (waiter* const w = watchers_.front()) {
+            watchers_.remove(*w);
             turn_away(*w);
         }
         return true;
-    }
-
-    void remove_receiver(waiting_receiver<T>& w) noexcept {
-        receivers_.remove(w);
-        if (receivers_.empty()) receivers_waiting_.store(false, std::memory_order_release);
-    }
-    void remove_sender(waiting_sender<T>& w) noexcept {
-        senders_.remove(w);
-        if (senders_.empty()) senders_waiting_.store(false, std::memory_order_release);
     }
 
     static bool same_select(const waiter* self, const waiter* w) noexcept { return self && self->owner && self->owner == w->owner; }
@@ -423,30 +476,26 @@ private:
     // ---- Blocking
 
     template <class U>
-    errc send_later(U& message, const deadline& until, const stop_token& stop) {
-        parker sleeper;
-        waiting_sender<T> self;
-        self.sleeper = &sleeper;
+    [[gnu::noinline]] errc send_later(U& message, const deadline& until, const stop_token& stop) {
+        sleeping<waiting_sender<T>> me;
         const errc e = wait_for(
-            self, until, stop, [&] { return try_send(message); }, [this] { return may_send(); },
-            [&] { return enlist(message, self); });
-        if (self.error) std::rethrow_exception(self.error);
+            back_.pauses(), me.self, until, stop, [&] { return try_send(message); }, [this] { return may_send(); },
+            [&] { return enlist(message, me.self); });
+        if (me.self.error) std::rethrow_exception(me.self.error);
         return e;
     }
 
-    errc receive_later(result<T>& out, const deadline& until, const stop_token& stop) {
-        parker sleeper;
-        waiting_receiver<T> self;
-        self.sleeper = &sleeper;
+    [[gnu::noinline]] errc receive_later(result<T>& out, const deadline& until, const stop_token& stop) {
+        sleeping<waiting_receiver<T>> me;
         return wait_for(
-            self, until, stop, [&] { return try_receive(out); }, [this] { return may_receive(); },
-            [&] { return enlist(out, self); });
+            front_.pauses(), me.self, until, stop, [&] { return try_receive(out); }, [this] { return may_receive(); },
+            [&] { return enlist(out, me.self); });
     }
 
     // What a blocking operation does after its first attempt: backs off, stands in line, parks.
     template <class Waiter, class Try, class May, class Enlist>
-    errc wait_for(Waiter& self, const deadline& until, const stop_token& stop, Try&& try_again, May&& may_succeed, Enlist&& stand_in_line) {
-        backoff spin;
+    errc wait_for(unsigned pauses, Waiter& self, const deadline& until, const stop_token& stop, Try&& try_again, May&& may_succeed, Enlist&& stand_in_line) {
+        backoff spin(pauses);
         attempt tried = attempt::blocked;
         const auto outcome = [](attempt a) { return a == attempt::done ? errc{} : errc::closed; };
         for (;;) {
@@ -499,25 +548,23 @@ private:
         ::operator delete(memory);
     }
 
-    static constexpr std::size_t cache_line = 64;
-
+    // Each end on two cache lines: the lock with those who wait for what this end does, which a hand-over touches; and the counters.
     alignas(cache_line) sync::mutex back_lock_;
-    queue_back<T> back_;
     wait_queue receivers_;
+    queue_back<T> back_;
 
     alignas(cache_line) sync::mutex front_lock_;
+    wait_queue senders_;
     queue_front<T> front_;
 
     alignas(cache_line) const std::size_t limit_;
     const bool bounded_;
     sync::atomic<bool> closed_{false};
-    sync::atomic<bool> senders_waiting_{false};
-    sync::atomic<bool> receivers_waiting_{false};
-    wait_queue senders_;
+    sync::atomic<bool> one_side_gone_;
+    wait_queue watchers_;
     void* const memory_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
-    sync::atomic<bool> one_side_gone_;
 };
 
 }  // namespace sluice::detail

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <sluice/detail/sync.hpp>
+#include <sluice/detail/wait.hpp>
 
 namespace sluice::detail {
 
@@ -102,7 +103,10 @@ public:
 
     // How many messages can be popped; looks at the back only when those that it knows of are used up.
     std::size_t available(const queue_back<T>& back) noexcept {
-        if (next_ == seen_sent_) seen_sent_ = back.sent();
+        if (next_ == seen_sent_) {
+            seen_sent_ = back.sent();
+            patience_.learn(seen_sent_ - next_);
+        }
         return seen_sent_ - next_;
     }
 
@@ -124,6 +128,9 @@ public:
     }
     void publish() noexcept { received_.store(next_, std::memory_order_release); }
 
+    // How long to wait before looking for more.
+    unsigned pauses() const noexcept { return patience_.pauses(); }
+
     // Takes everything, with the back standing still as well.
     queue_contents<T> reset(queue_back<T>& back) noexcept {
         segment* const front = segment_ ? segment_ : back.first_segment();
@@ -140,6 +147,7 @@ private:
     std::size_t next_ = 0;
     std::size_t seen_sent_ = 0;
     sync::atomic<std::size_t> received_{0};
+    patience patience_;
 };
 
 // The end that pushes.
@@ -157,7 +165,10 @@ public:
 
     // How many more messages fit under `limit`; looks at the front only when the room that it knows of is used up.
     std::size_t room(std::size_t limit, const queue_front<T>& front) noexcept {
-        if (next_ - seen_received_ >= limit) seen_received_ = front.received();
+        if (next_ - seen_received_ >= limit) {
+            seen_received_ = front.received();
+            patience_.learn(limit - (next_ - seen_received_));
+        }
         return limit - (next_ - seen_received_);
     }
 
@@ -169,6 +180,9 @@ public:
     // Counts the message that was made in slot(). The front sees it after publish().
     void push() noexcept { ++next_; }
     void publish() noexcept { sent_.store(next_, std::memory_order_release); }
+
+    // How long to wait before looking for more room.
+    unsigned pauses() const noexcept { return patience_.pauses(); }
 
     // Whether a burst has taken more than a ring; reset() gives it back. Any thread may ask, as a hint.
     bool outgrown() const noexcept { return outgrown_.load(std::memory_order_relaxed); }
@@ -233,9 +247,10 @@ private:
 
     segment* segment_ = nullptr;
     std::size_t next_ = 0;
-    std::size_t free_end_ = 0;       // slots up to this number are free
-    std::size_t seen_received_ = 0;  // of the front's counter; never ahead of it
+    std::size_t free_end_ = 0;  // slots up to this number are free
     sync::atomic<std::size_t> sent_{0};
+    std::size_t seen_received_ = 0;  // of the front's counter; never ahead of it
+    patience patience_;
     segment* first_ = nullptr;
     sync::atomic<segment*> spare_{nullptr};
     sync::atomic<bool> outgrown_{false};

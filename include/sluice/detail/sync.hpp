@@ -17,6 +17,10 @@
 #include <immintrin.h>
 #endif
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
 namespace sluice::detail::sync {
 
 using mutex = std::mutex;
@@ -26,8 +30,33 @@ using clock = std::chrono::steady_clock;
 template <class T>
 using atomic = std::atomic<T>;
 
+#if defined(__cpp_lib_jthread)
+using stop_token = std::stop_token;
+template <class F>
+using stop_callback = std::stop_callback<F>;
+#else
+// A standard library without stop tokens: no operation takes one, and inside nothing ever stops.
+struct stop_token {
+    bool stop_requested() const noexcept { return false; }
+    bool stop_possible() const noexcept { return false; }
+};
+template <class F>
+struct stop_callback {
+    stop_callback(const stop_token&, F) noexcept {}
+};
+#endif
+
 // Whether another thread can run while this one spins. False also before static initialisation has got here: then nobody spins.
 inline const bool several_cpus = std::thread::hardware_concurrency() > 1;
+
+// Whether the process has only this thread, so that a lock would keep nobody out; std::shared_ptr asks the same of glibc.
+inline bool single_threaded() noexcept {
+#if __has_include(<sys/single_threaded.h>)
+    return __libc_single_threaded;
+#else
+    return false;
+#endif
+}
 
 inline void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)

@@ -19,11 +19,16 @@ namespace sluice::detail {
 // Waits that grow, so that the other side can run ahead, for about two microseconds in all; then it is time to park.
 class backoff {
 public:
+    backoff() = default;
+    // Waits for `pauses` before the first look.
+    explicit backoff(unsigned pauses) noexcept : first_(sync::several_cpus ? pauses : 0) {}
+
     // Waits once; false when the budget is used up.
     bool wait() noexcept {
         if (step_ == steps) return false;
+        for (; first_ > 0; --first_) sync::pause();
         if (step_ < pausing) {
-            for (int pauses = 1 << step_; pauses > 0; --pauses) sync::pause();
+            for (int pauses = std::min(1 << step_, 8); pauses > 0; --pauses) sync::pause();
         } else {
             sync::yield();
         }
@@ -32,57 +37,67 @@ public:
     }
 
 private:
-    static constexpr int pausing = 7, steps = 11;
+    static constexpr int pausing = 20, steps = 24;
+    unsigned first_ = 0;
     int step_ = sync::several_cpus ? 0 : pausing;  // alone on a CPU, only giving it away helps
 };
 
-// Holds a mutex. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this library is held
-// for some ten nanoseconds, a visit to the kernel takes microseconds.
-class guard {
+// How long to back off before the first look, in pauses, learned from what the looks found: one message, or room for one, asks for
+// a quick eye; a few at a time say that the other side is under way and would do better undisturbed.
+class patience {
 public:
-    explicit guard(sync::mutex& m) : mutex_(&m) { lock(); }
-    guard(sync::mutex& m, std::defer_lock_t) noexcept : mutex_(&m) {}
-    guard(const guard&) = delete;
-    guard& operator=(const guard&) = delete;
-    ~guard() { unlock(); }
-
-    void lock() {
-        backoff spin;
-        while (!mutex_->try_lock()) {
-            if (!spin.wait()) {
-                mutex_->lock();
-                break;
-            }
+    unsigned pauses() const noexcept { return pauses_.load(std::memory_order_relaxed); }
+    void learn(std::size_t found) noexcept {
+        const unsigned now = pauses();
+        if (found == 1) {
+            if (now) pauses_.store(now / 2, std::memory_order_relaxed);
+        } else if (found > 1 && found < 64) {
+            if (now < 128) pauses_.store(now ? now * 2 : 4, std::memory_order_relaxed);
         }
-        owns_ = true;
     }
-    void unlock() noexcept {
-        if (std::exchange(owns_, false)) mutex_->unlock();
-    }
-    bool owns() const noexcept { return owns_; }
 
 private:
-    sync::mutex* mutex_;
+    sync::atomic<unsigned> pauses_{0};
+};
+
+// Holds a mutex. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this library is held for
+// some ten nanoseconds, a visit to the kernel takes microseconds. While the process has only one thread, holds nothing.
+class guard {
+public:
+    explicit guard(sync::mutex& m) : mutex_(m) { lock(); }
+    guard(sync::mutex& m, std::defer_lock_t) noexcept : mutex_(m) {}
+    guard(guard&& other) noexcept : mutex_(other.mutex_), owns_(std::exchange(other.owns_, false)) {}
+    guard& operator=(const guard&) = delete;
+    ~guard() {
+        if (owns_) mutex_.unlock();
+    }
+
+    void lock() {
+        if (sync::single_threaded()) return;
+        if (!mutex_.try_lock()) lock_slowly();
+        owns_ = true;
+    }
+    // For one that may have been locked before.
+    void ensure() {
+        if (!owns_) lock();
+    }
+
+private:
+    void lock_slowly() {
+        backoff spin;
+        do {
+            if (!spin.wait()) return mutex_.lock();
+        } while (!mutex_.try_lock());
+    }
+
+    sync::mutex& mutex_;
     bool owns_ = false;
 };
 
 // ---- Deadlines and stop tokens
 
-#if defined(__cpp_lib_jthread)
-using stop_token = std::stop_token;
-template <class F>
-using stop_callback = std::stop_callback<F>;
-#else
-// A standard library without stop tokens: no operation takes one, and inside nothing ever stops.
-struct stop_token {
-    bool stop_requested() const noexcept { return false; }
-    bool stop_possible() const noexcept { return false; }
-};
-template <class F>
-struct stop_callback {
-    stop_callback(const stop_token&, F) noexcept {}
-};
-#endif
+using sync::stop_callback;
+using sync::stop_token;
 
 // The duration in the clock's unit, rounded up; what would overflow becomes max() or min(), a NaN min().
 template <class Rep, class Period>
@@ -212,9 +227,9 @@ private:
 
     bool woken() const noexcept { return state_.load(std::memory_order_acquire) == state::woken; }
 
-    sync::atomic<state> state_{state::awake};
-    bool notified_ = false;     // under mutex_
-    bool interrupted_ = false;  // under mutex_
+    sync::atomic<state> state_{state::awake};  // first, next to the waiter: see sleeping
+    bool notified_ = false;                    // under mutex_
+    bool interrupted_ = false;                 // under mutex_
     sync::mutex mutex_;
     sync::condition_variable sleeper_;
 };
@@ -243,13 +258,34 @@ struct waiter {
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
 
-    parker* sleeper = nullptr;
-    claim* owner = nullptr;  // none for a plain operation: it is completed by unlinking it
-    waiter* previous = nullptr;
+    // For the one who has completed it, once he has released his locks; the waiter may be gone after it.
+    void wake() {
+        if (completed) {
+            completed(*this);
+        } else {
+            sleeper->wake();
+        }
+    }
+
     waiter* next = nullptr;
+    waiter* previous = nullptr;
+    claim* owner = nullptr;  // none for a plain operation: it is completed by unlinking it
+    parker* sleeper = nullptr;
+    void (*completed)(waiter&) noexcept = nullptr;  // called instead, where no thread sleeps here but a loop of another kind
     bool linked = false;
     bool drops_out = false;  // a select's case that a closed channel takes out of the race
     outcome what = outcome::none;
+};
+
+inline constexpr std::size_t cache_line = 64;
+
+// A thread that sleeps for one operation. What its peer touches lies together.
+template <class Waiter>
+struct alignas(cache_line) sleeping {
+    sleeping() noexcept { self.sleeper = &sleeper; }
+
+    Waiter self;
+    parker sleeper;
 };
 
 // Tells the select of `w` that its channel has closed. True if it is to be woken, decided without a winner, to look round again; not
@@ -261,27 +297,39 @@ inline bool tell_closed(waiter& w) {
     return true;
 }
 
-// First come, first served.
+// First come, first served. Used under a lock; empty() also serves without, as a hint.
 class wait_queue {
 public:
-    bool empty() const noexcept { return !first_; }
-    waiter* front() const noexcept { return first_; }
+    bool empty() const noexcept { return !first_.load(std::memory_order_acquire); }
+    waiter* front() const noexcept { return first_.load(std::memory_order_relaxed); }
 
     void push_back(waiter& w) noexcept {
-        w.previous = last_;
         w.next = nullptr;
-        (last_ ? last_->next : first_) = &w;
+        w.previous = empty() ? nullptr : last_;
+        set_next(w.previous, &w);
         last_ = &w;
         w.linked = true;
     }
     void remove(waiter& w) noexcept {
-        (w.previous ? w.previous->next : first_) = w.next;
-        (w.next ? w.next->previous : last_) = w.previous;
+        set_next(w.previous, w.next);
+        if (w.next) {
+            w.next->previous = w.previous;
+        } else {
+            last_ = w.previous;
+        }
         w.linked = false;
     }
 
 private:
-    waiter* first_ = nullptr;
+    void set_next(waiter* of, waiter* to) noexcept {
+        if (of) {
+            of->next = to;
+        } else {
+            first_.store(to, std::memory_order_release);
+        }
+    }
+
+    sync::atomic<waiter*> first_{nullptr};
     waiter* last_ = nullptr;
 };
 
@@ -294,7 +342,7 @@ public:
     ~wake_list() {
         while (waiter* const w = first_) {
             first_ = w->next;  // before wake(): after it, `w` may be gone
-            w->sleeper->wake();
+            w->wake();
         }
     }
 
