@@ -152,7 +152,6 @@ public:
         if (closed_under_lock() || !receivers_.empty()) return put_and_wake(message, std::move(back));
         if (back_.room(limit_, front_) == 0) return attempt::blocked;
         push(message);
-        back_.publish();
         return attempt::done;
     }
 
@@ -178,9 +177,12 @@ public:
             }
             std::size_t room = std::min(back_.room(limit_, front_), count - sent);
             if (room == 0) return attempt::blocked;
-            const auto publish = [this] { back_.publish(); };
+            std::size_t number = back_.next();
+            const auto publish = [&] { back_.publish(number); };
             const at_end<decltype(publish)> published{publish};
-            for (; room > 0; --room, ++sent) push(at(sent));
+            for (; room > 0; --room, ++sent, ++number) {
+                ::new (static_cast<void*>(back_.slot(number, limit_, front_))) T(std::move(at(sent)));
+            }
         }
         return attempt::done;
     }
@@ -194,16 +196,18 @@ public:
         const std::size_t there = std::min(front_.available(back_), count);
         if (there == 0) return 0;
         {
+            std::size_t number = front_.next();
             const auto settle = [&] {
-                front_.publish();
+                front_.publish(number);
                 if (senders_.empty()) return;
                 const guard back(back_lock_);
                 admit(wakes);
             };
             const at_end<decltype(settle)> settled{settle};  // whatever the sink throws
-            for (std::size_t i = 0; i != there; ++i) {
-                sink(std::move(front_.message(back_)));
-                front_.pop();
+            for (const std::size_t end = number + there; number != end; ++number) {
+                T& message = front_.message(number, back_);
+                sink(std::move(message));
+                std::destroy_at(std::addressof(message));
             }
         }
         if (front_.used_up() && back_.outgrown()) trim(std::move(front));
@@ -218,9 +222,7 @@ public:
         const guard back(back_lock_);
         const attempt tried = put(message, nullptr, wakes);
         if (tried != attempt::blocked || front_.available(back_) == 0) return tried;
-        displaced.emplace(std::move(front_.message(back_)));
-        front_.pop();
-        front_.publish();
+        pop_into(displaced);
         return put(message, nullptr, wakes);
     }
 
@@ -336,21 +338,21 @@ private:
         } else if (contend(self, nullptr, [&] { push(message); }) != contest::won) {
             return attempt::lost;
         }
-        back_.publish();
         return attempt::done;
     }
 
     template <class U>
     void push(U& message) {
-        ::new (static_cast<void*>(back_.slot(limit_, front_))) T(std::move(message));
-        back_.push();
+        const std::size_t number = back_.next();
+        ::new (static_cast<void*>(back_.slot(number, limit_, front_))) T(std::move(message));
+        back_.publish(number + 1);
     }
 
     // Blocked if nobody in line can be completed.
     template <class U>
     attempt hand_over(U& message, waiter* self, wake_list& wakes) {
         for (waiter* next = receivers_.front(); waiter* const w = next;) {
-            next = w->next;
+            next = receivers_.after(*w);
             if (same_select(self, w)) continue;
             auto& peer = static_cast<waiting_receiver<T>&>(*w);
             const contest c = contend(self, w, [&] { peer.message->emplace(std::move(message)); });
@@ -390,10 +392,13 @@ private:
         return attempt::done;
     }
 
-    void pop_into(result<T>& out) {
-        out.emplace(std::move(front_.message(back_)));
-        front_.pop();
-        front_.publish();
+    // `out` is a result or an optional.
+    void pop_into(auto& out) {
+        const std::size_t number = front_.next();
+        T& message = front_.message(number, back_);
+        out.emplace(std::move(message));
+        std::destroy_at(std::addressof(message));
+        front_.publish(number + 1);
     }
 
     [[gnu::noinline]] attempt take_and_wake(result<T>& out, guard&& held) {
@@ -413,7 +418,7 @@ private:
     // Blocked if nobody in line can be completed. Front lock held.
     attempt take_over(result<T>& out, waiter* self, wake_list& wakes) {
         for (waiter* next = senders_.front(); waiter* const w = next;) {
-            next = w->next;
+            next = senders_.after(*w);
             if (same_select(self, w)) continue;
             auto& peer = static_cast<waiting_sender<T>&>(*w);
             const contest c = contend(self, w, [&] { peer.give(peer.message, &out, nullptr); });
@@ -435,9 +440,9 @@ private:
             auto& sender = static_cast<waiting_sender<T>&>(*w);
             const contest c = contend(nullptr, w, [&] {
                 try {
-                    sender.give(sender.message, nullptr, back_.slot(limit_, front_));
-                    back_.push();
-                    back_.publish();
+                    const std::size_t number = back_.next();
+                    sender.give(sender.message, nullptr, back_.slot(number, limit_, front_));
+                    back_.publish(number + 1);
                 } catch (...) {
                     sender.error = std::current_exception();
                 }
@@ -477,46 +482,46 @@ private:
 
     template <class U>
     [[gnu::noinline]] errc send_later(U& message, const deadline& until, const stop_token& stop) {
-        sleeping<waiting_sender<T>> me;
-        const errc e = wait_for(
-            back_.pauses(), me.self, until, stop, [&] { return try_send(message); }, [this] { return may_send(); },
-            [&] { return enlist(message, me.self); });
-        if (me.self.error) std::rethrow_exception(me.self.error);
-        return e;
+        return wait_for<waiting_sender<T>>(
+            message, back_.pauses(), until, stop, [&] { return try_send(message); }, [this] { return may_send(); });
     }
 
     [[gnu::noinline]] errc receive_later(result<T>& out, const deadline& until, const stop_token& stop) {
-        sleeping<waiting_receiver<T>> me;
-        return wait_for(
-            front_.pauses(), me.self, until, stop, [&] { return try_receive(out); }, [this] { return may_receive(); },
-            [&] { return enlist(out, me.self); });
+        return wait_for<waiting_receiver<T>>(
+            out, front_.pauses(), until, stop, [&] { return try_receive(out); }, [this] { return may_receive(); });
     }
 
     // What a blocking operation does after its first attempt: backs off, stands in line, parks.
-    template <class Waiter, class Try, class May, class Enlist>
-    errc wait_for(unsigned pauses, Waiter& self, const deadline& until, const stop_token& stop, Try&& try_again, May&& may_succeed, Enlist&& stand_in_line) {
-        backoff spin(pauses);
+    template <class Waiter, class Message, class Try, class May>
+    errc wait_for(Message& message, unsigned pauses, const deadline& until, const stop_token& stop, Try&& try_again, May&& may_succeed) {
+        if (stop.stop_requested()) return errc::stopped;
+        if (until.passed()) return errc::timeout;
         attempt tried = attempt::blocked;
-        const auto outcome = [](attempt a) { return a == attempt::done ? errc{} : errc::closed; };
-        for (;;) {
-            if (stop.stop_requested()) return errc::stopped;
-            if (until.passed()) return errc::timeout;
-            // On a rendezvous somebody has to stand in line before anything can happen.
-            if (is_rendezvous()) break;
-            bool hopeful = false;
-            while (!hopeful && spin.wait()) hopeful = may_succeed();
-            if (!hopeful) break;
-            if (tried = try_again(); tried != attempt::blocked) return outcome(tried);
+        backoff spin(pauses);
+        // On a rendezvous somebody has to stand in line before anything can happen.
+        while (!is_rendezvous() && tried == attempt::blocked && spin.wait()) {
+            if (may_succeed()) tried = try_again();
         }
-        if (tried = stand_in_line(); tried != attempt::blocked) return outcome(tried);
+        if (tried == attempt::blocked) {
+            sleeping<Waiter> me;
+            tried = enlist(message, me.self);
+            if (tried == attempt::blocked) return sleep(me, until, stop, spin);
+        }
+        return tried == attempt::done ? errc{} : errc::closed;
+    }
 
-        const auto interrupt = [&self] { self.sleeper->interrupt(); };
+    template <class Waiter>
+    errc sleep(sleeping<Waiter>& me, const deadline& until, const stop_token& stop, backoff& spin) {
+        const auto interrupt = [&me] { me.sleeper.interrupt(); };
         const stop_callback<decltype(interrupt)> on_stop(stop, interrupt);
-        if (!self.sleeper->wait(until, spin)) {
-            if (withdraw(self)) return stop.stop_requested() ? errc::stopped : errc::timeout;
-            self.sleeper->wait();  // completed just now: that counts
+        if (!me.sleeper.wait(until, spin)) {
+            if (withdraw(me.self)) return stop.stop_requested() ? errc::stopped : errc::timeout;
+            me.sleeper.wait();  // completed just now: that counts
         }
-        return self.what == waiter::outcome::done ? errc{} : errc::closed;
+        if constexpr (std::is_same_v<Waiter, waiting_sender<T>>) {
+            if (me.self.error) std::rethrow_exception(me.self.error);
+        }
+        return me.self.what == waiter::outcome::done ? errc{} : errc::closed;
     }
 
     // ---- The end
@@ -548,7 +553,8 @@ private:
         ::operator delete(memory);
     }
 
-    // Each end on two cache lines: the lock with those who wait for what this end does, which a hand-over touches; and the counters.
+    // Each end on two cache lines: the lock, those who wait for what is done under it, and what is used up by it; and the counter
+    // at which the other end looks.
     alignas(cache_line) sync::mutex back_lock_;
     wait_queue receivers_;
     queue_back<T> back_;

@@ -93,7 +93,8 @@ private:
 template <class T>
 class queue_back;
 
-// The end that pops.
+// The end that pops. What only it uses comes first and shares a cache line with the lock that its owner keeps before it; the counter
+// at which the other end looks has the next line.
 template <class T>
 class queue_front {
 public:
@@ -101,32 +102,29 @@ public:
 
     std::size_t received() const noexcept { return received_.load(std::memory_order_acquire); }
 
-    // How many messages can be popped; looks at the back only when those that it knows of are used up.
+    // The number of the oldest message.
+    std::size_t next() const noexcept { return received_.load(std::memory_order_relaxed); }
+
+    // How many messages there are to take; looks at the back only when those that it knows of are used up.
     std::size_t available(const queue_back<T>& back) noexcept {
-        if (next_ == seen_sent_) {
+        if (used_up()) {
             seen_sent_ = back.sent();
-            patience_.learn(seen_sent_ - next_);
+            patience_.learn(seen_sent_ - next());
         }
-        return seen_sent_ - next_;
+        return seen_sent_ - next();
     }
+    bool used_up() const noexcept { return next() == seen_sent_; }
 
-    // Whether the back must be looked at to know of another message.
-    bool used_up() const noexcept { return next_ == seen_sent_; }
-
-    // The oldest message; one must be available.
-    T& message(queue_back<T>& back) noexcept {
+    // The message of that number: the oldest one, and then one after the other, as long as they are available.
+    T& message(std::size_t number, queue_back<T>& back) noexcept {
         if (!segment_) segment_ = back.first_segment();
         segment* const following = segment_->next.load(std::memory_order_acquire);
-        if (following && segment_->end == next_) back.give_back(std::exchange(segment_, following));
-        return *segment_->slot(next_);
+        if (following && segment_->end == number) back.give_back(std::exchange(segment_, following));
+        return *segment_->slot(number);
     }
 
-    // Destroys the oldest message, which message() has just given. Its slot is free for the back after publish().
-    void pop() noexcept {
-        std::destroy_at(segment_->slot(next_));
-        ++next_;
-    }
-    void publish() noexcept { received_.store(next_, std::memory_order_release); }
+    // Gives the slots of the messages before that number, whose lives have ended, to the back.
+    void publish(std::size_t number) noexcept { received_.store(number, std::memory_order_release); }
 
     // How long to wait before looking for more.
     unsigned pauses() const noexcept { return patience_.pauses(); }
@@ -134,23 +132,22 @@ public:
     // Takes everything, with the back standing still as well.
     queue_contents<T> reset(queue_back<T>& back) noexcept {
         segment* const front = segment_ ? segment_ : back.first_segment();
-        const std::size_t first = std::exchange(next_, back.sent());
+        const std::size_t first = next();
         segment_ = nullptr;
-        seen_sent_ = next_;
-        publish();
-        back.restart(next_);
-        return {front, first, next_};
+        seen_sent_ = back.sent();
+        publish(seen_sent_);
+        back.restart();
+        return {front, first, seen_sent_};
     }
 
 private:
     segment* segment_ = nullptr;
-    std::size_t next_ = 0;
     std::size_t seen_sent_ = 0;
     sync::atomic<std::size_t> received_{0};
     patience patience_;
 };
 
-// The end that pushes.
+// The end that pushes; laid out likewise.
 template <class T>
 class queue_back {
 public:
@@ -163,23 +160,27 @@ public:
 
     std::size_t sent() const noexcept { return sent_.load(std::memory_order_acquire); }
 
-    // How many more messages fit under `limit`; looks at the front only when the room that it knows of is used up.
+    // The number of the next message.
+    std::size_t next() const noexcept { return sent_.load(std::memory_order_relaxed); }
+
+    // How many more messages fit under `limit`, or at least some of them; looks at the front only when the room that it knows of is
+    // used up.
     std::size_t room(std::size_t limit, const queue_front<T>& front) noexcept {
-        if (next_ - seen_received_ >= limit) {
-            seen_received_ = front.received();
-            patience_.learn(limit - (next_ - seen_received_));
-        }
-        return limit - (next_ - seen_received_);
+        if (next() != room_end_) return room_end_ - next();
+        const std::size_t room = limit - (next() - front.received());
+        patience_.learn(room);
+        return room;
     }
 
-    // Where the next message goes. Throws std::bad_alloc and then has changed nothing.
-    T* slot(std::size_t limit, const queue_front<T>& front) {
-        if (next_ == free_end_) find_slots(limit, front);
-        return segment_->slot(next_);
+    // Where the message of that number goes: next(), and then one after the other, as long as there is room. Throws std::bad_alloc
+    // and then has changed nothing.
+    T* slot(std::size_t number, std::size_t limit, const queue_front<T>& front) {
+        if (number == room_end_) find_room(number, limit, front);
+        return segment_->slot(number);
     }
-    // Counts the message that was made in slot(). The front sees it after publish().
-    void push() noexcept { ++next_; }
-    void publish() noexcept { sent_.store(next_, std::memory_order_release); }
+
+    // Shows the messages before that number, which were made in their slots, to the front.
+    void publish(std::size_t number) noexcept { sent_.store(number, std::memory_order_release); }
 
     // How long to wait before looking for more room.
     unsigned pauses() const noexcept { return patience_.pauses(); }
@@ -191,33 +192,38 @@ private:
     friend queue_front<T>;
 
     static constexpr std::size_t most_slots = std::bit_floor(std::max<std::size_t>(64 * 1024 / sizeof(T), 2));
-    static constexpr std::size_t first_slots = std::clamp<std::size_t>(2048 / sizeof(T), 1, 32);
+    static constexpr std::size_t first_slots = std::bit_floor(std::clamp<std::size_t>(2048 / sizeof(T), 1, 32));
 
-    void find_slots(std::size_t limit, const queue_front<T>& front) {
+    void find_room(std::size_t number, std::size_t limit, const queue_front<T>& front) {
+        const std::size_t received = front.received();
         const std::size_t most = std::bit_ceil(std::min(limit, most_slots));
-        if (!segment_) {
-            segment_ = first_ = segment::make(std::min(std::bit_ceil(first_slots), most));
-            segment_->first = next_;
-        } else {
-            seen_received_ = front.received();
-            const bool begun = static_cast<std::ptrdiff_t>(seen_received_ - segment_->first) > 0;
-            free_end_ = (begun ? seen_received_ : segment_->first) + segment_->slots;
-            if (next_ != free_end_) return;
-            append(std::min(segment_->slots * 2, most));
+        std::size_t slots = 0;
+        if (segment_) {
+            const bool begun = static_cast<std::ptrdiff_t>(received - segment_->first) > 0;
+            slots = (begun ? received : segment_->first) + segment_->slots - number;
         }
-        free_end_ = next_ + segment_->slots;
+        if (slots == 0) {
+            append(number, segment_ ? std::min(segment_->slots * 2, most) : std::min(first_slots, most));
+            slots = segment_->slots;
+        }
+        room_end_ = number + std::min(slots, limit - (number - received));
     }
 
-    void append(std::size_t slots) {
+    void append(std::size_t number, std::size_t slots) {
         segment* following = spare_.load(std::memory_order_relaxed) ? spare_.exchange(nullptr, std::memory_order_acquire) : nullptr;
         if (following) {
             following->next.store(nullptr, std::memory_order_relaxed);
         } else {
             following = segment::make(slots);
         }
-        if (segment_->slots == most_slots) outgrown_.store(true, std::memory_order_relaxed);
-        following->first = segment_->end = next_;
-        segment_->next.store(following, std::memory_order_release);
+        following->first = number;
+        if (!segment_) {
+            first_ = following;
+        } else {
+            if (segment_->slots == most_slots) outgrown_.store(true, std::memory_order_relaxed);
+            segment_->end = number;
+            segment_->next.store(following, std::memory_order_release);
+        }
         segment_ = following;
     }
 
@@ -230,13 +236,12 @@ private:
         }
     }
 
-    // The front reads it when it has seen a message and no segment yet; then it was written before that message.
+    // The front asks for it when it has seen a message and has no segment; so it was written before that message.
     segment* first_segment() const noexcept { return first_; }
 
-    void restart(std::size_t next) noexcept {
+    void restart() noexcept {
         segment_ = first_ = nullptr;
-        free_end_ = next;
-        seen_received_ = next;
+        room_end_ = next();
         outgrown_.store(false, std::memory_order_relaxed);
         drop_spare();
     }
@@ -246,10 +251,8 @@ private:
     }
 
     segment* segment_ = nullptr;
-    std::size_t next_ = 0;
-    std::size_t free_end_ = 0;  // slots up to this number are free
+    std::size_t room_end_ = 0;  // messages before this number have a free slot, and room under the limit
     sync::atomic<std::size_t> sent_{0};
-    std::size_t seen_received_ = 0;  // of the front's counter; never ahead of it
     patience patience_;
     segment* first_ = nullptr;
     sync::atomic<segment*> spare_{nullptr};

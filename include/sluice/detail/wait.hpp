@@ -28,7 +28,7 @@ public:
         if (step_ == steps) return false;
         for (; first_ > 0; --first_) sync::pause();
         if (step_ < pausing) {
-            for (int pauses = std::min(1 << step_, 8); pauses > 0; --pauses) sync::pause();
+            for (int pauses = std::min(1 << step_, 4); pauses > 0; --pauses) sync::pause();
         } else {
             sync::yield();
         }
@@ -37,7 +37,7 @@ public:
     }
 
 private:
-    static constexpr int pausing = 20, steps = 24;
+    static constexpr int pausing = 40, steps = 44;
     unsigned first_ = 0;
     int step_ = sync::several_cpus ? 0 : pausing;  // alone on a CPU, only giving it away helps
 };
@@ -297,40 +297,32 @@ inline bool tell_closed(waiter& w) {
     return true;
 }
 
-// First come, first served. Used under a lock; empty() also serves without, as a hint.
+// First come, first served: a ring, entered at its first waiter. Used under a lock; empty() also serves without, as a hint.
 class wait_queue {
 public:
     bool empty() const noexcept { return !first_.load(std::memory_order_acquire); }
     waiter* front() const noexcept { return first_.load(std::memory_order_relaxed); }
+    // Who is behind `w`, or null.
+    waiter* after(const waiter& w) const noexcept { return w.next == front() ? nullptr : w.next; }
 
     void push_back(waiter& w) noexcept {
-        w.next = nullptr;
-        w.previous = empty() ? nullptr : last_;
-        set_next(w.previous, &w);
-        last_ = &w;
+        waiter* const first = front();
+        w.next = first ? first : &w;
+        w.previous = first ? first->previous : &w;
+        w.previous->next = &w;
+        w.next->previous = &w;
+        if (!first) first_.store(&w, std::memory_order_release);
         w.linked = true;
     }
     void remove(waiter& w) noexcept {
-        set_next(w.previous, w.next);
-        if (w.next) {
-            w.next->previous = w.previous;
-        } else {
-            last_ = w.previous;
-        }
+        if (&w == front()) first_.store(after(w), std::memory_order_release);
+        w.previous->next = w.next;
+        w.next->previous = w.previous;
         w.linked = false;
     }
 
 private:
-    void set_next(waiter* of, waiter* to) noexcept {
-        if (of) {
-            of->next = to;
-        } else {
-            first_.store(to, std::memory_order_release);
-        }
-    }
-
     sync::atomic<waiter*> first_{nullptr};
-    waiter* last_ = nullptr;
 };
 
 // Those to be woken once the locks are released: declared before the guards, so that it is destroyed after them.
