@@ -23,8 +23,39 @@ namespace sluice::detail {
 // is there. So elements never move from slot to slot, a steady stream goes round in one ring and allocates nothing, and what a burst
 // took comes back.
 
+// What is left of a queue that was given up: a chain of segments, of whose type only `destroy` knows.
+struct remains {
+    remains* next_remains = nullptr;
+    void (*destroy)(remains*) noexcept = nullptr;
+    std::size_t begin = 0, last_end = 0;  // the messages' numbers
+};
+
+// Destroys them now; but where that is done on this thread already, further up the stack, leaves them to it. So messages that hold
+// channels that hold messages, and so on, are destroyed one after the other and not one inside the other, however deep they go.
+inline void bury(remains* r) noexcept {
+    struct state {
+        remains* first = nullptr;
+        remains** end = nullptr;  // where the next one goes; null unless bury() is under way
+    };
+    thread_local state here;
+    if (here.end) {
+        *here.end = r;
+        here.end = &r->next_remains;
+        return;
+    }
+    here.first = r;
+    here.end = &r->next_remains;
+    while (remains* const one = here.first) {
+        // Those that come while this one is destroyed begin a new chain: its memory goes with it.
+        here.first = one->next_remains;
+        if (!here.first) here.end = &here.first;
+        one->destroy(one);
+    }
+    here.end = nullptr;
+}
+
 template <class T>
-class queue_segment {
+class queue_segment : public remains {
 public:
     static queue_segment* make(std::size_t slots) { return ::new (allocate(header() + slots * sizeof(T))) queue_segment(slots); }
     static void free(queue_segment* s) noexcept {
@@ -67,27 +98,34 @@ public:
     using segment = queue_segment<T>;
 
     queue_contents() = default;
-    queue_contents(segment* front, std::size_t first, std::size_t last) : front_(front), first_(first), last_(last) {}
-    queue_contents(queue_contents&& other) noexcept
-        : front_(std::exchange(other.front_, nullptr)), first_(other.first_), last_(other.last_) {}
+    // The messages from number `begin` on, up to `end`, in the chain that starts with `front`.
+    queue_contents(segment* front, std::size_t begin, std::size_t end) noexcept : front_(front) {
+        if (!front) return;
+        front->begin = begin;
+        front->last_end = end;
+        front->destroy = [](remains* r) noexcept {
+            auto* s = static_cast<segment*>(r);
+            const std::size_t end_of_all = s->last_end;
+            for (std::size_t number = s->begin; s;) {
+                segment* const next = s->next.load(std::memory_order_acquire);
+                for (const std::size_t end_here = next ? s->end : end_of_all; number != end_here; ++number) {
+                    std::destroy_at(s->slot(number));
+                }
+                segment::free(std::exchange(s, next));
+            }
+        };
+    }
+    queue_contents(const queue_contents&) = delete;
     queue_contents& operator=(queue_contents&& other) noexcept {
         std::swap(front_, other.front_);
-        std::swap(first_, other.first_);
-        std::swap(last_, other.last_);
         return *this;
     }
-
     ~queue_contents() {
-        while (front_) {
-            segment* const next = front_->next.load(std::memory_order_acquire);
-            for (const std::size_t end = next ? front_->end : last_; first_ != end; ++first_) std::destroy_at(front_->slot(first_));
-            segment::free(std::exchange(front_, next));
-        }
+        if (front_) bury(front_);
     }
 
 private:
     segment* front_ = nullptr;
-    std::size_t first_ = 0, last_ = 0;
 };
 
 template <class T>
