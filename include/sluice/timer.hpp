@@ -48,7 +48,7 @@ public:
         return attempt::done;
     }
 
-    // When take() may next do more than block.
+    // When take() may next do more than block: at once, if it is over.
     clock::time_point next_look() const {
         const guard held(lock_);
         return over_ ? clock::time_point::min() : next_;
@@ -111,8 +111,9 @@ private:
         for (;;) {
             const detail::attempt tried = core_ ? core_->take(tick) : detail::attempt::closed;
             if (tried == detail::attempt::done) return;
-            tick = unexpected(tried == detail::attempt::closed ? errc::closed : stop.stop_requested() ? errc::stopped : too_late);
-            if (tried == detail::attempt::closed || stop.stop_requested() || until.passed()) return;
+            const bool stopped = stop.stop_requested();
+            tick = unexpected(tried == detail::attempt::closed ? errc::closed : stopped ? errc::stopped : too_late);
+            if (tried == detail::attempt::closed || stopped || until.passed()) return;
             if (!on_stop) on_stop.emplace(stop, interrupt);
             detail::backoff spin;
             sleeper.wait(deadline::at_steady(std::min(core_->next_look(), until.next_look())), spin);
@@ -150,7 +151,10 @@ struct timer_case {
     public:
         explicit runner(timer_case& c) : select_case(self_), case_(c), core_(c.from.core_.get()) {}
 
-        void start() override { got_ = unexpected(errc::closed); }
+        void start() override {
+            got_ = unexpected(errc::closed);
+            over_ = false;
+        }
         void run() override {
             if constexpr (handler_wants == wants::message) {
                 case_.handler(*std::move(got_));
@@ -161,7 +165,8 @@ struct timer_case {
         attempt try_now() override {
             if (!core_) return attempt::closed;
             const attempt tried = core_->take(got_);
-            return tried == attempt::closed && handler_wants == wants::outcome ? attempt::done : tried;
+            over_ = tried == attempt::closed;
+            return over_ && handler_wants == wants::outcome ? attempt::done : tried;
         }
         bool may_be_ready() const noexcept override { return due(); }
         // Takes the tick and decides the select in one step.
@@ -173,14 +178,15 @@ struct timer_case {
             if (tried == attempt::done) self_.owner->decided = true;
             return tried;
         }
-        sync::clock::time_point next_look() const override { return core_ ? core_->next_look() : timer_core::never; }
-        bool due() const noexcept override { return core_ && sync::clock::now() >= core_->next_look(); }
+        sync::clock::time_point next_look() const override { return core_ && !over_ ? core_->next_look() : timer_core::never; }
+        bool due() const override { return core_ && !over_ && sync::clock::now() >= core_->next_look(); }
 
     private:
         timer_case& case_;
         timer_core* const core_;
         waiter self_;
         result<timer::value_type> got_ = unexpected(errc::closed);
+        bool over_ = false;  // seen to be closed: out of the race
     };
 };
 

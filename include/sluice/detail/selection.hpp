@@ -216,7 +216,10 @@ private:
             for (std::uint32_t place = 0; place < racing_; ++place) until = std::min(until, in_order(place).next_look());
             if (sleeper.wait(deadline::at_steady(until), spin)) return no_case;
             for (std::uint32_t place = 0; place < racing_; ++place) {
-                if (in_order(place).due() && in_order(place).enlist() == attempt::done) return order_[place];
+                if (!in_order(place).due()) continue;
+                const attempt tried = in_order(place).enlist();
+                if (tried == attempt::done) return order_[place];
+                if (tried != attempt::blocked) return no_case;  // the timer is over, or a peer was first
             }
             if (passed_deadline() != no_case || limit.passed()) return no_case;
         }
