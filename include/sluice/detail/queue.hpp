@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include <sluice/detail/sync.hpp>
@@ -57,8 +58,14 @@ inline void bury(remains* r) noexcept {
 template <class T>
 class queue_segment : public remains {
 public:
-    static queue_segment* make(std::size_t slots) { return ::new (allocate(header() + slots * sizeof(T))) queue_segment(slots); }
+    // With slots of its own, which follow it.
+    static queue_segment* make(std::size_t slots) {
+        void* const memory = allocate(header() + slots * sizeof(T));
+        return ::new (memory) queue_segment(slots, static_cast<std::byte*>(memory) + header());
+    }
+    // Frees what make() made.
     static void free(queue_segment* s) noexcept {
+        if (s->borrowed) return;
         if constexpr (over_aligned) {
             ::operator delete(s, std::align_val_t(alignof(T)));
         } else {
@@ -66,18 +73,19 @@ public:
         }
     }
 
-    T* slot(std::size_t i) noexcept {
-        return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + header()) + ((i - first) & (slots - 1));
-    }
+    queue_segment(std::size_t slot_count, std::byte* memory, bool borrows = false) noexcept
+        : slots(slot_count), storage(reinterpret_cast<T*>(memory)), borrowed(borrows) {}
+
+    T* slot(std::size_t i) noexcept { return storage + ((i - first) & (slots - 1)); }
 
     const std::size_t slots;  // a power of two
+    T* const storage;
+    const bool borrowed;      // somebody else's memory
     std::size_t first = 0;    // the number of the first message written here
     std::size_t end = 0;      // the number after that of the last one; written before `next` is set
     sync::atomic<queue_segment*> next{nullptr};
 
 private:
-    explicit queue_segment(std::size_t count) : slots(count) {}
-
     static void* allocate(std::size_t bytes) {
         if constexpr (over_aligned) {
             return ::operator new(bytes, std::align_val_t(alignof(T)));
@@ -121,7 +129,12 @@ public:
         return *this;
     }
     ~queue_contents() {
-        if (front_) bury(front_);
+        if (!front_) return;
+        if constexpr (std::is_trivially_destructible_v<T>) {
+            front_->destroy(front_);
+        } else {
+            bury(front_);
+        }
     }
 
 private:
@@ -229,8 +242,14 @@ public:
 private:
     friend queue_front<T>;
 
+    static constexpr std::size_t inner_bytes = 32;
     static constexpr std::size_t most_slots = std::bit_floor(std::max<std::size_t>(64 * 1024 / sizeof(T), 2));
     static constexpr std::size_t first_slots = std::bit_floor(std::clamp<std::size_t>(2048 / sizeof(T), 1, 32));
+
+    // The first few slots, beside the counter that announces what is in them: a message that is handed to and fro takes one cache line
+    // less. Only for what needs no destructor, as the slots go when the queue does.
+    static constexpr std::size_t inner_slots =
+        std::is_trivially_destructible_v<T> && alignof(T) <= alignof(void*) ? std::bit_floor(inner_bytes / sizeof(T)) : 0;
 
     void find_room(std::size_t number, std::size_t limit, const queue_front<T>& front) {
         const std::size_t received = front.received();
@@ -241,7 +260,7 @@ private:
             slots = (begun ? received : segment_->first) + segment_->slots - number;
         }
         if (slots == 0) {
-            append(number, segment_ ? std::min(segment_->slots * 2, most) : std::min(first_slots, most));
+            append(number, std::min(segment_ ? std::max(segment_->slots * 2, first_slots) : first_slots, most));
             slots = segment_->slots;
         }
         room_end_ = number + std::min(slots, limit - (number - received));
@@ -251,6 +270,8 @@ private:
         segment* following = spare_.load(std::memory_order_relaxed) ? spare_.exchange(nullptr, std::memory_order_acquire) : nullptr;
         if (following) {
             following->next.store(nullptr, std::memory_order_relaxed);
+        } else if (!segment_ && inner_slots > 0) {
+            following = std::construct_at(&header_.inner, std::min(inner_slots, slots), inner_, true);
         } else {
             following = segment::make(slots);
         }
@@ -291,10 +312,16 @@ private:
     segment* segment_ = nullptr;
     std::size_t room_end_ = 0;  // messages before this number have a free slot, and room under the limit
     sync::atomic<std::size_t> sent_{0};
+    alignas(void*) std::byte inner_[inner_bytes];
     patience patience_;
+    sync::atomic<bool> outgrown_{false};
     segment* first_ = nullptr;
     sync::atomic<segment*> spare_{nullptr};
-    sync::atomic<bool> outgrown_{false};
+    union header {
+        header() noexcept {}
+        ~header() {}
+        segment inner;
+    } header_;
 };
 
 }  // namespace sluice::detail

@@ -84,10 +84,13 @@ public:
 
 private:
     void lock_slowly() {
-        backoff spin;
-        do {
-            if (!spin.wait()) return mutex_.lock();
-        } while (!mutex_.try_lock());
+        if (sync::several_cpus) {
+            for (int pauses = 16; pauses <= 256; pauses *= 2) {
+                for (int i = 0; i < pauses; ++i) sync::pause();
+                if (mutex_.try_lock()) return;
+            }
+        }
+        mutex_.lock();
     }
 
     sync::mutex& mutex_;
