@@ -291,7 +291,7 @@ private:
         std::size_t sent = 0;
         auto it = std::ranges::begin(range);
         const auto end = std::ranges::end(range);
-        if constexpr (std::is_same_v<std::remove_cvref_t<element>, T> && detail::moves_in_place<T, element>) {
+        if constexpr (std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T> && detail::moves_in_place<T, element>) {
             // Sent from where they stand: a chunk of pointers to them.
             using pointer = std::add_pointer_t<std::remove_reference_t<element>>;
             std::array<pointer, most> elements;
