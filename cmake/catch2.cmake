@@ -1,0 +1,15 @@
+# Provides Catch2::Catch2: what is installed, version 3 or else 2; downloaded only where there is neither.
+
+find_package(Catch2 3 QUIET)
+if(NOT Catch2_FOUND)
+    find_package(Catch2 2 QUIET)
+endif()
+if(Catch2_FOUND)
+    message(STATUS "Catch2 ${Catch2_VERSION} in ${Catch2_DIR}")
+else()
+    message(STATUS "Catch2 is not installed; downloading it")
+    include(FetchContent)
+    FetchContent_Declare(Catch2 GIT_REPOSITORY https://github.com/catchorg/Catch2.git GIT_TAG v3.7.1 GIT_SHALLOW ON)
+    FetchContent_MakeAvailable(Catch2)
+    set(Catch2_VERSION 3.7.1)
+endif()

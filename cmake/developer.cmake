@@ -1,0 +1,45 @@
+# How sluice's own programs are compiled: warnings and, on request, sanitizers. Consumers never see this.
+
+set(SLUICE_SANITIZE "" CACHE STRING "Sanitizer for sluice's own programs: thread, address (with undefined), or none")
+set_property(CACHE SLUICE_SANITIZE PROPERTY STRINGS "" thread address)
+
+set(sluice_warnings -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror)
+
+add_library(sluice_developer INTERFACE)
+target_link_libraries(sluice_developer INTERFACE sluice)
+if(NOT MSVC)
+    target_compile_options(sluice_developer INTERFACE ${sluice_warnings})
+endif()
+
+if(SLUICE_SANITIZE STREQUAL "thread")
+    set(sluice_sanitizers -fsanitize=thread)
+elseif(SLUICE_SANITIZE STREQUAL "address")
+    set(sluice_sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all)
+elseif(SLUICE_SANITIZE)
+    message(FATAL_ERROR "SLUICE_SANITIZE is \"${SLUICE_SANITIZE}\"; it takes thread, address or nothing.")
+endif()
+
+# How many times longer than usual a test may take.
+set(sluice_patience 1)
+if(SLUICE_SANITIZE)
+    set(sluice_patience 5)
+    target_compile_options(sluice_developer INTERFACE ${sluice_sanitizers} -fno-omit-frame-pointer -O1 -g1)
+    # GCC takes what the sanitizers add for uses of uninitialised variables.
+    target_compile_options(sluice_developer INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    target_link_options(sluice_developer INTERFACE ${sluice_sanitizers})
+endif()
+set(sluice_test_environment
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"
+    "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:check_initialization_order=1"
+    "UBSAN_OPTIONS=print_stacktrace=1"
+)
+
+# sluice_test(NAME SECONDS LABEL COMMAND command...): a CTest entry that fails when it takes longer than SECONDS.
+function(sluice_test name seconds label)
+    cmake_parse_arguments(PARSE_ARGV 3 test "" "" COMMAND)
+    math(EXPR seconds "${seconds} * ${sluice_patience}")
+    add_test(NAME ${name} COMMAND ${test_COMMAND})
+    set_tests_properties(
+        ${name} PROPERTIES TIMEOUT ${seconds} LABELS ${label} ENVIRONMENT "${sluice_test_environment}"
+    )
+endfunction()

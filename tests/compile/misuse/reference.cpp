@@ -1,0 +1,4 @@
+// Rejected with "must not be a reference": a channel of references.
+#include <sluice/sluice.hpp>
+
+int main() { auto [tx, rx] = sluice::unbounded<int&>(); }

@@ -1,0 +1,66 @@
+#!/bin/sh
+# Builds and passes all tests: installs what is missing, and stops at the first step that fails.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/cmake/shell.sh"
+
+usage() {
+    cat <<'END'
+Usage: sh tests/run.sh [--compiler COMMAND] [--sanitize thread|address] [-- CTEST-OPTION...]
+  --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
+  --sanitize WHICH     build with ThreadSanitizer, or with AddressSanitizer and UndefinedBehaviorSanitizer
+END
+}
+
+compiler=${CXX:-c++}
+sanitize=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --compiler | --sanitize)
+            [ $# -ge 2 ] || fail "$1 needs a value"
+            if [ "$1" = --compiler ]; then compiler=$2; else sanitize=$2; fi
+            shift 2
+            ;;
+        --help) usage; exit 0 ;;
+        --) shift; break ;;
+        *) usage >&2; fail "unknown option: $1" ;;
+    esac
+done
+
+case $sanitize in
+    '') flag= ;;
+    thread) flag=-fsanitize=thread ;;
+    address) flag=-fsanitize=address,undefined ;;
+    *) fail "--sanitize takes thread or address, not: $sanitize" ;;
+esac
+
+probe() {
+    "$compiler" -x c++ "$@" - >/dev/null 2>&1
+}
+
+need_compiler "$compiler"
+need cmake cmake
+need ninja ninja-build
+need pkg-config pkg-config
+# Where there is no apt-get, CMake looks for Catch2 and downloads it if there is none.
+if command -v apt-get >/dev/null 2>&1 && ! printf '#if !__has_include(<catch2/catch.hpp>) && !__has_include(<catch2/catch_all.hpp>)\n#error\n#endif\n' | probe -E; then
+    missing="$missing catch2"
+fi
+install_missing
+# Debian keeps clang's sanitizer runtimes apart, by version, which only the installed compiler knows.
+if [ -n "$flag" ] && ! echo 'int main() {}' | probe "$flag" -o /dev/null; then
+    missing="libclang-rt-$("$compiler" -dumpversion | cut -d. -f1)-dev"
+    install_missing
+fi
+
+configure_and_build "tests-$(basename "$compiler" | tr + x)${sanitize:+-$sanitize}" \
+    -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1" \
+    -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_SANITIZE="$sanitize"
+
+say "Testing with $compiler${sanitize:+ and the $sanitize sanitizer}"
+# ThreadSanitizer of these compilers can't place its shadow where the kernel randomises addresses widely.
+if [ "$sanitize" = thread ] && setarch -R true 2>/dev/null; then
+    fixed_addresses="setarch -R"
+fi
+${fixed_addresses:-} ctest --test-dir "$folder" --output-on-failure --no-tests=error -j "$(getconf _NPROCESSORS_ONLN)" "$@" ||
+    fail "a test failed in $folder"
