@@ -1,0 +1,325 @@
+// Many messages in one call: send_many, recv_many, iteration and ranges.
+#include "catch.hpp"
+#include "support/kinds.hpp"
+#include "support/task.hpp"
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <iterator>
+#include <list>
+#include <ranges>
+#include <sstream>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+using namespace test;
+using sluice::errc;
+
+namespace {
+
+/// A range whose elements are offered as rvalues, in the order of the container.
+template <class Container>
+struct given_away {
+    Container& from;
+    auto begin() const { return std::make_move_iterator(from.begin()); }
+    auto end() const { return std::make_move_iterator(from.end()); }
+};
+
+template <class T>
+std::vector<T> messages(int first, int last) {
+    std::vector<T> made;
+    made.reserve(static_cast<std::size_t>(last - first));
+    for (int id = first; id < last; ++id) {
+        made.emplace_back(id);
+    }
+    return made;
+}
+
+template <class T>
+std::vector<int> ids_of(const std::vector<T>& values) {
+    std::vector<int> ids;
+    for (const auto& value : values) {
+        ids.push_back(id_of(value));
+    }
+    return ids;
+}
+
+/// A range that makes its elements as it goes, any number of times.
+struct number_range {
+    struct iterator {
+        using value_type = int;
+        using difference_type = std::ptrdiff_t;
+        using iterator_concept = std::forward_iterator_tag;
+        int at = 0;
+        int operator*() const { return at; }
+        iterator& operator++() {
+            ++at;
+            return *this;
+        }
+        iterator operator++(int) { return {at++}; }
+        bool operator==(const iterator&) const = default;
+    };
+    int first;
+    int last;
+    iterator begin() const { return {first}; }
+    iterator end() const { return {last}; }
+};
+
+/// Appends the number of each message that is written to it: an output iterator and no more.
+struct id_sink {
+    using difference_type = std::ptrdiff_t;
+    std::vector<int>* ids;
+    id_sink& operator*() { return *this; }
+    id_sink& operator++() { return *this; }
+    id_sink operator++(int) { return *this; }
+    template <class T>
+        requires(!std::same_as<std::remove_cvref_t<T>, id_sink>)
+    id_sink& operator=(T&& message) {
+        ids->push_back(id_of(message));
+        return *this;
+    }
+};
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("send_many sends all, in order, blocking while there is no room", "[batch]", payloads) {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    const audit books;
+    {
+        auto [tx, rx] = make_channel<TestType>(which);
+        auto batch = messages<TestType>(0, 50);
+        task sender([&, &tx = tx] { return tx.send_many(given_away<std::vector<TestType>>{batch}); });
+        if (which != kind::unbounded) {
+            REQUIRE(wait_until_asleep(sender));
+        }
+        std::vector<int> ids;
+        while (ids.size() < 50) {
+            ids.push_back(id_in(rx.recv()));
+        }
+        CHECK(ids == numbers(0, 50));
+        CHECK(sender.get() == 50);
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("send_many takes any input range", "[batch]") {
+    auto [tx, rx] = sluice::unbounded<std::string>();
+    const std::vector<std::string> fixed{"a", "b"};
+    CHECK(tx.send_many(fixed) == 2);
+    CHECK(fixed == std::vector<std::string>{"a", "b"});
+    std::list<std::string> list{"c", "d"};
+    CHECK(tx.send_many(list) == 2);
+    CHECK(list.front() == "c");
+    const std::array<const char*, 2> literals{"e", "f"};
+    CHECK(tx.send_many(literals) == 2);
+    CHECK(tx.send_many(std::vector<std::string>{}) == 0);
+    std::string joined;
+    CHECK(rx.try_recv_many(std::back_inserter(list), 100) == 6);
+    for (const auto& text : list) {
+        joined += text;
+    }
+    CHECK(joined == "cdabcdef");
+
+    auto [number_tx, number_rx] = sluice::bounded<int>(10);
+    std::istringstream words("1 2 3");
+    struct input {
+        std::istringstream& from;
+        auto begin() const { return std::istream_iterator<int>(from); }
+        auto end() const { return std::istream_iterator<int>(); }
+    };
+    CHECK(number_tx.send_many(input{words}) == 3);
+    CHECK(number_tx.try_send_many(number_range{4, 6}) == 2);
+    CHECK(drain(number_rx) == numbers(1, 6));
+}
+
+TEMPLATE_LIST_TEST_CASE("send_many stops where the channel closes", "[batch]", payloads) {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<TestType>(which);
+    auto batch = messages<TestType>(0, 20);
+    if (which == kind::unbounded) {
+        rx.close();
+        CHECK(tx.send_many(given_away<std::vector<TestType>>{batch}) == 0);
+        CHECK(ids_of(batch) == numbers(0, 20));
+        return;
+    }
+    task sender([&, &tx = tx] { return tx.send_many(given_away<std::vector<TestType>>{batch}); });
+    REQUIRE(wait_until_asleep(sender));
+    CHECK(id_in(rx.recv()) == 0);
+    CHECK(id_in(rx.recv()) == 1);
+    REQUIRE(wait_until_asleep(sender));
+    tx.close();
+    const auto sent = sender.get();
+    CHECK(sent == static_cast<std::size_t>(2 + room(which)));
+    CHECK(drain(rx) == numbers(2, 2 + room(which)));
+    batch.erase(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(sent));
+    CHECK(ids_of(batch) == numbers(static_cast<int>(sent), 20));
+}
+
+TEMPLATE_LIST_TEST_CASE("try_send_many sends what there is room for", "[batch]", payloads) {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<TestType>(which);
+    auto batch = messages<TestType>(0, 20);
+    const auto expected = capacity_of(which).value_or(20);
+    CHECK(tx.try_send_many(given_away<std::vector<TestType>>{batch}) == expected);
+    auto rest = batch.begin() + static_cast<std::ptrdiff_t>(expected);
+    CHECK(std::all_of(rest, batch.end(), [&](const auto& left) { return id_of(left) == &left - batch.data(); }));
+    CHECK(drain(rx) == numbers(0, static_cast<int>(expected)));
+    tx.close();
+    auto late = messages<TestType>(0, 2);
+    CHECK(tx.try_send_many(given_away<std::vector<TestType>>{late}) == 0);
+    CHECK(ids_of(late) == numbers(0, 2));
+}
+
+TEMPLATE_LIST_TEST_CASE("try_send_many serves the receivers that wait", "[batch]", payloads) {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<TestType>(which);
+    std::list<task<int>> receivers;
+    for (int i = 0; i < 2; ++i) {
+        receivers.emplace_back([&rx = rx] { return id_in(rx.recv()); });
+        REQUIRE(wait_until_asleep(receivers.back()));
+    }
+    auto batch = messages<TestType>(0, 20);
+    const auto sent = tx.try_send_many(given_away<std::vector<TestType>>{batch});
+    CHECK(receivers.front().get() == 0);
+    CHECK(receivers.back().get() == 1);
+    CHECK(sent == capacity_of(which).value_or(18) + 2);
+    CHECK(drain(rx) == numbers(2, static_cast<int>(sent)));
+}
+
+TEMPLATE_LIST_TEST_CASE("recv_many writes what is there, up to its limit", "[batch]", payloads) {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<TestType>(which);
+    fill(tx, which);
+    const auto count = static_cast<std::size_t>(room(which));
+    std::vector<TestType> out;
+    out.reserve(20);
+    CHECK(rx.recv_many(std::back_inserter(out), 1) == 1);
+    CHECK(rx.try_recv_many(std::back_inserter(out), 100) == count - 1);
+    CHECK(ids_of(out) == numbers(0, room(which)));
+    CHECK(rx.try_recv_many(std::back_inserter(out), 100) == 0);
+    fill(tx, which);
+    tx.close();
+    std::vector<int> ids;
+    CHECK(rx.try_recv_many(id_sink{&ids}, 0) == 0);
+    CHECK(rx.recv_many(id_sink{&ids}, 100) == count);
+    CHECK(ids == numbers(0, room(which)));
+    CHECK(rx.recv_many(id_sink{&ids}, 100) == 0);
+    CHECK(rx.try_recv_many(id_sink{&ids}, 100) == 0);
+}
+
+TEMPLATE_LIST_TEST_CASE("recv_many waits for the first message", "[batch]", payloads) {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<TestType>(which);
+    std::vector<int> ids;
+    task receiver([&, &rx = rx] { return rx.recv_many(id_sink{&ids}, 10); });
+    REQUIRE(wait_until_asleep(receiver));
+    CHECK(tx.send(TestType(4)).has_value());
+    CHECK(receiver.get() == 1);
+    CHECK(ids == std::vector<int>{4});
+    task closing([&, &rx = rx] { return rx.recv_many(id_sink{&ids}, 10); });
+    REQUIRE(wait_until_asleep(closing));
+    tx.close();
+    CHECK(closing.get() == 0);
+    CHECK(ids.size() == 1);
+}
+
+TEMPLATE_LIST_TEST_CASE("receiving many takes the messages of blocked senders too", "[batch]", payloads) {
+    const auto which = EACH_BOUNDED_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<TestType>(which);
+    fill(tx, which);
+    std::list<task<errc>> senders;
+    for (int i = 0; i < 3; ++i) {
+        senders.emplace_back([&tx = tx, id = room(which) + i] { return error_in(tx.send(TestType(id))); });
+        REQUIRE(wait_until_asleep(senders.back()));
+    }
+    std::vector<int> ids;
+    while (ids.size() < static_cast<std::size_t>(room(which) + 3)) {
+        REQUIRE(rx.recv_many(id_sink{&ids}, 100) > 0);
+    }
+    CHECK(ids == numbers(0, room(which) + 3));
+    for (auto& sender : senders) {
+        CHECK(sender.get() == errc{});
+    }
+    CHECK(rx.try_recv_many(id_sink{&ids}, 100) == 0);
+}
+
+TEMPLATE_LIST_TEST_CASE("iteration goes on until the channel is closed and drained", "[batch]", payloads) {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto ch = make_channel<TestType>(which);
+    task sender([tx = std::move(ch.tx)] {
+        int sent = 0;
+        for (int id = 0; id < 30; ++id) {
+            sent += tx.send(TestType(id)).has_value();
+        }
+        return sent;
+    });
+    std::vector<int> ids;
+    const sluice::receiver<TestType>& rx = ch.rx;
+    for (auto&& message : rx) {
+        const TestType own = std::move(message);
+        ids.push_back(id_of(own));
+    }
+    CHECK(sender.get() == 30);
+    CHECK(ids == numbers(0, 30));
+}
+
+TEMPLATE_LIST_TEST_CASE("a receiver is an input range", "[batch]", payloads) {
+    using receiver = sluice::receiver<TestType>;
+    static_assert(std::ranges::input_range<receiver>);
+    static_assert(std::ranges::input_range<const receiver>);
+    static_assert(!std::ranges::forward_range<receiver>);
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<TestType>(which);
+    fill(tx, which);
+    tx.close();
+    int sum = 0;
+    std::ranges::for_each(rx, [&](const TestType& message) { sum += id_of(message); });
+    CHECK(sum == room(which) * (room(which) - 1) / 2);
+    CHECK(rx.begin() == rx.end());
+}
+
+TEMPLATE_LIST_TEST_CASE("an iterator takes no message before it must", "[batch]", payloads) {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<TestType>(which);
+    fill(tx, which);
+    auto it = rx.begin();
+    CHECK(id_of(*it) == 0);
+    CHECK(id_of(*it) == 0);
+    ++it;
+    CHECK(rx.size() == static_cast<std::size_t>(room(which)) - 1);
+    CHECK(drain(rx) == numbers(1, room(which)));
+}
+
+// clang before 16 cannot compile the range adaptors of libstdc++.
+#if !defined(__clang__) || __clang_major__ >= 16 || defined(_LIBCPP_VERSION)
+TEMPLATE_LIST_TEST_CASE("a view takes as many messages as it shows", "[batch]", payloads) {
+    auto [tx, rx] = sluice::unbounded<TestType>();
+    fill(tx, kind::unbounded);
+    std::vector<int> ids;
+    for (auto&& message : rx | std::views::take(3)) {
+        ids.push_back(id_of(message));
+    }
+    CHECK(ids == numbers(0, 3));
+    CHECK(rx.size() == 7);
+    for (int id : rx | std::views::take(4) | std::views::transform([](const TestType& m) { return id_of(m); }) |
+                      std::views::filter([](int number) { return number % 2 == 1; })) {
+        ids.push_back(id);
+    }
+    CHECK(ids == std::vector<int>{0, 1, 2, 3, 5});
+    CHECK(drain(rx) == numbers(7, 10));
+}
+#endif
