@@ -1,0 +1,20 @@
+// The README's example of a broadcast: one subscriber that gets everything, and one that is content with the newest.
+#include <sluice/sluice.hpp>
+
+#include <iostream>
+
+int main() {
+    // README begin
+    sluice::broadcaster<int> prices;
+    auto all = prices.subscribe();                                     // unbounded: misses nothing
+    auto newest = prices.subscribe(1, sluice::overflow::drop_oldest);  // never more than one message behind
+
+    for (int price = 1; price <= 3; ++price) {
+        std::cout << "price " << price << " reached " << prices.send(price) << " subscribers\n";
+    }
+    prices = {};  // the last broadcaster has gone: subscribers get what waits for them, then their loops end
+
+    for (int price : all) std::cout << "all: " << price << '\n';
+    for (int price : newest) std::cout << "newest: " << price << '\n';
+    // README end
+}
