@@ -168,6 +168,15 @@ inline errc to_errc(attempt a, errc blocked) noexcept {
     return a == attempt::done ? errc{} : a == attempt::closed ? errc::closed : blocked;
 }
 
+// What send_many makes messages of: the elements of an rvalue container are given up.
+template <class R>
+inline constexpr bool gives_up_elements =
+    !std::is_lvalue_reference_v<R> && !std::ranges::borrowed_range<R> && !std::ranges::view<std::remove_cvref_t<R>> &&
+    std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>;
+template <class R>
+using element_of = std::conditional_t<gives_up_elements<R>, std::remove_reference_t<std::ranges::range_reference_t<R>>&&,
+                                      std::ranges::range_reference_t<R>>;
+
 // How many messages a batch handles between two visits to the channel.
 template <class T>
 inline constexpr std::size_t chunk = std::clamp<std::size_t>(4096 / sizeof(T), 1, 64);
@@ -256,7 +265,7 @@ public:
     /// they are sent, others copied; those that were not sent are as they were. (Of a single-pass range that makes its elements as
     /// it goes, one element may be read and not sent.)
     template <std::ranges::input_range R>
-        requires std::constructible_from<T, std::ranges::range_reference_t<R>>
+        requires std::constructible_from<T, detail::element_of<R>>
     [[nodiscard]] std::size_t send_many(R&& range) const {
         return send_range(std::forward<R>(range), true);
     }
@@ -264,7 +273,7 @@ public:
 
     /// The same without blocking: sends the elements that fit now.
     template <std::ranges::input_range R>
-        requires std::constructible_from<T, std::ranges::range_reference_t<R>>
+        requires std::constructible_from<T, detail::element_of<R>>
     [[nodiscard]] std::size_t try_send_many(R&& range) const {
         return send_range(std::forward<R>(range), false);
     }
@@ -281,11 +290,7 @@ private:
     template <class R>
     std::size_t send_range(R&& range, bool blocking) const {
         if (!core_) return 0;
-        using reference = std::ranges::range_reference_t<R>;
-        constexpr bool gives_up_elements =
-            !std::is_lvalue_reference_v<R> && !std::ranges::borrowed_range<R> && !std::ranges::view<std::remove_cvref_t<R>>;
-        using element = std::conditional_t<gives_up_elements && std::is_lvalue_reference_v<reference>,
-                                           std::remove_reference_t<reference>&&, reference>;
+        using element = detail::element_of<R>;
         constexpr std::size_t most = std::ranges::forward_range<R> ? detail::chunk<T> : 1;
 
         std::size_t sent = 0;

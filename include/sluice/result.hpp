@@ -1,6 +1,7 @@
 // What an operation came to: errc says why it failed, result<T> holds a value or that reason, channel_error throws it.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <optional>
 #include <string>
@@ -141,7 +142,9 @@ public:
     }
     template <class U>
         requires(!detail::is_result<U> && !std::is_same_v<U, unexpected> &&
-                 !(std::is_same_v<U, errc> && detail::error_is_no_value<T>))
+                 !(std::is_same_v<U, errc> && detail::error_is_no_value<T>) && requires(const T& t, const U& u) {
+                     { t == u } -> std::convertible_to<bool>;
+                 })
     friend constexpr bool operator==(const result& a, const U& b) {
         return a.has_value() && *a == b;
     }

@@ -16,19 +16,19 @@ namespace sluice::detail {
 
 // ---- Backing off
 
-// Waits that grow, so that the other side can run ahead, for about two microseconds in all; then it is time to park.
+// Short waits between looks, for about two microseconds in all; then it is time to park.
 class backoff {
 public:
     backoff() = default;
-    // Waits for `pauses` before the first look.
-    explicit backoff(unsigned pauses) noexcept : first_(sync::several_cpus ? pauses : 0) {}
+    // Waits for so many pauses before the first look.
+    explicit backoff(unsigned pauses) noexcept : pauses_(pauses) {}
 
     // Waits once; false when the budget is used up.
     bool wait() noexcept {
         if (step_ == steps) return false;
-        for (; first_ > 0; --first_) sync::pause();
         if (step_ < pausing) {
-            for (int pauses = std::min(1 << step_, 4); pauses > 0; --pauses) sync::pause();
+            for (; pauses_ > 0; --pauses_) sync::pause();
+            pauses_ = 4;
         } else {
             sync::yield();
         }
@@ -38,26 +38,26 @@ public:
 
 private:
     static constexpr int pausing = 40, steps = 44;
-    unsigned first_ = 0;
     int step_ = sync::several_cpus ? 0 : pausing;  // alone on a CPU, only giving it away helps
+    unsigned pauses_ = 1;
 };
 
-// How long to back off before the first look, in pauses, learned from what the looks found: one message, or room for one, asks for
-// a quick eye; a few at a time say that the other side is under way and would do better undisturbed.
+// How long to back off before the first look, in pauses, learned from what earlier looks have found. A single message, or room for
+// one, asks for a quick eye: somebody waits for the answer. A few say that the other side is under way, and that each look takes its
+// cache line away from it: better to wait until there is a batch.
 class patience {
 public:
     unsigned pauses() const noexcept { return pauses_.load(std::memory_order_relaxed); }
     void learn(std::size_t found) noexcept {
         const unsigned now = pauses();
-        if (found == 1) {
-            if (now) pauses_.store(now / 2, std::memory_order_relaxed);
-        } else if (found > 1 && found < 64) {
-            if (now < 128) pauses_.store(now ? now * 2 : 4, std::memory_order_relaxed);
-        }
+        if (found == 1 && now > 1) pauses_.store(now / 2, std::memory_order_relaxed);
+        if (found > 1 && found < batch && now < most) pauses_.store(now * 2, std::memory_order_relaxed);
     }
 
 private:
-    sync::atomic<unsigned> pauses_{0};
+    static constexpr std::size_t batch = 64;
+    static constexpr unsigned most = 128;
+    sync::atomic<unsigned> pauses_{1};
 };
 
 // Holds a mutex. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this library is held for
@@ -84,11 +84,10 @@ public:
 
 private:
     void lock_slowly() {
-        if (sync::several_cpus) {
-            for (int pauses = 16; pauses <= 256; pauses *= 2) {
-                for (int i = 0; i < pauses; ++i) sync::pause();
-                if (mutex_.try_lock()) return;
-            }
+        // At growing distances: so its holder, if he comes back at once, runs on undisturbed and with his cache lines at hand.
+        for (int pauses = 16; sync::several_cpus && pauses <= 256; pauses *= 2) {
+            for (int i = 0; i < pauses; ++i) sync::pause();
+            if (mutex_.try_lock()) return;
         }
         mutex_.lock();
     }
