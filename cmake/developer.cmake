@@ -23,7 +23,7 @@ endif()
 set(sluice_patience 1)
 if(SLUICE_SANITIZE)
     set(sluice_patience 5)
-    target_compile_options(sluice_developer INTERFACE ${sluice_sanitizers} -fno-omit-frame-pointer -O1 -g1)
+    target_compile_options(sluice_developer INTERFACE ${sluice_sanitizers} -fno-omit-frame-pointer -O0 -g1)
     # GCC takes what the sanitizers add for uses of uninitialised variables.
     target_compile_options(sluice_developer INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(sluice_developer INTERFACE ${sluice_sanitizers})

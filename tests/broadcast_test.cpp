@@ -233,8 +233,7 @@ TEST_CASE("discarded messages of a subscriber that fell behind may use the bus a
         std::function<void(const sluice::receiver<echo>&)> last_words;
         explicit echo(std::function<void(const sluice::receiver<echo>&)> what) : last_words(std::move(what)) {}
         echo(const echo&) = default;
-        echo(echo&& other) noexcept
-            : own(std::move(other.own)), last_words(std::exchange(other.last_words, nullptr)) {}
+        echo(echo&& other) noexcept : own(std::move(other.own)), last_words(std::exchange(other.last_words, nullptr)) {}
         echo& operator=(const echo&) = delete;
         ~echo() {
             if (last_words) {

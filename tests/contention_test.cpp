@@ -182,7 +182,9 @@ TEMPLATE_LIST_TEST_CASE("contention: tries at one end", "[contention]", message_
 TEMPLATE_LIST_TEST_CASE("contention: deadlines race with matches", "[contention]", message_types) {
     const auto which = EACH_KIND();
     CAPTURE(which);
-    const auto send = [](const auto& tx, auto& message, int i) { return tx.send_timeout(std::move(message), brief(i)); };
+    const auto send = [](const auto& tx, auto& message, int i) {
+        return tx.send_timeout(std::move(message), brief(i));
+    };
     const auto recv = [](const auto& rx) { return rx.recv_timeout(brief(static_cast<int>(rx.size()) + 1)); };
     CHECK(exchange<TestType>(which, send, recv) == "");
 }
@@ -298,7 +300,8 @@ TEMPLATE_LIST_TEST_CASE("contention: batches", "[contention]", message_types) {
                 for (int i = 0; i < 17; ++i) {
                     batch.emplace_back(tag{s, page.made++});
                 }
-                const auto sent = page.made % 2 == 0 ? tx.send_many(given_away{batch}) : tx.try_send_many(given_away{batch});
+                const auto sent =
+                    page.made % 2 == 0 ? tx.send_many(given_away{batch}) : tx.try_send_many(given_away{batch});
                 for (auto i = sent; i < batch.size(); ++i) {
                     page.take_back(batch[i]);
                 }
@@ -331,8 +334,8 @@ std::string exchange_by_select(kind first, kind second, Extra extra, stop_pulse*
     std::vector<std::unique_ptr<task<std::array<sent_page, 2>>>> sending;
     std::vector<std::unique_ptr<task<received_page>>> receiving;
     for (int s = 0; s < threads_a_side; ++s) {
-        sending.push_back(std::make_unique<task<std::array<sent_page, 2>>>(
-            [tx = std::array{ch[0].tx, ch[1].tx}, s, extra] {
+        sending.push_back(
+            std::make_unique<task<std::array<sent_page, 2>>>([tx = std::array{ch[0].tx, ch[1].tx}, s, extra] {
                 std::array<sent_page, 2> pages;
                 for (int round = 0; pages[0].made + pages[1].made < each; ++round) {
                     Message to_first(tag{2 * s, pages[0].made});
@@ -340,9 +343,10 @@ std::string exchange_by_select(kind first, kind second, Extra extra, stop_pulse*
                     const int before = pages[0].made + pages[1].made;
                     (void)select(on_send(tx[0], std::move(to_first), [&] { ++pages[0].made; }),
                                  on_send(tx[1], std::move(to_second), [&] { ++pages[1].made; }), extra(round));
-                    // What was not chosen must be whole: one that is not is entered as a message that came back damaged.
-                    const bool whole = (pages[0].made + pages[1].made == before + 1) ||
-                                       (tag(to_first).sequence == pages[0].made && tag(to_second).sequence == pages[1].made);
+                    // What was not chosen must be whole; one that is not goes down as come back damaged.
+                    const bool whole =
+                        (pages[0].made + pages[1].made == before + 1) ||
+                        (tag(to_first).sequence == pages[0].made && tag(to_second).sequence == pages[1].made);
                     if (!whole) {
                         pages[0].returned.push_back(-1);
                     }
@@ -383,7 +387,9 @@ std::string exchange_by_select(kind first, kind second, Extra extra, stop_pulse*
 }
 
 /// A case that is never ready.
-auto idle_case(int) { return on_recv(sluice::receiver<int>(), [](int) {}); }
+auto idle_case(int) {
+    return on_recv(sluice::receiver<int>(), [](int) {});
+}
 
 }  // namespace
 
@@ -404,7 +410,8 @@ TEMPLATE_LIST_TEST_CASE("contention: select with stop requests at both ends", "[
     const auto which = EACH_KIND();
     CAPTURE(which);
     stop_pulse pulse;
-    CHECK(exchange_by_select<TestType>(which, which, [&](int) { return on_stop(pulse.token(), [] {}); }, &pulse) == "");
+    CHECK(exchange_by_select<TestType>(
+              which, which, [&](int) { return on_stop(pulse.token(), [] {}); }, &pulse) == "");
 }
 
 TEMPLATE_LIST_TEST_CASE("contention: selects meet plain operations and tries", "[contention][select]", message_types) {
@@ -434,7 +441,8 @@ TEMPLATE_LIST_TEST_CASE("contention: selects meet plain operations and tries", "
     CHECK(exchange<TestType>(which, plain_send, receive_by_select) == "");
 }
 
-TEST_CASE("contention: selects over the same channels in opposite orders, each at both ends of all", "[contention][select]") {
+TEST_CASE("contention: selects over the same channels in opposite orders, each at both ends of all",
+          "[contention][select]") {
     const auto which = EACH_KIND();
     CAPTURE(which);
     constexpr int threads = 4;
@@ -560,7 +568,8 @@ TEST_CASE("contention: groups at both ends", "[contention][selector]") {
             (void)group.add(on_recv(first, keep));
             (void)group.add(on_recv(second, keep));
             for (;;) {
-                const auto fired = page.size() % 2 == 0 ? group.wait() : group.wait_timeout(brief(static_cast<int>(page.size())));
+                const auto fired =
+                    page.size() % 2 == 0 ? group.wait() : group.wait_timeout(brief(static_cast<int>(page.size())));
                 if (!fired && fired.error() == errc::closed) {
                     return;
                 }

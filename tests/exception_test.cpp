@@ -76,9 +76,8 @@ TEST_CASE("a send that throws leaves its argument and the channel as they were",
             }
             const int last = room(which) - 1;
             throwing_move message(last);
-            const bool threw = throws_after(steps, [&, &tx = tx] {
-                (void)(copying ? tx.send(message) : tx.send(std::move(message)));
-            });
+            const bool threw = throws_after(
+                steps, [&, &tx = tx] { (void)(copying ? tx.send(message) : tx.send(std::move(message))); });
             if (threw || copying) {
                 CHECK(id_of(message) == last);
             }
@@ -101,9 +100,8 @@ TEST_CASE("try and timed sends that throw do likewise", "[exception]") {
         CHECK((!threw || id_of(message) == 5));
         CHECK(drain(rx).size() == (threw ? 0 : 1));
         throwing_move timed(6);
-        const bool timed_threw = throws_after(steps, [&, &tx = tx] {
-            (void)tx.send_timeout(std::move(timed), std::chrono::hours(1));
-        });
+        const bool timed_threw =
+            throws_after(steps, [&, &tx = tx] { (void)tx.send_timeout(std::move(timed), std::chrono::hours(1)); });
         CHECK((!timed_threw || id_of(timed) == 6));
         CHECK(drain(rx).size() == (timed_threw ? 0 : 1));
         carries_on(tx, rx);
@@ -315,9 +313,8 @@ TEST_CASE("a select whose case throws as it moves the message passes the excepti
         burn_each_step([&](int steps) {
             auto [tx, rx] = make_channel<throwing_move>(which);
             throwing_move message(0);
-            const bool sending_threw = throws_after(steps, [&, &tx = tx] {
-                (void)sluice::select(sluice::on_send(tx, std::move(message)));
-            });
+            const bool sending_threw =
+                throws_after(steps, [&, &tx = tx] { (void)sluice::select(sluice::on_send(tx, std::move(message))); });
             CHECK((!sending_threw || id_of(message) == 0));
             CHECK(rx.size() == (sending_threw ? 0 : 1));
             (void)drain(rx);

@@ -53,9 +53,10 @@ TEMPLATE_LIST_TEST_CASE("every message is destroyed once, whichever way it took"
     const auto which = EACH_KIND();
     CAPTURE(which);
     const audit books;
-    const std::string way = GENERATE("left behind by both halves, receiver last", "left behind by both halves, sender last",
-                                     "left behind in a closed channel", "received, refused and sent again",
-                                     "handed over between threads, and given back", "offered and taken by selects");
+    const std::string way =
+        GENERATE("left behind by both halves, receiver last", "left behind by both halves, sender last",
+                 "left behind in a closed channel", "received, refused and sent again",
+                 "handed over between threads, and given back", "offered and taken by selects");
     CAPTURE(way);
     if (way.starts_with("left behind")) {
         auto [tx, rx] = make_channel<TestType>(which);

@@ -3,13 +3,10 @@
 #include "support/kinds.hpp"
 #include "support/task.hpp"
 
-#ifdef SLUICE_TEST_SANITIZED
-#include <sanitizer/allocator_interface.h>
-#else
 #include <malloc.h>
-#endif
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -35,16 +32,21 @@ void count_release(std::size_t bytes) { live_bytes.fetch_sub(static_cast<long>(b
 
 #ifdef SLUICE_TEST_SANITIZED
 
-// A sanitizer brings its own allocation functions, and lets others watch.
+// A sanitizer brings its own allocation functions, and lets others watch. Not every compiler installs the header that
+// says so.
+extern "C" {
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, std::size_t),
+                                              void (*on_free)(const volatile void*));
+std::size_t __sanitizer_get_allocated_size(const volatile void* block);
+}
+
 namespace {
 
 const int watching = __sanitizer_install_malloc_and_free_hooks(
-    [](const volatile void* block, std::size_t) {
-        count_allocation(__sanitizer_get_allocated_size(const_cast<const void*>(block)));
-    },
+    [](const volatile void* block, std::size_t) { count_allocation(__sanitizer_get_allocated_size(block)); },
     [](const volatile void* block) {
         if (block != nullptr) {
-            count_release(__sanitizer_get_allocated_size(const_cast<const void*>(block)));
+            count_release(__sanitizer_get_allocated_size(block));
         }
     });
 
@@ -283,8 +285,9 @@ TEST_CASE("a select allocates nothing", "[memory][select]") {
         for (int i = 0; i < rounds; ++i) {
             right = a.tx.send(i).has_value() && right;
             right = sluice::select(sluice::on_recv(a.rx, add), sluice::on_recv(b.rx, add)).has_value() && right;
-            right = sluice::select(sluice::on_recv(a.rx, add), sluice::on_timeout(std::chrono::seconds(0), [] {})) == 1u &&
-                    right;
+            right =
+                sluice::select(sluice::on_recv(a.rx, add), sluice::on_timeout(std::chrono::seconds(0), [] {})) == 1u &&
+                right;
         }
         return right;
     };

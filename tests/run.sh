@@ -54,7 +54,7 @@ if [ -n "$flag" ] && ! echo 'int main() {}' | probe "$flag" -o /dev/null; then
 fi
 
 configure_and_build "tests-$(basename "$compiler" | tr + x)${sanitize:+-$sanitize}" \
-    -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1" \
+    -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1" \
     -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_SANITIZE="$sanitize"
 
 say "Testing with $compiler${sanitize:+ and the $sanitize sanitizer}"

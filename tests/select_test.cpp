@@ -54,8 +54,7 @@ constexpr int none_timeout = -100 - static_cast<int>(errc::timeout);
 template <class T>
 class offered {
 public:
-    offered(const sluice::sender<T>& tx, kind which, int id)
-        : work_([&tx, id] { return error_in(tx.send(T(id))); }) {
+    offered(const sluice::sender<T>& tx, kind which, int id) : work_([&tx, id] { return error_in(tx.send(T(id))); }) {
         if (which == kind::rendezvous) {
             REQUIRE(wait_until_asleep(work_));
         } else {
@@ -125,7 +124,10 @@ TEST_CASE("which kind of handler it is, is decided by its declared parameter", "
     CHECK(run([&](std::string s) { got = s; }) == "text");
     CHECK(run([&](const std::string& s) { got = s; }) == "text");
     CHECK(run([&](std::string&& s) { got = std::move(s); }) == "text");
-    CHECK(run([&](auto s) { got = s; static_assert(std::is_same_v<decltype(s), std::string>); }) == "text");
+    CHECK(run([&](auto s) {
+              got = s;
+              static_assert(std::is_same_v<decltype(s), std::string>);
+          }) == "text");
     CHECK(run([&](auto&& s) { got = s; }) == "text");
     CHECK(run([&](const auto& s) { got = s; }) == "text");
     CHECK(run([&](sluice::result<std::string> s) { got = *s; }) == "text");
@@ -173,7 +175,8 @@ TEMPLATE_LIST_TEST_CASE("a closed channel takes a case for messages out of the r
     }
     CHECK(ids == numbers(0, room(which)));
 
-    task selecting([&, &rx = rx, &open_rx = open_rx] { return ran(select(on_recv(rx, keep), on_recv(open_rx, keep))); });
+    task selecting(
+        [&, &rx = rx, &open_rx = open_rx] { return ran(select(on_recv(rx, keep), on_recv(open_rx, keep))); });
     REQUIRE(wait_until_asleep(selecting));
     CHECK(open_tx.send(TestType(70)).has_value());
     CHECK(selecting.get() == 1);
@@ -425,9 +428,8 @@ TEST_CASE("when every channel case has dropped out, what is not a channel still 
     CHECK(ran(select_biased(on_send(ch.tx, 1), on_recv(ch.rx, ignore))) == none_closed);
 
     std::stop_source source;
-    task selecting([&] {
-        return ran(select(on_recv(ch.rx, ignore), on_send(ch.tx, 1), on_stop(source.get_token(), nothing)));
-    });
+    task selecting(
+        [&] { return ran(select(on_recv(ch.rx, ignore), on_send(ch.tx, 1), on_stop(source.get_token(), nothing))); });
     REQUIRE(wait_until_asleep(selecting));
     source.request_stop();
     CHECK(selecting.get() == 2);
@@ -489,8 +491,8 @@ TEST_CASE("the choice among ready cases is uniformly random", "[select]") {
             REQUIRE(b.tx.send(1).has_value());
         }
         (void)c.rx.try_recv();
-        const auto fired = select(on_recv(a.rx, [](int) {}), on_send(c.tx, 1), on_recv(b.rx, [](int) {}),
-                                  on_recv(a.rx, [](int) {}));
+        const auto fired =
+            select(on_recv(a.rx, [](int) {}), on_send(c.tx, 1), on_recv(b.rx, [](int) {}), on_recv(a.rx, [](int) {}));
         ++hits.at(fired.value());
     }
     for (const long count : hits) {
@@ -538,8 +540,8 @@ TEST_CASE("the choice is random too when one event makes several cases of a bloc
             if (event == 1) {
                 return ran(select(on_send(tx, 1), on_send(tx, 2)));
             }
-            return ran(select(on_recv(rx, [](const sluice::result<int>&) {}),
-                              on_recv(rx, [](const sluice::result<int>&) {})));
+            return ran(
+                select(on_recv(rx, [](const sluice::result<int>&) {}), on_recv(rx, [](const sluice::result<int>&) {})));
         });
         REQUIRE(wait_until_asleep(selecting));
         if (event == 0) {
@@ -654,7 +656,8 @@ TEST_CASE("the handler of a blocked select may use the channel too", "[select]")
     auto [tx, rx] = make_channel<int>(which);
     task selecting([&tx = tx, &rx = rx] {
         errc again{};
-        const auto fired = select(on_recv(rx, [&](int) { again = error_in(rx.recv()); }), on_send(sluice::sender<int>(), 1));
+        const auto fired =
+            select(on_recv(rx, [&](int) { again = error_in(rx.recv()); }), on_send(sluice::sender<int>(), 1));
         (void)tx.close();
         return std::pair(ran(fired), again);
     });
@@ -892,7 +895,8 @@ TEST_CASE("a case in a group holds copies of its handles until it is removed", "
     CHECK(ch.tx.receiver_count() == 1);
 }
 
-TEMPLATE_LIST_TEST_CASE("a group owns the value of an on_send, which removes itself once sent", "[selector]", payloads) {
+TEMPLATE_LIST_TEST_CASE("a group owns the value of an on_send, which removes itself once sent", "[selector]",
+                        payloads) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     const audit books;
@@ -951,8 +955,14 @@ TEST_CASE("handlers may add and remove cases of their own group", "[selector]") 
     SECTION("a case that removes another, which was ready too") {
         std::size_t first = 0;
         std::size_t second = 0;
-        first = group.add(on_recv(a.rx, [&](int id) { group.remove(second); got.push_back(id); }));
-        second = group.add(on_recv(b.rx, [&](int id) { group.remove(first); got.push_back(id); }));
+        first = group.add(on_recv(a.rx, [&](int id) {
+            group.remove(second);
+            got.push_back(id);
+        }));
+        second = group.add(on_recv(b.rx, [&](int id) {
+            group.remove(first);
+            got.push_back(id);
+        }));
         REQUIRE(a.tx.send(1).has_value());
         REQUIRE(b.tx.send(2).has_value());
         const auto ran_id = group.wait().value();

@@ -98,12 +98,10 @@ TEMPLATE_LIST_TEST_CASE("a deadline that is over tries once", "[timeout]", paylo
     fill(tx, which);
     if (which != kind::unbounded) {
         TestType message(9);
-        each_past_deadline([&, &tx = tx](auto when) {
-            CHECK(tx.send_timeout(std::move(message), when).error() == errc::timeout);
-        });
-        each_past_time_point([&, &tx = tx](auto when) {
-            CHECK(tx.send_until(std::move(message), when).error() == errc::timeout);
-        });
+        each_past_deadline(
+            [&, &tx = tx](auto when) { CHECK(tx.send_timeout(std::move(message), when).error() == errc::timeout); });
+        each_past_time_point(
+            [&, &tx = tx](auto when) { CHECK(tx.send_until(std::move(message), when).error() == errc::timeout); });
         CHECK(id_of(message) == 9);
     }
     CHECK(drain(rx) == numbers(0, room(which)));
@@ -225,7 +223,8 @@ TEST_CASE("a wait follows the changes of a clock that is not steady", "[timeout]
         (void)drain(rx);
         task selecting([&rx = rx] {
             return sluice::select(sluice::on_recv(rx, [](int) {}),
-                                  sluice::on_deadline(manual_clock::time_point(3h), [] {})).value();
+                                  sluice::on_deadline(manual_clock::time_point(3h), [] {}))
+                .value();
         });
         CHECK(looked_at(2));
         manual_clock::set(manual_clock::time_point(3h));
@@ -255,7 +254,8 @@ TEMPLATE_LIST_TEST_CASE("a stop request ends a wait", "[timeout][stop]", payload
     TestType message(9);
     stops([&, &tx = tx](auto token) { return error_in(tx.send(std::move(message), token)); });
     stops([&, &tx = tx](auto token) { return error_in(tx.send_timeout(std::move(message), 10h, token)); });
-    stops([&, &tx = tx](auto token) { return error_in(tx.send_until(std::move(message), steady::now() + 10h, token)); });
+    stops(
+        [&, &tx = tx](auto token) { return error_in(tx.send_until(std::move(message), steady::now() + 10h, token)); });
     CHECK(id_of(message) == 9);
     CHECK(drain(rx) == numbers(0, room(which)));
 }

@@ -72,10 +72,9 @@ TEST_CASE("a delay that is over has come", "[timer]") {
 
 TEST_CASE("a delay that overflows never comes", "[timer]") {
     using years = std::chrono::duration<long long, std::ratio<31556952>>;
-    for (const auto& timer :
-         {sluice::after(std::chrono::hours::max()), sluice::after(std::chrono::nanoseconds::max()),
-          sluice::after(years::max()), sluice::after(std::chrono::duration<double>::max()),
-          sluice::at(steady::time_point::max())}) {
+    for (const auto& timer : {sluice::after(std::chrono::hours::max()), sluice::after(std::chrono::nanoseconds::max()),
+                              sluice::after(years::max()), sluice::after(std::chrono::duration<double>::max()),
+                              sluice::at(steady::time_point::max())}) {
         CHECK(error_of(timer.try_recv()) == errc::empty);
         CHECK(error_of(timer.recv_timeout(1ms)) == errc::timeout);
         CHECK(error_of(timer.recv_until(steady::now())) == errc::timeout);
@@ -198,11 +197,13 @@ TEST_CASE("timers stand in a select", "[timer][select]") {
               .value() == 1);
     CHECK(steady::now() >= due);
     CHECK(sluice::select(sluice::on_recv(rx, ignore), sluice::on_recv(once, [](steady::time_point) {}),
-                         sluice::otherwise([] {})).value() == 2);
+                         sluice::otherwise([] {}))
+              .value() == 2);
     CHECK(sluice::select(sluice::on_recv(once, [](steady::time_point) {})).error() == errc::closed);
     errc seen{};
-    CHECK(sluice::select(sluice::on_recv(once, [&](const sluice::result<steady::time_point>& r) { seen = r.error(); }))
-              .value() == 0);
+    CHECK(sluice::select(sluice::on_recv(once, [&](const sluice::result<steady::time_point>& r) {
+              seen = r.error();
+          })).value() == 0);
     CHECK(seen == errc::closed);
 
     const auto ticking = sluice::tick(1ms);

@@ -67,8 +67,7 @@ inline std::vector<int> numbers(int first, int last) {
 }  // namespace test
 
 /// Runs the rest of the test once for each of these kinds.
-#define EACH_KIND() \
-    GENERATE(test::kind::rendezvous, test::kind::one, test::kind::three, test::kind::unbounded)
+#define EACH_KIND() GENERATE(test::kind::rendezvous, test::kind::one, test::kind::three, test::kind::unbounded)
 /// Those that can be full.
 #define EACH_BOUNDED_KIND() GENERATE(test::kind::rendezvous, test::kind::one, test::kind::three)
 /// Those that hold messages.
