@@ -107,7 +107,6 @@ struct receive_case {
         bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
         attempt enlist() override {
             if (!core_) return attempt::closed;
-            if (self_.linked) return attempt::blocked;
             const attempt tried = core_->enlist(got_, self_);
             return tried == attempt::closed && handler_wants == wants::outcome ? decide_for(self_) : tried;
         }
@@ -167,7 +166,6 @@ struct send_case {
         bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
         attempt enlist() override {
             if (!core_) return attempt::closed;
-            if (self_.linked) return attempt::blocked;
             const attempt tried = outcome(core_->enlist(message(), self_));
             return tried == attempt::done && closed_ ? decide_for(self_) : tried;
         }

@@ -47,6 +47,14 @@ namespace sluice::detail {
 //   5. After close nobody waits and nothing is pushed.
 // That no wake-up is lost follows from 1 and 2: one who begins to wait has looked for his message or his room with every lock held
 // under which it could come, and stands in line before he lets go of them.
+//
+// Why it is built like this. With one lock, a producer and a consumer take its cache line from each other at every message, and a
+// queue that is swapped between two locks takes both of them whenever it runs dry. Here the ends meet only at two counters, each on a
+// cache line that its owner writes and the other reads, and reads only when what it knows of is used up; `patience` sees to it that
+// there is then a batch, and not a single message. Where there can be only one, as at capacity 1, the message lies on the counter's
+// line and comes along with it. Someone who blocks backs off with his eye on the counter for two microseconds, without a lock, before
+// he stands in line and parks; on a rendezvous, where nothing can happen before somebody stands in line, he does so at once and backs
+// off with his eye on his own parker. What waits is on the lock's line, which a hand-over needs anyway.
 
 // How an attempt ended.
 enum class attempt : std::uint8_t {
@@ -112,8 +120,8 @@ public:
     // True for the call that closed the channel.
     bool close() {
         wake_list wakes;
-        guard front(front_lock_);
-        guard back(back_lock_);
+        const guard front(front_lock_);
+        const guard back(back_lock_);
         return close_locked(wakes);
     }
 
@@ -247,8 +255,8 @@ public:
         return receive_later(out, until, stop);
     }
 
-    // ---- Waiting. enlist() looks once more with both locks held; where it would block, it puts `self` in line. For a select that is
-    // enlisted elsewhere, `select` is the claim of self; the attempt is lost if the select was decided before.
+    // ---- Waiting. enlist() looks once more with both locks held, and where it would block puts `self` in line. For the case of a select
+    // the attempt is `lost` if the select was decided before.
 
     template <class U>
     attempt enlist(U& message, waiting_sender<T>& self) {

@@ -48,7 +48,8 @@ public:
     virtual bool may_be_ready() const noexcept { return true; }
     // Whether backing off before standing in line is in vain.
     virtual bool must_stand_in_line() const noexcept { return false; }
-    // Tries once more and, where it would block, puts node() in line; `lost` if the claim was decided before. May be called again.
+    // Tries once more and, where it would block, puts node() in line; `lost` if the claim was decided before. A timer is asked
+    // again when it is due.
     virtual attempt enlist() { return attempt::closed; }
     virtual void withdraw() {}
     // Someone else has completed the case. Throws what went wrong in doing so.
