@@ -562,16 +562,16 @@ private:
     }
 
     // Each end on two cache lines: the lock, those who wait for what is done under it, and what is used up by it; and the counter
-    // at which the other end looks.
-    alignas(cache_line) sync::mutex back_lock_;
-    wait_queue receivers_;
-    queue_back<T> back_;
-
+    // at which the other end looks. What is seldom written shares the lines behind.
     alignas(cache_line) sync::mutex front_lock_;
     wait_queue senders_;
     queue_front<T> front_;
 
-    alignas(cache_line) const std::size_t limit_;
+    alignas(cache_line) sync::mutex back_lock_;
+    wait_queue receivers_;
+    queue_back<T> back_;
+
+    const std::size_t limit_;
     const bool bounded_;
     sync::atomic<bool> closed_{false};
     sync::atomic<bool> one_side_gone_;
