@@ -43,7 +43,7 @@ std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) const&);
 template <class F>
 auto declared_parameter() {
     if constexpr (requires { parameter(std::declval<F>()); }) {
-        return parameter(std::declval<F>());
+        return decltype(parameter(std::declval<F>())){};
     } else if constexpr (requires { parameter(&F::operator()); }) {
         return decltype(parameter(&F::operator())){};
     } else {
