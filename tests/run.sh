@@ -8,7 +8,7 @@ usage() {
     cat <<'END'
 Usage: sh tests/run.sh [--compiler COMMAND] [--sanitize thread|address] [-- CTEST-OPTION...]
   --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
-  --sanitize WHICH     build with ThreadSanitizer, or with AddressSanitizer and UndefinedBehaviorSanitizer
+  --sanitize WHICH     the unit tests alone, with ThreadSanitizer, or with AddressSanitizer and UndefinedBehaviorSanitizer
 END
 }
 
@@ -55,7 +55,7 @@ fi
 
 configure_and_build "tests-$(basename "$compiler" | tr + x)${sanitize:+-$sanitize}" \
     -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1" \
-    -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_SANITIZE="$sanitize"
+    -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_SANITIZE="$sanitize" ${sanitize:+-D SLUICE_BUILD_EXAMPLES=OFF}
 
 say "Testing with $compiler${sanitize:+ and the $sanitize sanitizer}"
 # ThreadSanitizer of these compilers can't place its shadow where the kernel randomises addresses widely.
