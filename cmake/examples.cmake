@@ -28,7 +28,7 @@ endfunction()
 # sluice_example(PROGRAM ...): builds PROGRAM.cpp, and checks a run as above, which examples/run.sh shows. Where there is
 # tests/examples/PROGRAM.sh, that is a check too; and a program with options must explain itself and reject a wrong one.
 function(sluice_example program)
-    cmake_parse_arguments(PARSE_ARGV 1 run "" "INPUT" "ARGS")
+    cmake_parse_arguments(PARSE_ARGV 1 run "" "INPUT;STATUS" "ARGS;OUTPUT;ERRORS")
     add_executable(${program} ${program}.cpp)
     target_link_libraries(${program} PRIVATE sluice_developer)
 
