@@ -1,0 +1,407 @@
+#!/usr/bin/env python3
+"""Turns measurements of channels into a plot (SVG) and tables (Markdown), with the libraries side by side.
+
+    plot.py RESULTS.json... --svg OUT.svg --trends OUT.svg --markdown OUT.md    what bench/run.sh has measured
+    plot.py --peerbench FILE.tsv --svg OUT.svg --markdown OUT.md    a table with a row for each workload, kind and peer
+
+The columns of the table that are used: workload kind peer ns_median ns_min ns_max cpu_ns_median p99_ns_median. With it, other
+languages can be shown as well.
+"""
+import argparse
+import collections
+import csv
+import json
+import math
+import os
+import statistics
+from xml.sax.saxutils import escape
+
+# By the names in the input: the name to show and the colour, in the order of the legend.
+PEERS = {
+    "sluice": ("sluice", "#0b57d0"),
+    "crossbeam-0.5.6": ("crossbeam 0.5.6", "#e8710a"),
+    "crossbeam-0.5.16": ("crossbeam 0.5.16", "#f5b183"),
+    "std-mpsc": ("Rust std", "#c5221f"),
+    "kanal": ("kanal", "#a8326e"),
+    "flume-0.10": ("flume 0.10", "#d9a400"),
+    "tbb": ("oneTBB", "#1e8e3e"),
+    "boost-fiber": ("Boost.Fiber", "#9065c9"),
+    "moody-bcq": ("moodycamel MPMC", "#0e8f9b"),
+    "moody-bcq-tok": ("moodycamel MPMC, tokens", "#5bbac2"),
+    "moody-rwq": ("moodycamel SPSC", "#a3dbe0"),
+    "textbook": ("textbook", "#8a9096"),
+    "go": ("Go", "#cfd4d9"),
+    "select": ("select", "#0b57d0"),
+    "selector": ("selector", "#e8710a"),
+}
+COLOURS = dict(PEERS.values())
+ORDER = list(COLOURS)
+OWN = "sluice"
+ASIDE = {"Go"}  # switches between goroutines without the kernel
+
+# Each panel of the plot: its title, and its workloads with the names to show.
+PANELS = [
+    ("Unbounded", [("seq unb", "seq"), ("spsc unb", "spsc"), ("mpsc unb", "mpsc"), ("spmc unb", "spmc"), ("mpmc unb", "mpmc"),
+                   ("select_recv unb", "select"), ("pingpong unb", "ping-pong")]),
+    ("Capacity 512", [("spsc b512", "spsc"), ("mpsc b512", "mpsc"), ("spmc b512", "spmc"), ("mpmc b512", "mpmc"),
+                      ("select_recv b512", "select"), ("payload256 b512", "256 bytes"), ("payload_str b512", "string")]),
+    ("Capacity 1 (create: capacity 16)", [("seq b1", "seq"), ("spsc b1", "spsc"), ("mpsc b1", "mpsc"), ("spmc b1", "spmc"),
+                                          ("mpmc b1", "mpmc"), ("pingpong b1", "ping-pong"), ("create b16", "create")]),
+    ("Rendezvous", [("spsc b0", "spsc"), ("mpsc b0", "mpsc"), ("spmc b0", "spmc"), ("mpmc b0", "mpmc"),
+                    ("select_recv b0", "select"), ("pingpong b0", "ping-pong")]),
+]
+CELLS = [cell for _, cells in PANELS for cell, _ in cells]
+LEGEND = [
+    "seq: one thread sends and receives · spsc, mpsc, spmc, mpmc: one or four threads a side · select: four channels with a sender",
+    "each, one receiver · ping-pong: a round trip over two channels · 256 bytes, string: spsc with larger messages · create: make and",
+    "drop a channel. Wall time for a message of 8 bytes unless said; thin lines: fastest to slowest run; dashes: the best of the others.",
+]
+# Beyond those: the group, a title, and what its parameter is.
+TRENDS = [
+    ("threads a side unb", "Threads a side, unbounded", "threads"),
+    ("threads a side b512", "Threads a side, capacity 512", "threads"),
+    ("senders unb", "Senders of one receiver, unbounded", "senders"),
+    ("capacity", "Capacity, spsc", "capacity"),
+    ("payload bytes", "Bytes of a message, spsc, capacity 512", "bytes"),
+    ("depth", "Messages waiting, one thread", "waiting"),
+    ("batch unb", "Messages in a batch, spsc, unbounded", "batch"),
+    ("batch b512", "Messages in a batch, spsc, capacity 512", "batch"),
+    ("messages b512", "Messages sent in all, spsc, capacity 512", "messages"),
+    ("select ready", "Ready channels in a select", "channels"),
+    ("select wake-up", "Threads blocked in selects, round trip", "threads"),
+]
+
+Figures = collections.namedtuple("Figures", "ns low high cpu counters")
+
+
+def read_json(paths):
+    """Figures by group, parameter and name, in the order of the files; and what the files say about the machine."""
+    runs, about = {}, {}
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        about = {**content["context"], **about}
+        for run in content["benchmarks"]:
+            if run.get("run_type") == "iteration" and not run.get("error_occurred"):
+                runs.setdefault(tuple(run["name"].split("/")[:3]), []).append(run)
+    table = {}
+    for (group, parameter, name), all_runs in sorted(runs.items(), key=lambda e: e[1][0]["family_index"]):
+        def median(key, of=all_runs):
+            return statistics.median(run[key] for run in of)
+        wall = [run["real_time"] for run in all_runs]
+        counters = {key: median(key) for key in ("p50", "p99", "value") if key in all_runs[0]}
+        figures = Figures(median("real_time"), min(wall), max(wall), median("cpu_time"), counters)
+        table.setdefault(group, {}).setdefault(parameter, {})[name] = figures
+    about["runs"] = max(map(len, runs.values()))
+    return table, about
+
+
+def read_tsv(path):
+    table, about = {}, {"runs": 0}
+    with open(path, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            if not row["ns_median"] or row["peer"] not in PEERS:
+                continue
+            counters = {}
+            if row["workload"] == "latency":
+                counters = {"p50": float(row["ns_median"]), "p99": float(row["p99_ns_median"])}
+            figures = Figures(float(row["ns_median"]), float(row["ns_min"]), float(row["ns_max"]), float(row["cpu_ns_median"]), counters)
+            table.setdefault(row["workload"], {}).setdefault(row["kind"], {})[PEERS[row["peer"]][0]] = figures
+            about["runs"] = max(about["runs"], int(row["runs"]))
+    return table, about
+
+
+def side_by_side(table):
+    """The cells that are in the plot, in its order."""
+    cells = {}
+    for cell in CELLS:
+        group, parameter = cell.split()
+        row = table.get(group, {}).get(parameter)
+        if row:
+            cells[cell] = row
+    return cells
+
+
+def names_in(rows):
+    present = {name for row in rows for name in row}
+    return [name for name in ORDER if name in present] + sorted(present - set(ORDER))
+
+
+def short(x):
+    if x >= 1e6:
+        return f"{x / 1e6:.1f}M" if x < 1e7 else f"{x / 1e6:.0f}M"
+    return f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2g}"
+
+
+def best_of(row, of=lambda f: f.ns, without=()):
+    return min((of(f) for name, f in row.items() if name not in ASIDE and name not in without), default=None)
+
+
+# ---- Markdown
+
+
+def markdown_table(rows, first, of, ratio=False):
+    """A line for each entry of `rows`, a column for each name, the smallest in bold."""
+    names = names_in(rows.values())
+    ratio = ratio and OWN in names and len(names) > 1
+    lines = ["| " + " | ".join([first, *names, *(["sluice / best other"] if ratio else [])]) + " |",
+             "| --- |" + " ---: |" * (len(names) + ratio)]
+    for title, row in rows.items():
+        best = best_of(row, of)
+        line = [title]
+        for name in names:
+            text = short(of(row[name])) if name in row else ""
+            line.append(f"**{text}**" if text and len(names) > 1 and name not in ASIDE and text == short(best) else text)
+        if ratio:
+            other = best_of(row, of, {OWN})
+            line.append(f"{of(row[OWN]) / other:.2f}" if OWN in row and other else "")
+        lines.append("| " + " | ".join(line) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def summary(cells):
+    ratios = [row[OWN].ns / best_of(row, without={OWN}) for row in cells.values() if OWN in row and best_of(row, without={OWN})]
+    if not ratios:
+        return ""
+    mean = math.exp(statistics.fmean(map(math.log, ratios)))
+    ahead = sum(ratio < 1 for ratio in ratios)
+    return (f"Against the best other of each line, sluice takes {mean:.2f} times as long (geometric mean), {max(ratios):.2f} at the worst; "
+            f"it is ahead in {ahead} of {len(ratios)}.\n")
+
+
+def markdown(table, about, options):
+    cells = side_by_side(table)
+    machine = [options.about, about.get("num_cpus") and f"{about['num_cpus']} CPUs", about.get("date", "")[:10]]
+    text = ["# What sluice and its peers cost\n"]
+    facts = [part for part in machine if part]
+    if facts:
+        text.append("Measured on: " + ", ".join(facts) + (f", with `{options.command}`" if options.command else "") + ".")
+    if about.get("peers"):
+        text.append(f"Beside sluice: {about['peers']}.")
+    text.append(f"Only figures of one run on one machine compare. The libraries take turns; medians of {about['runs']} runs.\n")
+    if options.svg:
+        text.append(f"![Nanoseconds per message, by workload and library]({os.path.basename(options.svg)})\n")
+    text.append("## Side by side: nanoseconds of wall time per message\n")
+    text.append(markdown_table(cells, "workload", lambda f: f.ns, ratio=True))
+    text.append(summary(cells))
+    text.append("unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. " + " ".join(LEGEND[:2]) + " drop a channel.\n")
+    text.append("A receiver ends when its channel is closed; where a library has no close, after an equal share of the messages. "
+                "All values are checked.\n")
+    text.append("## Side by side: nanoseconds of CPU time per message, all threads together\n")
+    text.append(markdown_table(cells, "workload", lambda f: f.cpu, ratio=True))
+
+    trends = [trend for trend in TRENDS if trend[0] in table]
+    if trends:
+        text.append("## Trends: nanoseconds of wall time per message\n")
+        text.append("Medians of fewer runs than above; here single figures may be off.\n")
+        if options.trends:
+            text.append(f"![Trends]({os.path.basename(options.trends)})\n")
+    for group, title, parameters in trends:
+        text.append(f"### {title}\n")
+        rows = {spell(parameter): row for parameter, row in by_number(table[group])}
+        text.append(markdown_table(rows, parameters, lambda f: f.ns))
+    if "latency" in table:
+        text.append("## Waking a receiver that sleeps: nanoseconds from send to recv\n")
+        rows = {f"{kind}, {which}": {name: f._replace(ns=f.counters[which]) for name, f in row.items()}
+                for kind, row in table["latency"].items() for which in ("p50", "p99")}
+        text.append(markdown_table(rows, "channel, percentile", lambda f: f.ns))
+    if "memory" in table:
+        text.append("## Memory\n")
+        text.append(markdown_table(table["memory"], "", lambda f: f.counters["value"]))
+    return "\n".join(text).rstrip() + "\n"
+
+
+def by_number(row):
+    return sorted(row.items(), key=lambda e: (e[0].isdigit(), int(e[0]) if e[0].isdigit() else 0))
+
+
+def spell(parameter):
+    """10000000 as 10 million, and so on."""
+    if parameter.isdigit():
+        for size, word in ((10**6, "million"), (10**3, "thousand")):
+            if int(parameter) >= 10 * size or int(parameter) == size:
+                if int(parameter) % size == 0:
+                    return f"{int(parameter) // size} {word}"
+    return parameter
+
+
+# ---- SVG
+
+INK, FAINT, LINE = "#202124", "#5f6368", "#e3e6ea"
+FONT = "font-family=\"-apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', Helvetica, Arial, sans-serif\""
+
+
+class Drawing:
+    def __init__(self, width):
+        self.width, self.parts = width, []
+
+    def text(self, x, y, text, size=11, anchor="start", colour=INK, weight="normal", turn=0, halo=False):
+        outline = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
+        turned = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ""
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{colour}" '
+                          f'font-weight="{weight}"{turned}{outline}>{escape(text)}</text>')
+
+    def rect(self, x, y, width, height, colour, title="", more=""):
+        tip = f"<title>{escape(title)}</title>" if title else ""
+        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"{more}>{tip}</rect>')
+
+    def line(self, x1, y1, x2, y2, colour, width=1.0, more=""):
+        self.parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"{more}/>')
+
+    def legend(self, names, x, y, right, mark="bar"):
+        """Returns the y below it."""
+        start = x
+        for name in names:
+            width = 34 + sum(10 if c in "mMwW" else 8.5 if c.isupper() else 4 if c in "ijl. " else 7.2 for c in name)
+            if x + width > right:
+                x, y = start, y + 18
+            colour = COLOURS.get(name, FAINT)
+            if mark == "bar":
+                self.rect(x, y - 9, 11, 11, colour)
+            else:
+                self.line(x, y - 4, x + 12, y - 4, colour, 2.5)
+            self.text(x + 16, y, name, 12, weight="bold" if name == OWN else "normal")
+            x += width
+        return y + 18
+
+    def write(self, path, height, title):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{height:.0f}" '
+                       f'viewBox="0 0 {self.width} {height:.0f}" role="img" {FONT}>\n<title>{escape(title)}</title>\n'
+                       f'<rect width="100%" height="100%" fill="#ffffff"/>\n' + "\n".join(self.parts) + "\n</svg>\n")
+
+
+class LogScale:
+    """From values to heights on the paper, with the bottom a little below the smallest."""
+
+    def __init__(self, values, top, bottom):
+        self.low = 10 ** (math.floor(math.log10(min(values)) * 2 - 0.3) / 2)
+        self.high = max(max(values) * 1.25, self.low * 10)
+        self.top, self.bottom = top, bottom
+
+    def __call__(self, value):
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return self.bottom - share * (self.bottom - self.top)
+
+    def draw(self, on, left, right):
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        few = self.high / self.low < 500
+        for decade in decades:
+            for step in (1, 2, 5):
+                value = step * 10.0**decade
+                if not self.low * 0.999 <= value <= self.high:
+                    continue
+                y = self(value)
+                on.line(left, y, right, y, "#cfd4da" if step == 1 else LINE, 1)
+                if step == 1 or few:
+                    on.text(left - 6, y + 3.5, f"{value:,.0f}" if value >= 1 else f"{value:g}", 10, "end", FAINT)
+
+
+def plot(cells, path):
+    drawing = Drawing(960)
+    left, right, height = 76, 948, 150
+    names = names_in(cells.values())
+    drawing.text(14, 26, "Nanoseconds per message, less is better (log scale)", 16, weight="bold")
+    y = drawing.legend(names, 14, 50, right)
+    panels = [(title, [(label, cells[cell]) for cell, label in wanted if cell in cells]) for title, wanted in PANELS]
+    panels = [panel for panel in panels if panel[1]]
+    gap = 22
+    bar = min(14.0, *((right - left - gap * (len(groups) + 1)) / sum(len(row) for _, row in groups) for _, groups in panels))
+    for title, groups in panels:
+        top, bottom = y + 24, y + 24 + height
+        drawing.text(14, y + 10, title, 13, weight="bold")
+        figures = [f for _, row in groups for f in row.values()]
+        scale = LogScale([f.low for f in figures] + [f.high for f in figures], top, bottom)
+        scale.draw(drawing, left, right)
+        drawing.text(16, (top + bottom) / 2, "ns per message", 10, "middle", FAINT, turn=-90)
+        space = (right - left - bar * len(figures)) / len(groups)
+        x = left + space / 2
+        for label, row in groups:
+            begin = x
+            best = best_of(row, without={OWN})
+            for name in names:
+                if name not in row:
+                    continue
+                f = row[name]
+                colour = COLOURS.get(name, FAINT)
+                tip = f"{name}: {short(f.ns)} ns ({short(f.low)} to {short(f.high)}), {short(f.cpu)} ns of CPU time"
+                drawing.rect(x + 0.5, scale(f.ns), bar - 1, bottom - scale(f.ns), colour, tip)
+                drawing.line(x + bar / 2, scale(f.low), x + bar / 2, scale(f.high), INK, 0.8, ' stroke-opacity="0.55"')
+                x += bar
+            if best and OWN in row:
+                drawing.line(begin - 4, scale(best), x + 4, scale(best), INK, 1, ' stroke-dasharray="3 2"')
+            if OWN in row:
+                own = row[OWN]
+                drawing.text(begin + bar, scale(own.high) - 4, short(own.ns), 10, "end", COLOURS[OWN], "bold", halo=True)
+            drawing.text((begin + x) / 2, bottom + 15, label, 11, "middle")
+            x += space
+        drawing.line(left, bottom, right, bottom, FAINT, 1)
+        y = bottom + 34
+    for line in LEGEND:
+        drawing.text(14, y, line, 11, colour=FAINT)
+        y += 16
+    drawing.write(path, y, "Nanoseconds per message of sluice and other channels")
+
+
+def plot_trends(table, path):
+    drawing = Drawing(960)
+    groups = [(table[group], title) for group, title, _ in TRENDS if group in table]
+    drawing.text(14, 26, "Trends: nanoseconds per message, less is better (log scales)", 16, weight="bold")
+    y = drawing.legend(names_in(row for rows, _ in groups for row in rows.values()), 14, 50, 948, "line")
+    columns, width, height = 3, 312, 150
+    for index, (rows, title) in enumerate(groups):
+        column = index % columns
+        left = 14 + column * width + 44
+        right = 14 + (column + 1) * width - 12
+        top, bottom = y + 24, y + 24 + height
+        drawing.text(left - 44, y + 10, title, 12, weight="bold")
+        ordered = [(parameter, row) for parameter, row in by_number(rows) if parameter.isdigit()]
+        scale = LogScale([f.ns for _, row in ordered for f in row.values()], top, bottom)
+        scale.draw(drawing, left, right)
+        steps = [math.log(int(parameter)) for parameter, _ in ordered]
+        place = [left + 12 + (s - steps[0]) / ((steps[-1] - steps[0]) or 1) * (right - left - 24) for s in steps]
+        for x, (parameter, _) in zip(place, ordered):
+            drawing.text(x, bottom + 14, short_count(parameter), 10, "middle", FAINT)
+        for name in reversed(names_in(row for _, row in ordered)):
+            points = [(x, scale(row[name].ns)) for x, (_, row) in zip(place, ordered) if name in row]
+            colour, thick = COLOURS.get(name, FAINT), 2.6 if name == OWN else 1.5
+            path_of = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
+            drawing.parts.append(f'<polyline points="{path_of}" fill="none" stroke="{colour}" stroke-width="{thick}">'
+                                 f'<title>{escape(name)}</title></polyline>')
+            drawing.parts.extend(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{thick:.1f}" fill="{colour}"/>' for px, py in points)
+        drawing.line(left, bottom, right, bottom, FAINT, 1)
+        if column == columns - 1 or index == len(groups) - 1:
+            y = bottom + 38
+    drawing.write(path, y, "How the cost of a message changes")
+
+
+def short_count(parameter):
+    n = int(parameter)
+    return f"{n // 10**6}M" if n >= 10**6 else f"{n // 1000}k" if n >= 1000 else str(n)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("results", nargs="*", help="files that Google Benchmark wrote")
+    options.add_argument("--peerbench", metavar="FILE", help="a table of tab-separated values instead")
+    options.add_argument("--svg", metavar="FILE")
+    options.add_argument("--trends", metavar="FILE", help="a second plot, of what there is beyond the workloads side by side")
+    options.add_argument("--markdown", metavar="FILE")
+    options.add_argument("--about", default="", metavar="TEXT", help="the machine and the compiler, for the Markdown")
+    options.add_argument("--command", default="", metavar="TEXT", help="the command that measured, for the Markdown")
+    options = options.parse_args()
+    if bool(options.results) == bool(options.peerbench):
+        raise SystemExit("plot.py: give either files of Google Benchmark or --peerbench")
+
+    table, about = read_tsv(options.peerbench) if options.peerbench else read_json(options.results)
+    if options.svg:
+        plot(side_by_side(table), options.svg)
+    if options.trends:
+        plot_trends(table, options.trends)
+    if options.markdown:
+        with open(options.markdown, "w", encoding="utf-8") as file:
+            file.write(markdown(table, about, options))
+
+
+if __name__ == "__main__":
+    main()
