@@ -1,0 +1,179 @@
+// The ends of channels: the last handles go at the same time, messages carry handles, memory comes back.
+#include <model/models.hpp>
+#include <model/operations.hpp>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace model {
+
+namespace {
+
+// A message that carries a sender of the channel that carries it.
+struct nested : number {
+    nested(int id, sluice::sender<nested> s) : number(id), back(std::move(s)) {}
+    nested(nested&&) = default;
+    sluice::sender<nested> back;
+};
+
+}  // namespace
+
+[[maybe_unused]] static const bool added = [] {
+    budgets limits;
+    limits.preemptions = 3;
+    limits.stale_reads = 2;
+    limits.ticks = 0;
+
+    for (const int handles : {1, 2}) {
+        const std::string n = std::to_string(handles);
+        add("life/last-handles-" + n,
+            "The last sender and the last receiver go at once: the channel is freed once, with what is in it.", limits,
+            [handles] {
+                auto [tx, rx] = sluice::bounded<number>(2);
+                expect(tx.try_send(number(1)).has_value(), "a send failed");
+                std::vector<std::unique_ptr<thread>> threads;
+                for (int i = 1; i < handles; ++i)
+                    threads.push_back(std::make_unique<thread>([copy = tx]() mutable { copy = {}; }));
+                threads.push_back(std::make_unique<thread>([last = std::move(tx)]() mutable { last = {}; }));
+                threads.push_back(std::make_unique<thread>([last = std::move(rx)]() mutable { last = {}; }));
+            });
+        add("life/senders-go-" + n,
+            "A receiver hears of the end when the last of the senders has gone, and not before.", limits, [handles] {
+                auto [tx, rx] = sluice::bounded<number>(2);
+                std::vector<std::unique_ptr<thread>> threads;
+                for (int i = 0; i < handles; ++i) {
+                    threads.push_back(std::make_unique<thread>([mine = tx, i]() mutable {
+                        expect(mine.send(number(i)).has_value(), "a send failed though a receiver is there");
+                        mine = {};
+                    }));
+                }
+                tx = {};
+                int got = 0;
+                while (rx.recv()) ++got;
+                expect(got == handles, "a message is lost");
+            });
+    }
+
+    add("life/copy-while-drop", "A handle is copied while another copy goes.", limits, [] {
+        auto [tx, rx] = sluice::rendezvous<number>();
+        thread a([mine = tx]() mutable { mine = {}; });
+        thread b([mine = std::move(tx)]() mutable {
+            sluice::sender<number> copy = mine;
+            mine = {};
+            expect(!copy.is_closed(), "a channel is closed that has a sender");
+        });
+        expect(!rx.recv().has_value(), "a message that nobody sent");
+    });
+
+    add("life/nested",
+        "A message that carries a sender of its own channel is destroyed with it, with no lock held, when the last "
+        "receiver goes.",
+        limits, [] {
+            auto [tx, rx] = sluice::unbounded<nested>();
+            thread a([mine = std::move(tx)]() mutable {
+                sluice::sender<nested> copy = mine;
+                (void)mine.try_send(nested(1, std::move(copy)));
+                mine = {};
+            });
+            thread b([mine = std::move(rx)]() mutable {
+                (void)mine.try_recv();
+                mine = {};
+            });
+        });
+    add("life/nested-sender",
+        "A message that carries a sender of its own channel keeps the channel open until it is received.", limits, [] {
+            auto [tx, rx] = sluice::unbounded<nested>();
+            thread a([mine = std::move(tx)]() mutable {
+                sluice::sender<nested> copy = mine;
+                (void)mine.send(nested(1, std::move(copy)));
+                mine = {};
+            });
+            int got = 0;
+            while (auto m = rx.recv()) ++got;
+            expect(got == 1, "a message is lost");
+        });
+
+    budgets wide;
+    wide.preemptions = 2;
+    wide.stale_reads = 1;
+    wide.ticks = 0;
+    add("life/growth", "A queue grows by segments of one and two slots while it is emptied, and keeps the order.", wide,
+        [] {
+            probe<bulky> p(std::nullopt);
+            {
+                thread a([&] {
+                    for (int i = 0; i < 5; ++i) send(p.ends.tx, p.number, i);
+                });
+                thread b([&] {
+                    for (int i = 0; i < 3; ++i) recv(p.ends.rx, p.number);
+                });
+            }
+            close(p.ends.tx, p.number);
+            while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
+            }
+        });
+    add("life/growth-plain",
+        "A queue goes on from the slots beside its counters to a segment of its own, and keeps the order.", wide, [] {
+            probe<plain> p(std::nullopt);
+            {
+                thread a([&] {
+                    for (int i = 0; i < 4; ++i) send(p.ends.tx, p.number, i);
+                });
+                thread b([&] {
+                    for (int i = 0; i < 3; ++i) recv(p.ends.rx, p.number);
+                });
+            }
+            close(p.ends.tx, p.number);
+            while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
+            }
+        });
+    add("life/plain-ring",
+        "The few slots beside the counters go round, and a slot is filled again only when it is free.", wide, [] {
+            probe<plain> p(2);
+            {
+                thread a([&] {
+                    for (int i = 0; i < 4; ++i) send(p.ends.tx, p.number, i);
+                });
+                thread b([&] {
+                    for (int i = 0; i < 3; ++i) recv(p.ends.rx, p.number);
+                });
+            }
+            close(p.ends.tx, p.number);
+            while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
+            }
+        });
+    add("life/burst", "After a burst the memory comes back, and the queue goes on.", wide, [] {
+        probe<bulky> p(std::nullopt);
+        for (int i = 0; i < 6; ++i) send(p.ends.tx, p.number, i);
+        {
+            thread a([&] {
+                for (int i = 6; i < 8; ++i) send(p.ends.tx, p.number, i);
+            });
+            thread b([&] {
+                for (int i = 0; i < 7; ++i) try_recv(p.ends.rx, p.number);
+            });
+        }
+        close(p.ends.tx, p.number);
+        while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
+        }
+    });
+    add("life/discard",
+        "The last receiver goes while a sender fills a queue of several segments: all is destroyed once.", wide, [] {
+            auto [tx, rx] = sluice::unbounded<bulky>();
+            for (int i = 0; i < 3; ++i) expect(tx.try_send(bulky(i)).has_value(), "a send failed");
+            thread a([mine = std::move(tx)]() mutable {
+                for (int i = 3; i < 6; ++i) (void)mine.send(bulky(i));
+                mine = {};
+            });
+            thread b([mine = std::move(rx)]() mutable {
+                (void)mine.try_recv();
+                mine = {};
+            });
+        });
+    return true;
+}();
+
+}  // namespace model

@@ -1,0 +1,284 @@
+// Watches the memory of model programs: finds accesses that race, that come after delete, double deletes and leaks.
+//
+// The model programs are compiled with -fsanitize=thread and linked with this instead of the sanitizer's run time. So each access to
+// memory that is not atomic calls a function below, which compares it with the earlier ones by the clocks of the scheduler: it need
+// not happen at the same time to be found, it is enough that nothing orders the two.
+#include <model/memory.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include <dlfcn.h>
+#include <sys/mman.h>
+
+namespace model::memory {
+
+namespace {
+
+constexpr std::size_t heap_size = std::size_t{64} << 20;
+constexpr std::size_t region_size = heap_size + most_threads * stack_size;
+constexpr std::size_t most_watched = 4096;  // bytes, of one access or of a block that is deleted
+
+struct shadow {
+    std::uint32_t execution;
+    std::uint32_t written;  // the step of the thread that wrote last
+    std::uint8_t writer, bytes_written;
+    bool freed;
+    std::uint8_t bytes_read[most_threads];
+    std::uint32_t read[most_threads];
+    const void* writer_at;
+};
+
+struct block {
+    std::size_t size;
+    std::uint64_t state;
+};
+constexpr std::uint64_t in_use = 0x1234abcd5678ef01u, freed = 0x0badf00d0badf00du;
+
+struct region {
+    char* base = nullptr;
+    shadow* shadows = nullptr;
+    std::size_t used = 0;
+    std::size_t live = 0;
+    std::uint32_t execution = 1;
+
+    void map() {
+        const auto reserve = [](std::size_t bytes) {
+            void* const p =
+                mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+            if (p == MAP_FAILED) std::abort();
+            return p;
+        };
+        if (base) return;
+        base = static_cast<char*>(reserve(region_size));
+        shadows = static_cast<shadow*>(reserve(region_size / 8 * sizeof(shadow)));
+    }
+    bool contains(const void* p) const { return base && p >= base && p < base + region_size; }
+} here;
+
+std::string place(const void* code) {
+    char text[256];
+    Dl_info info;
+    if (dladdr(code, &info) && info.dli_fbase) {
+        std::snprintf(
+            text, sizeof text, "%s+%#zx", info.dli_fname,
+            static_cast<std::size_t>(static_cast<const char*>(code) - static_cast<const char*>(info.dli_fbase)));
+    } else {
+        std::snprintf(text, sizeof text, "%p", code);
+    }
+    return text;
+}
+
+[[noreturn]] void report(const char* what, const void* code, const shadow& s) {
+    std::string message = std::string(what) + " at " + place(code);
+    if (s.writer_at) message += "; thread " + std::to_string(s.writer) + " wrote to it at " + place(s.writer_at);
+    message += " (addr2line names these places)";
+    fail(message);
+}
+
+void access_granule(std::size_t granule, std::uint8_t bytes, bool write, const void* code) {
+    shadow& s = here.shadows[granule];
+    if (s.execution != here.execution) {
+        s = shadow{};
+        s.execution = here.execution;
+    }
+    const vector_clock& now = *view.now;
+    const auto me = static_cast<std::size_t>(view.thread);
+    const std::uint32_t step = now.at[me];
+    if (s.freed) report("memory is used after it was freed,", code, s);
+    if ((s.bytes_written & bytes) != 0 && s.writer != me && s.written > now.at[s.writer]) {
+        report(write ? "data race: two writes with no order between them,"
+                     : "data race: a read that is not ordered after a write,",
+               code, s);
+    }
+    if (!write) {
+        s.bytes_read[me] = s.read[me] == step ? static_cast<std::uint8_t>(s.bytes_read[me] | bytes) : bytes;
+        s.read[me] = step;
+        return;
+    }
+    for (std::size_t t = 0; t < most_threads; ++t) {
+        if (t != me && (s.bytes_read[t] & bytes) != 0 && s.read[t] > now.at[t]) {
+            report("data race: a write that is not ordered after a read,", code, s);
+        }
+    }
+    s.bytes_written = s.writer == me && s.written == step ? static_cast<std::uint8_t>(s.bytes_written | bytes) : bytes;
+    s.writer = static_cast<std::uint8_t>(me);
+    s.written = step;
+    s.writer_at = code;
+}
+
+void access(const void* address, std::size_t size, bool write, const void* code) {
+    if (!view.now || view.busy || !here.contains(address)) return;
+    auto offset = static_cast<std::size_t>(static_cast<const char*>(address) - here.base);
+    size = std::min(size, most_watched);
+    while (size > 0) {
+        const std::size_t first = offset % 8;
+        const std::size_t count = size < 8 - first ? size : 8 - first;
+        access_granule(offset / 8, static_cast<std::uint8_t>(((1u << count) - 1) << first), write, code);
+        offset += count;
+        size -= count;
+    }
+}
+
+void* allocate(std::size_t size, std::size_t alignment) {
+    if (!view.now || view.busy) {
+        void* const p = alignment <= alignof(std::max_align_t)
+                            ? std::malloc(size ? size : 1)
+                            : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+        if (!p) throw std::bad_alloc();
+        return p;
+    }
+    if (allocation_fails()) throw std::bad_alloc();
+    if (alignment < 16) alignment = 16;
+    const std::size_t at = (here.used + sizeof(block) + alignment - 1) / alignment * alignment;
+    if (at + size > heap_size) fail("the memory of the model is used up");
+    here.used = at + size;
+    char* const p = here.base + at;
+    reinterpret_cast<block*>(p)[-1] = {size, in_use};
+    std::memset(p, 0xcd, std::min(size, most_watched));
+    ++here.live;
+    return p;
+}
+
+void release(void* p) noexcept {
+    if (!p) return;
+    if (!here.contains(p)) {
+        std::free(p);
+        return;
+    }
+    block& b = static_cast<block*>(p)[-1];
+    if (b.state != in_use) fail(b.state == freed ? "a block is deleted twice" : "what is deleted was never allocated");
+    if (view.now && !view.busy) {
+        const std::size_t watched = std::min(b.size, most_watched);
+        access(p, watched, true, __builtin_return_address(0));
+        const auto first = static_cast<std::size_t>(static_cast<char*>(p) - here.base) / 8;
+        for (std::size_t i = 0; i < (watched + 7) / 8; ++i) here.shadows[first + i].freed = true;
+    }
+    b.state = freed;
+    --here.live;
+}
+
+}  // namespace
+
+void reset() {
+    here.map();
+    here.used = here.live = 0;
+    if (++here.execution == 0) std::abort();
+}
+std::size_t live_blocks() { return here.live; }
+void* stack(int thread) {
+    here.map();
+    return here.base + heap_size + static_cast<std::size_t>(thread) * stack_size;
+}
+
+}  // namespace model::memory
+
+namespace hooks = model::memory;
+
+void* operator new(std::size_t size) { return hooks::allocate(size, 1); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+    return hooks::allocate(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* p) noexcept { hooks::release(p); }
+void operator delete(void* p, std::size_t) noexcept { hooks::release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { hooks::release(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { hooks::release(p); }
+
+// ---- What the compiler calls under -fsanitize=thread
+
+#define CALLER __builtin_return_address(0)
+#define ACCESS(size)                                                                     \
+    void __tsan_read##size(void* p) { hooks::access(p, size, false, CALLER); }           \
+    void __tsan_write##size(void* p) { hooks::access(p, size, true, CALLER); }           \
+    void __tsan_volatile_read##size(void* p) { hooks::access(p, size, false, CALLER); }  \
+    void __tsan_volatile_write##size(void* p) { hooks::access(p, size, true, CALLER); }  \
+    void __tsan_unaligned_read##size(void* p) { hooks::access(p, size, false, CALLER); } \
+    void __tsan_unaligned_write##size(void* p) { hooks::access(p, size, true, CALLER); } \
+    void __tsan_read_write##size(void* p) { hooks::access(p, size, true, CALLER); }      \
+    void __tsan_unaligned_read_write##size(void* p) { hooks::access(p, size, true, CALLER); }
+
+#define ATOMIC(bits, type)                                                                                    \
+    type __tsan_atomic##bits##_load(const volatile type* p, int) {                                            \
+        hooks::atomic(const_cast<const type*>(p), true, false);                                               \
+        return *p;                                                                                            \
+    }                                                                                                         \
+    void __tsan_atomic##bits##_store(volatile type* p, type v, int) {                                         \
+        hooks::atomic(const_cast<const type*>(p), false, true);                                               \
+        *p = v;                                                                                               \
+    }                                                                                                         \
+    type __tsan_atomic##bits##_exchange(volatile type* p, type v, int) {                                      \
+        hooks::atomic(const_cast<const type*>(p), true, true);                                                \
+        const type before = *p;                                                                               \
+        *p = v;                                                                                               \
+        return before;                                                                                        \
+    }                                                                                                         \
+    type __tsan_atomic##bits##_fetch_add(volatile type* p, type v, int) {                                     \
+        hooks::atomic(const_cast<const type*>(p), true, true);                                                \
+        const type before = *p;                                                                               \
+        *p = static_cast<type>(before + v);                                                                   \
+        return before;                                                                                        \
+    }                                                                                                         \
+    type __tsan_atomic##bits##_fetch_sub(volatile type* p, type v, int) {                                     \
+        hooks::atomic(const_cast<const type*>(p), true, true);                                                \
+        const type before = *p;                                                                               \
+        *p = static_cast<type>(before - v);                                                                   \
+        return before;                                                                                        \
+    }                                                                                                         \
+    int __tsan_atomic##bits##_compare_exchange_strong(volatile type* p, type* expected, type v, int, int) {   \
+        hooks::atomic(const_cast<const type*>(p), true, true);                                                \
+        const type before = *p;                                                                               \
+        if (before == *expected) {                                                                            \
+            *p = v;                                                                                           \
+            return 1;                                                                                         \
+        }                                                                                                     \
+        *expected = before;                                                                                   \
+        return 0;                                                                                             \
+    }                                                                                                         \
+    int __tsan_atomic##bits##_compare_exchange_weak(volatile type* p, type* expected, type v, int a, int b) { \
+        return __tsan_atomic##bits##_compare_exchange_strong(p, expected, v, a, b);                           \
+    }
+
+namespace model::memory {
+static void atomic(const void* p, bool reads, bool writes) {
+    if (view.now && !view.busy && here.contains(p)) foreign_atomic(p, reads, writes);
+}
+}  // namespace model::memory
+
+extern "C" {
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void** p, void*) { hooks::access(p, sizeof(void*), true, CALLER); }
+void __tsan_vptr_read(void** p) { hooks::access(p, sizeof(void*), false, CALLER); }
+void __tsan_read_range(void* p, std::size_t size) { hooks::access(p, size, false, CALLER); }
+void __tsan_write_range(void* p, std::size_t size) { hooks::access(p, size, true, CALLER); }
+void* __tsan_memcpy(void* to, const void* from, std::size_t size) {
+    hooks::access(from, size, false, CALLER);
+    hooks::access(to, size, true, CALLER);
+    return std::memcpy(to, from, size);
+}
+void* __tsan_memmove(void* to, const void* from, std::size_t size) {
+    hooks::access(from, size, false, CALLER);
+    hooks::access(to, size, true, CALLER);
+    return std::memmove(to, from, size);
+}
+void* __tsan_memset(void* to, int value, std::size_t size) {
+    hooks::access(to, size, true, CALLER);
+    return std::memset(to, value, size);
+}
+ACCESS(1)
+ACCESS(2)
+ACCESS(4)
+ACCESS(8)
+ACCESS(16)
+ATOMIC(8, std::uint8_t)
+ATOMIC(16, std::uint16_t)
+ATOMIC(32, std::uint32_t)
+ATOMIC(64, std::uint64_t)
+void __tsan_atomic_thread_fence(int) {}
+void __tsan_atomic_signal_fence(int) {}
+}

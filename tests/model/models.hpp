@@ -1,0 +1,41 @@
+// The list of models: each a program, what it must keep to, and how thoroughly it is explored.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <model/history.hpp>
+#include <model/message.hpp>
+#include <model/scheduler.hpp>
+
+namespace model {
+
+struct program {
+    std::string name;
+    std::string property;
+    std::function<void()> body;
+    budgets limits;
+};
+
+inline std::vector<program>& programs() {
+    static std::vector<program> all;
+    return all;
+}
+
+// Each file of models adds its own before main. The body runs in the first thread. What it has written down is checked at its end.
+inline void add(std::string name, std::string property, budgets limits, std::function<void()> body) {
+    programs().push_back({std::move(name), std::move(property),
+                          [body = std::move(body)] {
+                              book.clear();
+                              messages.clear();
+                              messages.moves_throw = false;
+                              body();
+                              book.check();
+                              messages.check();
+                          },
+                          limits});
+}
+
+}  // namespace model

@@ -1,0 +1,235 @@
+// Selects that meet other selects, and all that can decide one: peers, deadlines, stop requests, closing, and its own cases.
+#include <model/models.hpp>
+#include <model/operations.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace model {
+
+namespace {
+
+using M = number;
+
+// Two channels of the same kind.
+struct pair_of_channels {
+    explicit pair_of_channels(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
+    probe<M> a, b;
+
+    void close_when_quiet() {
+        wait_until_quiet();
+        book.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
+        close(a.ends.tx, a.number);
+        close(b.ends.tx, b.number);
+    }
+    void drain() {
+        while (try_recv(a.ends.rx, a.number) == sluice::errc{}) {
+        }
+        while (try_recv(b.ends.rx, b.number) == sluice::errc{}) {
+        }
+    }
+};
+
+void refused_unless(const sluice::result<std::size_t>& chosen, history::operation& op, probe<M>& p) {
+    if (!chosen) op.came_to(event::was_closed, p.number);
+}
+
+void receive_either(probe<M>& first, probe<M>& second) {
+    history::operation op(book, "select(recv, recv)");
+    refused_unless(
+        sluice::select(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number)), op,
+        first);
+}
+void send_either(probe<M>& first, probe<M>& second, int id) {
+    history::operation op(book, "select(send, send)");
+    M m(id), n(id + 1);
+    refused_unless(
+        sluice::select(sending(op, first.ends.tx, first.number, m), sending(op, second.ends.tx, second.number, n)), op,
+        first);
+}
+// Receives from one or sends to the other.
+void exchange(probe<M>& from, probe<M>& to, int id) {
+    history::operation op(book, "select(recv, send)");
+    M m(id);
+    refused_unless(sluice::select(receiving(op, from.ends.rx, from.number), sending(op, to.ends.tx, to.number, m)), op,
+                   from);
+}
+void receive_either_or_hear(probe<M>& first, probe<M>& second) {
+    history::operation op(book, "select(recv or closed, recv or closed)");
+    expect(sluice::select(receiving_or_closed(op, first.ends.rx, first.number),
+                          receiving_or_closed(op, second.ends.rx, second.number))
+               .has_value(),
+           "a select that hears of closing chose nothing");
+}
+void either_in_time(probe<M>& first, probe<M>& second) {
+    history::operation op(book, "select(recv, recv, timeout)");
+    expect(
+        sluice::select_biased(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number),
+                              sluice::on_timeout(clock::tick,
+                                                 [&] {
+                                                     op.came_to(event::no_message, first.number, -1, false);
+                                                     op.came_to(event::no_message, second.number, -1, false);
+                                                 }))
+            .has_value(),
+        "a select with a timeout chose nothing");
+}
+
+using play = std::function<void(pair_of_channels&)>;
+
+void add_meeting(const std::string& name, const std::string& property, std::optional<std::size_t> capacity,
+                 budgets limits, std::vector<play> plays) {
+    add("select/" + name, property, limits, [capacity, plays] {
+        pair_of_channels t(capacity);
+        {
+            std::vector<std::unique_ptr<thread>> threads;
+            for (const play& p : plays) threads.push_back(std::make_unique<thread>([&t, &p] { p(t); }));
+            t.close_when_quiet();
+        }
+        t.drain();
+    });
+}
+
+}  // namespace
+
+[[maybe_unused]] static const bool added = [] {
+    budgets two;
+    two.preemptions = 2;
+    two.stale_reads = 0;
+    two.detours = 2;
+    budgets three = two;
+    three.preemptions = 3;
+
+    const play receives = [](pair_of_channels& t) { receive_either(t.a, t.b); };
+    const play receives_reversed = [](pair_of_channels& t) { receive_either(t.b, t.a); };
+    const play sends = [](pair_of_channels& t) { send_either(t.a, t.b, 10); };
+    const play sends_reversed = [](pair_of_channels& t) { send_either(t.b, t.a, 20); };
+    const play forth = [](pair_of_channels& t) { exchange(t.a, t.b, 30); };
+    const play back = [](pair_of_channels& t) { exchange(t.b, t.a, 40); };
+    const play both_of_a = [](pair_of_channels& t) { exchange(t.a, t.a, 50); };
+    const play both_of_a_again = [](pair_of_channels& t) { exchange(t.a, t.a, 60); };
+    const play in_time = [](pair_of_channels& t) { either_in_time(t.a, t.b); };
+    const play hears = [](pair_of_channels& t) { receive_either_or_hear(t.a, t.b); };
+    const play send_a = [](pair_of_channels& t) { send(t.a.ends.tx, t.a.number, 1); };
+    const play send_b = [](pair_of_channels& t) { send(t.b.ends.tx, t.b.number, 2); };
+    const play recv_a = [](pair_of_channels& t) { recv(t.a.ends.rx, t.a.number); };
+    const play recv_b = [](pair_of_channels& t) { recv(t.b.ends.rx, t.b.number); };
+    const play close_a = [](pair_of_channels& t) { close(t.a.ends.tx, t.a.number); };
+
+    const std::string meet =
+        "Selects that meet exchange exactly one message, whichever way round they list their cases.";
+    for (const auto& [kind, capacity] : {std::pair("rendezvous", 0), std::pair("one", 1)}) {
+        const std::string k = std::string(kind) + "/";
+        const auto c = static_cast<std::size_t>(capacity);
+        add_meeting(k + "recv-send", meet, c, three, {receives, sends});
+        add_meeting(k + "recv-send-reversed", meet, c, three, {receives, sends_reversed});
+        add_meeting(k + "send-recv-reversed", meet, c, three, {sends, receives_reversed});
+        add_meeting(k + "forth-back", "Of two selects that could serve each other both ways, one message is exchanged.",
+                    c, three, {forth, back});
+        add_meeting(k + "forth-forth", "Two selects that cannot serve each other do not.", c, three, {forth, forth});
+        add_meeting(k + "both-both", "A select does not serve itself, but another like it.", c, three,
+                    {both_of_a, both_of_a_again});
+        add_meeting(k + "recv-send-a-send-b", "Of two sends at once a select takes one, and leaves the other.", c, two,
+                    {receives, send_a, send_b});
+        add_meeting(k + "send-recv-a-recv-b", "Of two receives at once a select serves one, and leaves the other.", c,
+                    two, {sends, recv_a, recv_b});
+        add_meeting(k + "two-recv-one-send", "One message goes to one of two selects.", c, two,
+                    {receives, receives_reversed, send_a});
+        add_meeting(k + "three", "Of three selects two meet.", c, two, {receives, sends, forth});
+        add_meeting(k + "both-send", "A select with both ends of a channel is served by a send.", c, three,
+                    {both_of_a, send_a});
+        add_meeting(k + "both-recv", "A select with both ends of a channel is served by a receive.", c, three,
+                    {both_of_a, recv_a});
+        add_meeting(k + "close-one", "Closing one channel takes its case out; the other case goes on.", c, two,
+                    {receives, close_a, send_b});
+        add_meeting(k + "close-heard",
+                    "A select hears that one channel closes, or takes the message of the other; not both.", c, two,
+                    {hears, close_a, send_b});
+        add_meeting(k + "in-time", "A deadline and two messages: one of the three, and nothing lost.", c, two,
+                    {in_time, send_a, send_b});
+        add_meeting(k + "in-time-select", "A deadline against a select that offers both.", c, three, {in_time, sends});
+    }
+
+    add("select/selector", "A selector that is used again and again takes every message once.", two, [] {
+        pair_of_channels t(1);
+        {
+            thread sender([&t] {
+                send(t.a.ends.tx, t.a.number, 1);
+                send(t.b.ends.tx, t.b.number, 2);
+            });
+            thread receiver([&t] {
+                sluice::selector group;
+                history::operation* now = nullptr;
+                const auto add_case = [&](probe<M>& p) {
+                    return group.add(sluice::on_recv(
+                        p.ends.rx, [&now, &p](M m) { now->came_to(event::received, p.number, m.id()); }));
+                };
+                add_case(t.a);
+                add_case(t.b);
+                for (int i = 0; i < 2; ++i) {
+                    history::operation op(book, "selector.wait");
+                    op.wants_to_receive(t.a.number).wants_to_receive(t.b.number);
+                    now = &op;
+                    expect(group.wait().has_value(), "a selector chose nothing");
+                }
+            });
+        }
+        close(t.a.ends.tx, t.a.number);
+        close(t.b.ends.tx, t.b.number);
+        t.drain();
+    });
+
+    add("select/stop-against-match", "A stop request and a match: exactly one of the two decides the select.", three,
+        [] {
+            probe<M> p(0);
+            stop_source stop;
+            bool stopped = false;
+            {
+                thread a([&] {
+                    history::operation op(book, "select(recv, stop)");
+                    expect(sluice::select(receiving(op, p.ends.rx, p.number),
+                                          sluice::on_stop(stop.get_token(), [&] { stopped = true; }))
+                               .has_value(),
+                           "a select with a stop token chose nothing");
+                });
+                thread b([&] { stop.request_stop(); });
+                thread c([&] { try_send(p.ends.tx, p.number, 1); });
+            }
+            close(p.ends.tx, p.number);
+            (void)stopped;
+        });
+
+    add("select/stop-two", "One stop request wakes a blocked receive, and a select.", two, [] {
+        probe<M> p(0);
+        stop_source stop;
+        {
+            thread a([&] { recv(p.ends.rx, p.number, stop.get_token()); });
+            thread b([&] {
+                history::operation op(book, "select(send, stop)");
+                M m(5);
+                expect(sluice::select(sending(op, p.ends.tx, p.number, m), sluice::on_stop(stop.get_token(), [] {}))
+                           .has_value(),
+                       "a select with a stop token chose nothing");
+            });
+            thread c([&] { stop.request_stop(); });
+        }
+        close(p.ends.tx, p.number);
+    });
+
+    add("select/temporary-handles", "A select may hold the last handles of its channels.", three, [] {
+        auto [tx, rx] = sluice::bounded<M>(1);
+        thread a([sender = std::move(tx)]() mutable {
+            M m(1);
+            expect(sluice::select(sluice::on_send(std::move(sender), std::move(m))).has_value() || m.id() == 1, "lost");
+        });
+        int got = 0;
+        while (sluice::select(sluice::on_recv(rx, [&](M) { ++got; }))) {
+        }
+        expect(got == 1, "a message was sent and not received");
+    });
+    return true;
+}();
+
+}  // namespace model
