@@ -140,12 +140,13 @@ public:
         if (a.has_value() != b.has_value()) return false;
         return a.has_value() ? *a == *b : a.error() == b.error();
     }
-    template <class U>
-        requires(!detail::is_result<U> && !std::is_same_v<U, unexpected> &&
+    // `Self` keeps a test framework's expression, which a result converts from, out before its comparisons are looked at.
+    template <class Self, class U>
+        requires(std::is_same_v<Self, result> && !detail::is_result<U> && !std::is_same_v<U, unexpected> &&
                  !(std::is_same_v<U, errc> && detail::error_is_no_value<T>) && requires(const T& t, const U& u) {
                      { t == u } -> std::convertible_to<bool>;
                  })
-    friend constexpr bool operator==(const result& a, const U& b) {
+    friend constexpr bool operator==(const Self& a, const U& b) {
         return a.has_value() && *a == b;
     }
     friend constexpr bool operator==(const result& a, unexpected b) { return !a.has_value() && a.error_ == b.error(); }
