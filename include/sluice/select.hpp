@@ -68,6 +68,16 @@ constexpr wants wanted() {
     }
 }
 
+// Moves from the outcome.
+template <wants Wanted, class Handler, class Outcome>
+void call(Handler& handler, Outcome& outcome) {
+    if constexpr (Wanted == wants::message) {
+        handler(*std::move(outcome));
+    } else {
+        handler(std::move(outcome));
+    }
+}
+
 // A case of select: what was written, by reference where it was an lvalue. `owned` is the same with everything copied or moved in,
 // for a selector to keep. `runner` is what the engine works with while it chooses.
 
@@ -90,13 +100,7 @@ struct receive_case {
         }
 
         void start() override { got_ = unexpected(errc::closed); }
-        void run() override {
-            if constexpr (handler_wants == wants::message) {
-                case_.handler(*std::move(got_));
-            } else {
-                case_.handler(std::move(got_));
-            }
-        }
+        void run() override { call<handler_wants>(case_.handler, got_); }
         attempt try_now() override {
             if (!core_) return attempt::closed;
             if (!core_->may_receive()) return attempt::blocked;
@@ -290,7 +294,7 @@ struct stop_case {
         struct completion {
             waiter* of;
             void operator()() const {
-                if (contend(nullptr, of, [] {}) == contest::won) of->sleeper->wake();
+                if (contend(nullptr, of, [] {}) == contest::won) of->wake();
             }
         };
 

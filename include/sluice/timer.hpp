@@ -155,13 +155,7 @@ struct timer_case {
             got_ = unexpected(errc::closed);
             over_ = false;
         }
-        void run() override {
-            if constexpr (handler_wants == wants::message) {
-                case_.handler(*std::move(got_));
-            } else {
-                case_.handler(std::move(got_));
-            }
-        }
+        void run() override { call<handler_wants>(case_.handler, got_); }
         attempt try_now() override {
             if (!core_) return attempt::closed;
             const attempt tried = core_->take(got_);

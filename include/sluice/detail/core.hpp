@@ -158,9 +158,7 @@ public:
     attempt try_send(U& message) {
         guard back(back_lock_);
         if (closed_under_lock() || !receivers_.empty()) return put_and_wake(message, std::move(back));
-        if (back_.room(limit_, front_) == 0) return attempt::blocked;
-        push(message);
-        return attempt::done;
+        return push(message) ? attempt::done : attempt::blocked;
     }
 
     attempt try_receive(result<T>& out) {
@@ -338,34 +336,35 @@ private:
     attempt put(U& message, waiter* self, wake_list& wakes) {
         if (closed_under_lock()) return attempt::closed;
         if (!receivers_.empty()) {
-            if (const attempt tried = hand_over(message, self, wakes); tried != attempt::blocked) return tried;
+            const auto hand_over = [&message](waiting_receiver<T>& peer) { peer.message->emplace(std::move(message)); };
+            const attempt tried = serve<waiting_receiver<T>>(receivers_, self, wakes, hand_over);
+            if (tried != attempt::blocked) return tried;
         }
+        if (!self) return push(message) ? attempt::done : attempt::blocked;
         if (back_.room(limit_, front_) == 0) return attempt::blocked;
-        if (!self) {
-            push(message);
-        } else if (contend(self, nullptr, [&] { push(message); }) != contest::won) {
-            return attempt::lost;
-        }
-        return attempt::done;
+        return contend(self, nullptr, [&] { push(message); }) == contest::won ? attempt::done : attempt::lost;
     }
 
+    // Puts the message into the queue; false if there is no room.
     template <class U>
-    void push(U& message) {
-        const std::size_t number = back_.next();
-        ::new (static_cast<void*>(back_.slot(number, limit_, front_))) T(std::move(message));
-        back_.publish(number + 1);
+    bool push(U& message) {
+        T* const slot = back_.free_slot(limit_, front_);
+        if (!slot) return false;
+        ::new (static_cast<void*>(slot)) T(std::move(message));
+        back_.publish(back_.next() + 1);
+        return true;
     }
 
-    // Blocked if nobody in line can be completed.
-    template <class U>
-    attempt hand_over(U& message, waiter* self, wake_list& wakes) {
-        for (waiter* next = receivers_.front(); waiter* const w = next;) {
-            next = receivers_.after(*w);
+    // Completes the first in line who can be, by running `transfer` with him; blocked if nobody can. The lock that guards the line is
+    // held.
+    template <class Waiter, class Transfer>
+    static attempt serve(wait_queue& line, waiter* self, wake_list& wakes, Transfer&& transfer) {
+        for (waiter* next = line.front(); waiter* const w = next;) {
+            next = line.after(*w);
             if (same_select(self, w)) continue;
-            auto& peer = static_cast<waiting_receiver<T>&>(*w);
-            const contest c = contend(self, w, [&] { peer.message->emplace(std::move(message)); });
+            const contest c = contend(self, w, [&] { transfer(static_cast<Waiter&>(*w)); });
             if (c == contest::self_lost) return attempt::lost;
-            receivers_.remove(peer);
+            line.remove(*w);
             if (c == contest::peer_lost) continue;
             w->what = waiter::outcome::done;
             wakes.add(*w);
@@ -386,7 +385,8 @@ private:
     // from the first sender in line. Front lock held; the back lock too if `self` is given, else it is taken here if need be.
     attempt take(result<T>& out, waiter* self, wake_list& wakes) {
         if (front_.available(back_) == 0) {
-            const attempt tried = take_over(out, self, wakes);
+            const auto take_over = [&out](waiting_sender<T>& peer) { peer.give(peer.message, &out, nullptr); };
+            const attempt tried = serve<waiting_sender<T>>(senders_, self, wakes, take_over);
             return tried == attempt::blocked && closed_under_lock() ? attempt::closed : tried;
         }
         if (self) {
@@ -421,23 +421,6 @@ private:
         const guard front(std::move(held));
         const guard back(back_lock_);
         if (front_.available(back_) == 0) memory = front_.reset(back_);
-    }
-
-    // Blocked if nobody in line can be completed. Front lock held.
-    attempt take_over(result<T>& out, waiter* self, wake_list& wakes) {
-        for (waiter* next = senders_.front(); waiter* const w = next;) {
-            next = senders_.after(*w);
-            if (same_select(self, w)) continue;
-            auto& peer = static_cast<waiting_sender<T>&>(*w);
-            const contest c = contend(self, w, [&] { peer.give(peer.message, &out, nullptr); });
-            if (c == contest::self_lost) return attempt::lost;
-            senders_.remove(peer);
-            if (c == contest::peer_lost) continue;
-            w->what = waiter::outcome::done;
-            wakes.add(*w);
-            return attempt::done;
-        }
-        return attempt::blocked;
     }
 
     // Puts the messages of waiting senders into the queue while there is room. Both locks held. The moves are the senders': what they

@@ -226,7 +226,14 @@ public:
     // Where the message of that number goes: next(), and then one after the other, as long as there is room. Throws std::bad_alloc
     // and then has changed nothing.
     T* slot(std::size_t number, std::size_t limit, const queue_front<T>& front) {
-        if (number == room_end_) find_room(number, limit, front);
+        if (number == room_end_) find_slots(number, limit, front.received());
+        return segment_->slot(number);
+    }
+
+    // Where the next message goes, or null if there is no room: room() and slot() in one, for one message.
+    T* free_slot(std::size_t limit, const queue_front<T>& front) {
+        const std::size_t number = next();
+        if (number == room_end_ && !find_room(number, limit, front)) return nullptr;
         return segment_->slot(number);
     }
 
@@ -251,15 +258,22 @@ private:
     static constexpr std::size_t inner_slots =
         std::is_trivially_destructible_v<T> && alignof(T) <= alignof(void*) ? std::bit_floor(inner_bytes / sizeof(T)) : 0;
 
-    void find_room(std::size_t number, std::size_t limit, const queue_front<T>& front) {
+    [[gnu::noinline]] bool find_room(std::size_t number, std::size_t limit, const queue_front<T>& front) {
         const std::size_t received = front.received();
-        const std::size_t most = std::bit_ceil(std::min(limit, most_slots));
+        const std::size_t room = limit - (number - received);
+        patience_.learn(room);
+        if (room > 0) find_slots(number, limit, received);
+        return room > 0;
+    }
+
+    void find_slots(std::size_t number, std::size_t limit, std::size_t received) {
         std::size_t slots = 0;
         if (segment_) {
             const bool begun = static_cast<std::ptrdiff_t>(received - segment_->first) > 0;
             slots = (begun ? received : segment_->first) + segment_->slots - number;
         }
         if (slots == 0) {
+            const std::size_t most = std::bit_ceil(std::min(limit, most_slots));
             append(number, std::min(segment_ ? std::max(segment_->slots * 2, first_slots) : first_slots, most));
             slots = segment_->slots;
         }

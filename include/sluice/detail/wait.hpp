@@ -77,10 +77,6 @@ public:
         if (!mutex_.try_lock()) lock_slowly();
         owns_ = true;
     }
-    // For one that may have been locked before.
-    void ensure() {
-        if (!owns_) lock();
-    }
 
 private:
     void lock_slowly() {
