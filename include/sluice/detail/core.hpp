@@ -100,10 +100,11 @@ public:
     // into which nobody will ever send, and which is open all the same.
     static core* make(std::optional<std::size_t> limit, std::size_t senders = 1) {
         // Aligned by hand: aligned operator new costs several times what all the rest of a channel does.
-        std::size_t space = sizeof(core) + alignof(core) - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+        std::size_t space = sizeof(core) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
         void* const memory = ::operator new(space);
-        void* place = memory;
-        return ::new (std::align(alignof(core), sizeof(core), place, space)) core(memory, limit, senders);
+        void* second_line = static_cast<std::byte*>(memory) + cache_line;
+        std::align(2 * cache_line, sizeof(core) - cache_line, second_line, space -= cache_line);
+        return ::new (static_cast<void*>(static_cast<std::byte*>(second_line) - cache_line)) core(memory, limit, senders);
     }
 
     // ---- Handles. The channel is gone when the last one of both kinds is.
@@ -544,15 +545,12 @@ private:
         ::operator delete(memory);
     }
 
-    // Each end on two cache lines: the lock, those who wait for what is done under it, and what is used up by it; and the counter
-    // at which the other end looks. What is seldom written shares the lines behind.
+    // On cache lines: the front's lock with those who wait for what is done under it and what is used up by it; the front's counter, at
+    // which the back looks; what is seldom written; and the back's lock and counter likewise. Processors fetch a pair of lines at a
+    // time, so make() begins with the second half of one: no line that is written all the time shares a pair with another.
     alignas(cache_line) sync::mutex front_lock_;
     wait_queue senders_;
     queue_front<T> front_;
-
-    alignas(cache_line) sync::mutex back_lock_;
-    wait_queue receivers_;
-    queue_back<T> back_;
 
     const std::size_t limit_;
     const bool bounded_;
@@ -562,6 +560,10 @@ private:
     void* const memory_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
+
+    alignas(cache_line) sync::mutex back_lock_;
+    wait_queue receivers_;
+    queue_back<T> back_;
 };
 
 }  // namespace sluice::detail

@@ -28,7 +28,6 @@ namespace sluice::detail {
 struct remains {
     remains* next_remains = nullptr;
     void (*destroy)(remains*) noexcept = nullptr;
-    std::size_t begin = 0, last_end = 0;  // the messages' numbers
 };
 
 // Destroys them now; but where that is done on this thread already, further up the stack, leaves them to it. So messages that hold
@@ -65,7 +64,7 @@ public:
     }
     // Frees what make() made.
     static void free(queue_segment* s) noexcept {
-        if (s->borrowed) return;
+        if (s->storage != s->own_storage()) return;  // the memory is somebody else's
         if constexpr (over_aligned) {
             ::operator delete(s, std::align_val_t(alignof(T)));
         } else {
@@ -73,14 +72,12 @@ public:
         }
     }
 
-    queue_segment(std::size_t slot_count, std::byte* memory, bool borrows = false) noexcept
-        : slots(slot_count), storage(reinterpret_cast<T*>(memory)), borrowed(borrows) {}
+    queue_segment(std::size_t slot_count, std::byte* memory) noexcept : slots(slot_count), storage(reinterpret_cast<T*>(memory)) {}
 
-    T* slot(std::size_t i) noexcept { return storage + ((i - first) & (slots - 1)); }
+    T* slot(std::size_t number) noexcept { return storage + (number & (slots - 1)); }
 
     const std::size_t slots;  // a power of two
     T* const storage;
-    const bool borrowed;      // somebody else's memory
     std::size_t first = 0;    // the number of the first message written here
     std::size_t end = 0;      // the number after that of the last one; written before `next` is set
     sync::atomic<queue_segment*> next{nullptr};
@@ -97,6 +94,7 @@ private:
     static constexpr bool over_aligned = alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
     // What lies before the slots: this object, and what the alignment of T asks for.
     static constexpr std::size_t header() noexcept { return (sizeof(queue_segment) + alignof(T) - 1) / alignof(T) * alignof(T); }
+    T* own_storage() noexcept { return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + header()); }
 };
 
 // What a queue held when it was reset. Destroys the messages, oldest first, and the memory.
@@ -106,19 +104,13 @@ public:
     using segment = queue_segment<T>;
 
     queue_contents() = default;
-    // The messages from number `begin` on, up to `end`, in the chain that starts with `front`.
-    queue_contents(segment* front, std::size_t begin, std::size_t end) noexcept : front_(front) {
+    // All messages of the chain that starts with `front`, if there is one.
+    explicit queue_contents(segment* front) noexcept : front_(front) {
         if (!front) return;
-        front->begin = begin;
-        front->last_end = end;
         front->destroy = [](remains* r) noexcept {
-            auto* s = static_cast<segment*>(r);
-            const std::size_t end_of_all = s->last_end;
-            for (std::size_t number = s->begin; s;) {
+            for (auto* s = static_cast<segment*>(r); s;) {
+                for (std::size_t number = s->first; number != s->end; ++number) std::destroy_at(s->slot(number));
                 segment* const next = s->next.load(std::memory_order_acquire);
-                for (const std::size_t end_here = next ? s->end : end_of_all; number != end_here; ++number) {
-                    std::destroy_at(s->slot(number));
-                }
                 segment::free(std::exchange(s, next));
             }
         };
@@ -183,19 +175,28 @@ public:
     // Takes everything, with the back standing still as well.
     queue_contents<T> reset(queue_back<T>& back) noexcept {
         segment* const front = segment_ ? segment_ : back.first_segment();
-        const std::size_t first = next();
+        if (front) front->first = next();
         segment_ = nullptr;
         seen_sent_ = back.sent();
         publish(seen_sent_);
         back.restart();
-        return {front, first, seen_sent_};
+        return queue_contents<T>(front);
     }
 
 private:
+    friend queue_back<T>;
+
     segment* segment_ = nullptr;
     std::size_t seen_sent_ = 0;
     sync::atomic<std::size_t> received_{0};
     patience patience_;
+    std::byte rest_of_the_line_[cache_line - sizeof(received_) - alignof(segment)];
+    // For a ring whose slots are elsewhere. It is here because both ends use it and neither writes it.
+    union header {
+        header() noexcept {}
+        ~header() {}
+        segment inner;
+    } header_;
 };
 
 // The end that pushes; laid out likewise.
@@ -225,13 +226,13 @@ public:
 
     // Where the message of that number goes: next(), and then one after the other, as long as there is room. Throws std::bad_alloc
     // and then has changed nothing.
-    T* slot(std::size_t number, std::size_t limit, const queue_front<T>& front) {
-        if (number == room_end_) find_slots(number, limit, front.received());
+    T* slot(std::size_t number, std::size_t limit, queue_front<T>& front) {
+        if (number == room_end_) find_slots(number, limit, front);
         return segment_->slot(number);
     }
 
     // Where the next message goes, or null if there is no room: room() and slot() in one, for one message.
-    T* free_slot(std::size_t limit, const queue_front<T>& front) {
+    T* free_slot(std::size_t limit, queue_front<T>& front) {
         const std::size_t number = next();
         if (number == room_end_ && !find_room(number, limit, front)) return nullptr;
         return segment_->slot(number);
@@ -258,15 +259,14 @@ private:
     static constexpr std::size_t inner_slots =
         std::is_trivially_destructible_v<T> && alignof(T) <= alignof(void*) ? std::bit_floor(inner_bytes / sizeof(T)) : 0;
 
-    [[gnu::noinline]] bool find_room(std::size_t number, std::size_t limit, const queue_front<T>& front) {
-        const std::size_t received = front.received();
-        const std::size_t room = limit - (number - received);
-        patience_.learn(room);
-        if (room > 0) find_slots(number, limit, received);
-        return room > 0;
+    [[gnu::noinline]] bool find_room(std::size_t number, std::size_t limit, queue_front<T>& front) {
+        if (room(limit, front) == 0) return false;
+        find_slots(number, limit, front);
+        return true;
     }
 
-    void find_slots(std::size_t number, std::size_t limit, std::size_t received) {
+    void find_slots(std::size_t number, std::size_t limit, queue_front<T>& front) {
+        const std::size_t received = front.received();
         std::size_t slots = 0;
         if (segment_) {
             const bool begun = static_cast<std::ptrdiff_t>(received - segment_->first) > 0;
@@ -274,18 +274,18 @@ private:
         }
         if (slots == 0) {
             const std::size_t most = std::bit_ceil(std::min(limit, most_slots));
-            append(number, std::min(segment_ ? std::max(segment_->slots * 2, first_slots) : first_slots, most));
+            append(number, front, std::min(segment_ ? std::max(segment_->slots * 2, first_slots) : first_slots, most));
             slots = segment_->slots;
         }
         room_end_ = number + std::min(slots, limit - (number - received));
     }
 
-    void append(std::size_t number, std::size_t slots) {
+    void append(std::size_t number, queue_front<T>& front, std::size_t slots) {
         segment* following = spare_.load(std::memory_order_relaxed) ? spare_.exchange(nullptr, std::memory_order_acquire) : nullptr;
         if (following) {
             following->next.store(nullptr, std::memory_order_relaxed);
         } else if (!segment_ && inner_slots > 0) {
-            following = std::construct_at(&header_.inner, std::min(inner_slots, slots), inner_, true);
+            following = std::construct_at(&front.header_.inner, std::min(inner_slots, slots), inner_);
         } else {
             following = segment::make(slots);
         }
@@ -313,6 +313,7 @@ private:
     segment* first_segment() const noexcept { return first_; }
 
     void restart() noexcept {
+        if (segment_) segment_->end = next();
         segment_ = first_ = nullptr;
         room_end_ = next();
         outgrown_.store(false, std::memory_order_relaxed);
@@ -331,11 +332,6 @@ private:
     sync::atomic<bool> outgrown_{false};
     segment* first_ = nullptr;
     sync::atomic<segment*> spare_{nullptr};
-    union header {
-        header() noexcept {}
-        ~header() {}
-        segment inner;
-    } header_;
 };
 
 }  // namespace sluice::detail
