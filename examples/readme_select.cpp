@@ -14,9 +14,9 @@ namespace {
 void two_channels(const sluice::receiver<std::string>& orders, const sluice::receiver<int>& cancels) {
     // README begin
     // Runs the handler of whichever comes first; ends when both channels are closed and drained.
-    while (sluice::select(
-        sluice::on_recv(orders, [](const std::string& what) { std::cout << "order: " << what << '\n'; }),
-        sluice::on_recv(cancels, [](int id) { std::cout << "cancel: " << id << '\n'; }))) {
+    while (
+        sluice::select(sluice::on_recv(orders, [](const std::string& what) { std::cout << "order: " << what << '\n'; }),
+                       sluice::on_recv(cancels, [](int id) { std::cout << "cancel: " << id << '\n'; }))) {
     }
     // README end
 }
@@ -26,10 +26,11 @@ void every_case(std::stop_token stop, const sluice::receiver<int>& jobs, const s
     bool running = true;
     while (running) {
         auto fired = sluice::select(
-            sluice::on_recv(jobs, [&](sluice::result<int> job) {  // a handler of a result also hears of the close
-                std::cout << (job ? "a job\n" : "no more jobs\n");
-                running = job.has_value();
-            }),
+            sluice::on_recv(jobs,
+                            [&](sluice::result<int> job) {  // a handler of a result also hears of the close
+                                std::cout << (job ? "a job\n" : "no more jobs\n");
+                                running = job.has_value();
+                            }),
             sluice::on_send(log, "alive", [] { std::cout << "wrote to the log\n"; }),
             sluice::on_timeout(10ms, [] { std::cout << "nothing to do\n"; }),
             sluice::on_stop(stop, [&] { running = false; }));

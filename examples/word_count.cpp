@@ -124,14 +124,14 @@ int main(int argc, char** argv) {
     const bool terminal = isatty(STDERR_FILENO) != 0;
     const auto beat = sluice::tick(std::chrono::milliseconds(100));
     for (std::size_t merged = 0; merged < workers;) {
-        (void)sluice::select(
-            sluice::on_recv(tables, [&](table part) {
-                for (const auto& [word, times] : part) words[word] += times;
-                ++merged;
-            }),
-            sluice::on_recv(beat, [&](std::chrono::steady_clock::time_point) {
-                if (terminal) std::fprintf(stderr, "\r%zu MB", bytes / 1'000'000);
-            }));
+        (void)sluice::select(sluice::on_recv(tables,
+                                             [&](table part) {
+                                                 for (const auto& [word, times] : part) words[word] += times;
+                                                 ++merged;
+                                             }),
+                             sluice::on_recv(beat, [&](std::chrono::steady_clock::time_point) {
+                                 if (terminal) std::fprintf(stderr, "\r%zu MB", bytes / 1'000'000);
+                             }));
     }
     reader.join();
     const seconds took = std::chrono::steady_clock::now() - start;

@@ -142,7 +142,9 @@ TEST_CASE("which kind of handler it is, is decided by its declared parameter", "
     CHECK(run(std::function<void(sluice::result<std::string>)>([&](const auto& s) { got = *s; })) == "text");
     static std::string* text = &got;
     void (*const takes_message)(const std::string&) = [](const std::string& s) { *text = s; };
-    void (*const takes_result)(sluice::result<std::string>) noexcept = [](sluice::result<std::string> s) noexcept { *text = *s; };
+    void (*const takes_result)(sluice::result<std::string>) noexcept = [](sluice::result<std::string> s) noexcept {
+        *text = *s;
+    };
     CHECK(run(takes_message) == "text");
     CHECK(run(takes_result) == "text");
 
@@ -152,7 +154,8 @@ TEST_CASE("which kind of handler it is, is decided by its declared parameter", "
           none_closed);
     CHECK(calls == 0);
     CHECK(ran(select(on_recv(rx, [&](const sluice::result<std::string>& s) { calls += !s; }))) == 0);
-    CHECK(ran(select(on_recv(rx, std::function<void(sluice::result<std::string>)>([&](const auto& s) { calls += !s; })))) == 0);
+    CHECK(ran(select(on_recv(
+              rx, std::function<void(sluice::result<std::string>)>([&](const auto& s) { calls += !s; })))) == 0);
     CHECK(calls == 2);
 }
 

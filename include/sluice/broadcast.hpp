@@ -44,7 +44,8 @@ struct subscription {
             }
             case overflow::drop_newest: return channel.try_send(message) == attempt::done;
             case overflow::disconnect:
-                if (const attempt tried = channel.try_send(message); tried != attempt::blocked) return tried == attempt::done;
+                if (const attempt tried = channel.try_send(message); tried != attempt::blocked)
+                    return tried == attempt::done;
                 channel.close();
                 return false;
         }
@@ -52,7 +53,8 @@ struct subscription {
     }
 };
 
-// Who listens. A send works on the list as it was when it began, so that a publisher who has to wait keeps nobody from joining.
+// Who listens. A send works on the list as it was when it began, so that a publisher who has to wait keeps nobody from
+// joining.
 template <class T>
 class bus {
 public:
@@ -72,8 +74,8 @@ public:
     }
 
 private:
-    // Replaces the list by a changed copy without those who have left. The old one may be the last to hold a message's channel, so it
-    // is dropped with no lock held.
+    // Replaces the list by a changed copy without those who have left. The old one may be the last to hold a message's
+    // channel, so it is dropped with no lock held.
     template <class F>
     void update(F&& change) {
         std::shared_ptr<const list> old;
@@ -92,11 +94,12 @@ private:
 
 }  // namespace detail
 
-/// Sends each message to every subscriber: a copyable handle, each copy one more publisher. When the last one is dropped, the channels
-/// of all subscribers close. Every member may be called from any number of threads at once. `T` must be copyable.
+/// Sends each message to every subscriber: a copyable handle, each copy one more publisher. When the last one is
+/// dropped, the channels of all subscribers close. Every member may be called from any number of threads at once. `T`
+/// must be copyable.
 ///
-/// A subscriber gets the messages of one publisher in the order in which it sent them; those of several may come to two subscribers
-/// in different orders.
+/// A subscriber gets the messages of one publisher in the order in which it sent them; those of several may come to two
+/// subscribers in different orders.
 template <class T>
 class broadcaster {
     static_assert(std::is_copy_constructible_v<T>, "sluice: a message that is broadcast must be copyable");
@@ -108,7 +111,8 @@ public:
     explicit operator bool() const noexcept { return bus_ != nullptr; }
     friend bool operator==(const broadcaster&, const broadcaster&) noexcept = default;
 
-    /// A new subscriber, who gets every message sent from now on, through an unbounded channel. He leaves by dropping the receiver.
+    /// A new subscriber, who gets every message sent from now on, through an unbounded channel. He leaves by dropping
+    /// the receiver.
     [[nodiscard]] receiver<T> subscribe() const { return join(unbounded<T>(), overflow::block); }
     /// The same through a channel of that capacity, and with a rule for what happens when it is full.
     [[nodiscard]] receiver<T> subscribe(std::size_t capacity, overflow when_full = overflow::block) const {
@@ -119,13 +123,13 @@ public:
     std::size_t subscriber_count() const {
         if (!bus_) return 0;
         const auto subscribers = bus_->subscribers();
-        return static_cast<std::size_t>(std::count_if(subscribers->begin(), subscribers->end(),
-                                                      [](const auto& s) { return !s.to.is_closed(); }));
+        return static_cast<std::size_t>(
+            std::count_if(subscribers->begin(), subscribers->end(), [](const auto& s) { return !s.to.is_closed(); }));
     }
 
-    /// Sends a copy of the message to each subscriber, to the last one the message itself if it was an rvalue. Returns how many got it.
-    /// Blocks while the channel of a subscriber with overflow::block is full. If a copy throws, the exception leaves the call, and some
-    /// subscribers may have got the message.
+    /// Sends a copy of the message to each subscriber, to the last one the message itself if it was an rvalue. Returns
+    /// how many got it. Blocks while the channel of a subscriber with overflow::block is full. If a copy throws, the
+    /// exception leaves the call, and some subscribers may have got the message.
     [[nodiscard]] std::size_t send(const T& message) const {
         T copy(message);
         return send(std::move(copy));

@@ -25,8 +25,10 @@ namespace detail {
 // What must hold of a message type even where it is incomplete; the rest is asked in core.
 template <class T>
 struct message_type {
-    static_assert(!std::is_reference_v<T>, "sluice: a message must not be a reference; send a pointer or a std::reference_wrapper");
-    static_assert(!std::is_const_v<T> && !std::is_volatile_v<T>, "sluice: a message must not be const or volatile; leave that out");
+    static_assert(!std::is_reference_v<T>,
+                  "sluice: a message must not be a reference; send a pointer or a std::reference_wrapper");
+    static_assert(!std::is_const_v<T> && !std::is_volatile_v<T>,
+                  "sluice: a message must not be const or volatile; leave that out");
     static_assert(!std::is_array_v<T>, "sluice: a message must not be an array; send a std::array or a std::vector");
     static_assert(!std::is_void_v<T> && !std::is_function_v<T>, "sluice: a message must be an object");
 };
@@ -56,20 +58,25 @@ public:
     /// Whether both belong to the same channel.
     friend bool operator==(const handle& a, const handle& b) noexcept { return a.core_ == b.core_; }
 
-    /// Closes the channel for everybody: sends report `closed` from now on, receives once the channel is empty, and everyone who is
-    /// blocked wakes. Never blocks. True for the call that closed it. What is buffered can still be received.
+    /// Closes the channel for everybody: sends report `closed` from now on, receives once the channel is empty, and
+    /// everyone who is blocked wakes. Never blocks. True for the call that closed it. What is buffered can still be
+    /// received.
     bool close() const { return core_ && core_->close(); }
 
-    /// Whether the channel was closed, or one side has dropped its last handle. Messages may still be there to be received.
+    /// Whether the channel was closed, or one side has dropped its last handle. Messages may still be there to be
+    /// received.
     bool is_closed() const noexcept { return !core_ || core_->is_closed(); }
-    /// The number of buffered messages; 0 for a rendezvous. It and the other observers never block, and tell what was so at some
-    /// moment of the call.
+    /// The number of buffered messages; 0 for a rendezvous. It and the other observers never block, and tell what was
+    /// so at some moment of the call.
     std::size_t size() const noexcept { return core_ ? core_->size() : 0; }
     bool empty() const noexcept { return size() == 0; }
-    /// Whether as many messages are buffered as the capacity says; always so for a rendezvous, never for an unbounded channel.
+    /// Whether as many messages are buffered as the capacity says; always so for a rendezvous, never for an unbounded
+    /// channel.
     bool full() const noexcept { return !core_ || core_->full(); }
     /// How many messages can be buffered; empty for an unbounded channel, 0 for a rendezvous.
-    std::optional<std::size_t> capacity() const noexcept { return core_ ? core_->capacity() : std::optional<std::size_t>(0); }
+    std::optional<std::size_t> capacity() const noexcept {
+        return core_ ? core_->capacity() : std::optional<std::size_t>(0);
+    }
     std::size_t sender_count() const noexcept { return core_ ? core_->sender_count() : 0; }
     std::size_t receiver_count() const noexcept { return core_ ? core_->receiver_count() : 0; }
 
@@ -89,8 +96,8 @@ struct receiving_side {
     static void drop(auto& core) { core.drop_receiver(); }
 };
 
-// Whether a T can be made of a `From` under the channel's locks: by a move, or by a copy that runs nobody's code. Anything else is
-// made into a T first, outside of them.
+// Whether a T can be made of a `From` under the channel's locks: by a move, or by a copy that runs nobody's code.
+// Anything else is made into a T first, outside of them.
 template <class T, class From>
 inline constexpr bool moves_in_place =
     (std::is_rvalue_reference_v<From> && !std::is_const_v<std::remove_reference_t<From>> &&
@@ -174,8 +181,9 @@ inline constexpr bool gives_up_elements =
     !std::is_lvalue_reference_v<R> && !std::ranges::borrowed_range<R> && !std::ranges::view<std::remove_cvref_t<R>> &&
     std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>;
 template <class R>
-using element_of = std::conditional_t<gives_up_elements<R>, std::remove_reference_t<std::ranges::range_reference_t<R>>&&,
-                                      std::ranges::range_reference_t<R>>;
+using element_of =
+    std::conditional_t<gives_up_elements<R>, std::remove_reference_t<std::ranges::range_reference_t<R>>&&,
+                       std::ranges::range_reference_t<R>>;
 
 // How many messages a batch handles between two visits to the channel.
 template <class T>
@@ -208,12 +216,13 @@ private:
 
 }  // namespace detail
 
-/// The sending half of a channel: a cheap, copyable handle. A copy is one more producer; when the last one is dropped, the channel
-/// closes. Every member may be called from any number of threads at once. An empty handle reports `closed`.
+/// The sending half of a channel: a cheap, copyable handle. A copy is one more producer; when the last one is dropped,
+/// the channel closes. Every member may be called from any number of threads at once. An empty handle reports `closed`.
 ///
-/// The message of a send is a `T`, or anything that a `T` can be made of. It is moved from, or copied, only by a send that succeeds:
-/// after one that fails, an rvalue is as it was. If its copy or move throws, the exception leaves the send and the channel is as it
-/// was. A copy is made outside the library's locks; a move is made inside, so it must not use the channel that it goes through.
+/// The message of a send is a `T`, or anything that a `T` can be made of. It is moved from, or copied, only by a send
+/// that succeeds: after one that fails, an rvalue is as it was. If its copy or move throws, the exception leaves the
+/// send and the channel is as it was. A copy is made outside the library's locks; a move is made inside, so it must not
+/// use the channel that it goes through.
 template <class T>
 class sender : public detail::handle<T, detail::sending_side> {
     using base = detail::handle<T, detail::sending_side>;
@@ -230,10 +239,12 @@ public:
     template <class U = T>
         requires std::constructible_from<T, U>
     [[nodiscard]] result<void> send(U&& message, const stop_token& stop = {}) const {
-        return send_by(std::forward<U>(message), [] { return deadline::never(); }, stop);
+        return send_by(
+            std::forward<U>(message), [] { return deadline::never(); }, stop);
     }
 
-    /// Sends if that is possible at once: there is room, or a receiver waits. Fails with `full` or `closed`. Never blocks.
+    /// Sends if that is possible at once: there is room, or a receiver waits. Fails with `full` or `closed`. Never
+    /// blocks.
     template <class U = T>
         requires std::constructible_from<T, U>
     [[nodiscard]] result<void> try_send(U&& message) const {
@@ -249,7 +260,8 @@ public:
         requires std::constructible_from<T, U>
     [[nodiscard]] result<void> send_timeout(U&& message, const std::chrono::duration<Rep, Period>& patience,
                                             const stop_token& stop = {}) const {
-        return send_by(std::forward<U>(message), [&] { return deadline::after(patience); }, stop);
+        return send_by(
+            std::forward<U>(message), [&] { return deadline::after(patience); }, stop);
     }
 
     /// Sends. Blocks until `when` at most, on the clock of `when`. Fails with `closed`, `stopped` or `timeout`.
@@ -257,27 +269,26 @@ public:
         requires std::constructible_from<T, U>
     [[nodiscard]] result<void> send_until(U&& message, const std::chrono::time_point<Clock, Duration>& when,
                                           const stop_token& stop = {}) const {
-        return send_by(std::forward<U>(message), [&] { return deadline::at(when); }, stop);
+        return send_by(
+            std::forward<U>(message), [&] { return deadline::at(when); }, stop);
     }
 
-    /// Sends the elements in order, as many under one lock as fit, and blocks while there is no room. Returns how many were sent:
-    /// fewer than all only if the channel closed. The elements of an rvalue container, and of a range of rvalues, are moved from as
-    /// they are sent, others copied; those that were not sent are as they were. (Of a single-pass range that makes its elements as
-    /// it goes, one element may be read and not sent.)
+    /// Sends the elements in order, as many under one lock as fit, and blocks while there is no room. Returns how many
+    /// were sent: fewer than all only if the channel closed. The elements of an rvalue container, and of a range of
+    /// rvalues, are moved from as they are sent, others copied; those that were not sent are as they were. (Of a
+    /// single-pass range that makes its elements as it goes, one element may be read and not sent.)
     template <std::ranges::input_range R>
         requires std::constructible_from<T, detail::element_of<R>>
-    [[nodiscard]] std::size_t send_many(R&& range) const {
-        return send_range(std::forward<R>(range), true);
-    }
+    [[nodiscard]] std::size_t send_many(R&& range) const { return send_range(std::forward<R>(range), true); }
     [[nodiscard]] std::size_t send_many(std::initializer_list<T> messages) const { return send_range(messages, true); }
 
     /// The same without blocking: sends the elements that fit now.
     template <std::ranges::input_range R>
         requires std::constructible_from<T, detail::element_of<R>>
-    [[nodiscard]] std::size_t try_send_many(R&& range) const {
-        return send_range(std::forward<R>(range), false);
+    [[nodiscard]] std::size_t try_send_many(R&& range) const { return send_range(std::forward<R>(range), false); }
+    [[nodiscard]] std::size_t try_send_many(std::initializer_list<T> messages) const {
+        return send_range(messages, false);
     }
-    [[nodiscard]] std::size_t try_send_many(std::initializer_list<T> messages) const { return send_range(messages, false); }
 
 private:
     template <class U, class Deadline>
@@ -296,7 +307,8 @@ private:
         std::size_t sent = 0;
         auto it = std::ranges::begin(range);
         const auto end = std::ranges::end(range);
-        if constexpr (std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T> && detail::moves_in_place<T, element>) {
+        if constexpr (std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T> &&
+                      detail::moves_in_place<T, element>) {
             // Sent from where they stand: a chunk of pointers to them.
             using pointer = std::add_pointer_t<std::remove_reference_t<element>>;
             std::array<pointer, most> elements;
@@ -312,7 +324,8 @@ private:
                         ++it;
                     }
                 }
-                const std::size_t done = send_chunk([&](std::size_t i) -> auto& { return *elements[i]; }, count, blocking);
+                const std::size_t done = send_chunk(
+                    [&](std::size_t i) -> auto& { return *elements[i]; }, count, blocking);
                 sent += done;
                 if (done < count) break;
                 if constexpr (most == 1) ++it;
@@ -321,7 +334,8 @@ private:
             detail::chunk_buffer<T> made;
             while (it != end) {
                 for (; made.size() < most && it != end; ++it) made.add(static_cast<element>(*it));
-                const std::size_t done = send_chunk([&](std::size_t i) -> T& { return made[i]; }, made.size(), blocking);
+                const std::size_t done =
+                    send_chunk([&](std::size_t i) -> T& { return made[i]; }, made.size(), blocking);
                 sent += done;
                 if (done < made.size()) break;
                 made.clear();
@@ -342,9 +356,9 @@ private:
     }
 };
 
-/// The receiving half of a channel: a cheap, copyable handle. A copy is one more consumer, each message goes to one of them; when the
-/// last one is dropped, the channel closes and what it still holds is destroyed. Every member may be called from any number of
-/// threads at once. An empty handle reports `closed`.
+/// The receiving half of a channel: a cheap, copyable handle. A copy is one more consumer, each message goes to one of
+/// them; when the last one is dropped, the channel closes and what it still holds is destroyed. Every member may be
+/// called from any number of threads at once. An empty handle reports `closed`.
 ///
 /// If the move of a message throws, the exception leaves the receive and the message is still the first of the channel.
 template <class T>
@@ -358,15 +372,17 @@ public:
     using value_type = T;
     using base::base;
 
-    /// Receives the oldest message. Blocks while the channel is empty and open.
-    /// Fails with `closed` once it is closed and drained, or `stopped` if a stop was requested first; then nothing was taken.
+    /// Receives the oldest message. Blocks while the channel is empty and open. Fails with `closed` once it is closed
+    /// and drained, or `stopped` if a stop was requested first; then nothing was taken.
     [[nodiscard]] result<T> recv(const stop_token& stop = {}) const { return recv_by(deadline::never(), stop); }
 
-    /// Receives if there is a message now, or a sender waits on a rendezvous channel. Fails with `empty` or `closed`. Never blocks.
+    /// Receives if there is a message now, or a sender waits on a rendezvous channel. Fails with `empty` or `closed`.
+    /// Never blocks.
     [[nodiscard]] result<T> try_recv() const {
         result<T> message = unexpected(errc::closed);
         if (core_) {
-            if (const errc e = detail::to_errc(core_->try_receive(message), errc::empty); e != errc{}) message = unexpected(e);
+            if (const errc e = detail::to_errc(core_->try_receive(message), errc::empty); e != errc{})
+                message = unexpected(e);
         }
         return message;
     }
@@ -374,19 +390,21 @@ public:
     /// Receives. Blocks for at most `patience`; none, or a negative one, tries once. `duration::max()` waits for ever.
     /// Fails with `closed`, `stopped` or `timeout`; then nothing was taken.
     template <class Rep, class Period>
-    [[nodiscard]] result<T> recv_timeout(const std::chrono::duration<Rep, Period>& patience, const stop_token& stop = {}) const {
+    [[nodiscard]] result<T> recv_timeout(const std::chrono::duration<Rep, Period>& patience,
+                                         const stop_token& stop = {}) const {
         return recv_by(deadline::after(patience), stop);
     }
 
     /// Receives. Blocks until `when` at most, on the clock of `when`. Fails with `closed`, `stopped` or `timeout`.
     template <class Clock, class Duration>
-    [[nodiscard]] result<T> recv_until(const std::chrono::time_point<Clock, Duration>& when, const stop_token& stop = {}) const {
+    [[nodiscard]] result<T> recv_until(const std::chrono::time_point<Clock, Duration>& when,
+                                       const stop_token& stop = {}) const {
         return recv_by(deadline::at(when), stop);
     }
 
-    /// Waits for at least one message, then writes up to `limit` of those that are there to `out`, under as few locks as it can.
-    /// Returns how many: 0 only if the channel is closed (or `limit` is 0). If writing one to `out` throws, the exception leaves the
-    /// call and the messages behind that one are still in the channel.
+    /// Waits for at least one message, then writes up to `limit` of those that are there to `out`, under as few locks
+    /// as it can. Returns how many: 0 only if the channel is closed (or `limit` is 0). If writing one to `out` throws,
+    /// the exception leaves the call and the messages behind that one are still in the channel.
     template <std::output_iterator<T&&> Out>
     [[nodiscard]] std::size_t recv_many(Out out, std::size_t limit) const {
         if (limit == 0) return 0;
@@ -404,9 +422,9 @@ public:
         return receive_some(out, limit);
     }
 
-    /// Iterates over the messages until the channel is closed and drained: `for (auto&& message : rx)`. A single-pass range: the
-    /// iterator holds the message, and receives the next one only when it is asked for, so that `rx | std::views::take(3)` takes
-    /// no fourth. Blocks as recv() does. The receiver must outlive the iterator.
+    /// Iterates over the messages until the channel is closed and drained: `for (auto&& message : rx)`. A single-pass
+    /// range: the iterator holds the message, and receives the next one only when it is asked for, so that `rx |
+    /// std::views::take(3)` takes no fourth. Blocks as recv() does. The receiver must outlive the iterator.
     using iterator = detail::message_iterator<receiver>;
     iterator begin() const { return iterator(*this); }
     std::default_sentinel_t end() const noexcept { return {}; }
@@ -426,14 +444,15 @@ private:
         return message;
     }
 
-    // Writing to `out` is either sure not to throw, then it is done from a buffer and with no lock held; or it makes a T at the end of
-    // a standard container, which runs nobody's code but T's move; or it can throw, and then it is done message by message, so that
-    // none is in between when it does.
+    // Writing to `out` is either sure not to throw, then it is done from a buffer and with no lock held; or it makes a
+    // T at the end of a standard container, which runs nobody's code but T's move; or it can throw, and then it is done
+    // message by message, so that none is in between when it does.
     template <class Out>
     std::size_t receive_some(Out& out, std::size_t limit) const {
         std::size_t taken = 0;
         if (!core_) return 0;
-        if constexpr (std::is_nothrow_move_constructible_v<T> && noexcept(*out = std::declval<T&&>()) && noexcept(++out)) {
+        constexpr bool writing_throws = !noexcept(*out = std::declval<T&&>()) || !noexcept(++out);
+        if constexpr (std::is_nothrow_move_constructible_v<T> && !writing_throws) {
             detail::chunk_buffer<T> buffer;
             while (!core_->is_rendezvous() && taken < limit) {
                 const std::size_t wanted = std::min(limit - taken, detail::chunk<T>);
@@ -480,8 +499,8 @@ template <class T>
     return detail::make_channel<T>(std::nullopt);
 }
 
-/// A channel in which at most `capacity` messages wait; a send blocks while that many do. A capacity of 0 makes a rendezvous. Memory
-/// is taken as messages come, so a large capacity costs nothing by itself.
+/// A channel in which at most `capacity` messages wait; a send blocks while that many do. A capacity of 0 makes a
+/// rendezvous. Memory is taken as messages come, so a large capacity costs nothing by itself.
 template <class T>
 [[nodiscard]] channel<T> bounded(std::size_t capacity) {
     return detail::make_channel<T>(capacity);

@@ -74,22 +74,22 @@ concept error_is_no_value = !std::is_constructible_v<T, errc>;
 
 /// A `T`, or the reason why there is none; the interface of `std::expected<T, errc>`.
 ///
-/// `operator*` and `operator->` require a value, `error()` requires that there is none; `value()` throws channel_error instead.
-/// Not safe to change from several threads at once.
+/// `operator*` and `operator->` require a value, `error()` requires that there is none; `value()` throws channel_error
+/// instead. Not safe to change from several threads at once.
 template <class T>
 class [[nodiscard]] result {
 public:
     using value_type = T;
     using error_type = errc;
 
-    constexpr result()
-        requires std::is_default_constructible_v<T>
-        : value_(std::in_place) {}
+    constexpr result() requires std::is_default_constructible_v<T> : value_(std::in_place) {}
 
     template <class U = T>
-        requires(!std::is_same_v<std::remove_cvref_t<U>, result> && !std::is_same_v<std::remove_cvref_t<U>, std::in_place_t> &&
+        requires(!std::is_same_v<std::remove_cvref_t<U>, result> &&
+                 !std::is_same_v<std::remove_cvref_t<U>, std::in_place_t> &&
                  !std::is_same_v<std::remove_cvref_t<U>, unexpected> && std::is_constructible_v<T, U>)
-    constexpr explicit(!std::is_convertible_v<U, T>) result(U&& value) : value_(std::in_place, std::forward<U>(value)) {}
+    constexpr explicit(!std::is_convertible_v<U, T>) result(U&& value)
+        : value_(std::in_place, std::forward<U>(value)) {}
 
     template <class... Args>
         requires std::is_constructible_v<T, Args...>
@@ -140,19 +140,16 @@ public:
         if (a.has_value() != b.has_value()) return false;
         return a.has_value() ? *a == *b : a.error() == b.error();
     }
-    // `Self` keeps a test framework's expression, which a result converts from, out before its comparisons are looked at.
+    // `Self` keeps a test framework's expression, which a result converts from, out before its comparisons are looked
+    // at.
     template <class Self, class U>
         requires(std::is_same_v<Self, result> && !detail::is_result<U> && !std::is_same_v<U, unexpected> &&
-                 !(std::is_same_v<U, errc> && detail::error_is_no_value<T>) && requires(const T& t, const U& u) {
+                 !(std::is_same_v<U, errc> && detail::error_is_no_value<T>)&&requires(const T& t, const U& u) {
                      { t == u } -> std::convertible_to<bool>;
                  })
-    friend constexpr bool operator==(const Self& a, const U& b) {
-        return a.has_value() && *a == b;
-    }
+    friend constexpr bool operator==(const Self& a, const U& b) { return a.has_value() && *a == b; }
     friend constexpr bool operator==(const result& a, unexpected b) { return !a.has_value() && a.error_ == b.error(); }
-    friend constexpr bool operator==(const result& a, errc b)
-        requires detail::error_is_no_value<T>
-    {
+    friend constexpr bool operator==(const result& a, errc b) requires detail::error_is_no_value<T> {
         return a == unexpected(b);
     }
 

@@ -1,4 +1,5 @@
-// select, select_biased and selector: wait for several channels, deadlines and stop tokens at once, and do exactly one thing.
+// select, select_biased and selector: wait for several channels, deadlines and stop tokens at once, and do exactly one
+// thing.
 #pragma once
 
 #include <algorithm>
@@ -25,10 +26,12 @@ namespace sluice {
 namespace detail {
 
 template <class F, class... Args>
-concept callable_with = requires(F& f, Args&&... args) { f(std::forward<Args>(args)...); };
+concept callable_with = requires(F& f, Args&&... args) {
+    f(std::forward<Args>(args)...);
+};
 
-// The declared parameter of a callable that takes one, without const and reference; void where it is generic, overloaded, or takes
-// another number of them.
+// The declared parameter of a callable that takes one, without const and reference; void where it is generic,
+// overloaded, or takes another number of them.
 template <class R, class A>
 std::type_identity<std::remove_cvref_t<A>> parameter(R (*)(A));
 template <class R, class C, class A>
@@ -51,7 +54,8 @@ auto declared_parameter() {
     }
 }
 
-// What a handler is called with: the message (for a send: nothing), or the outcome, which may also be that the channel is closed.
+// What a handler is called with: the message (for a send: nothing), or the outcome, which may also be that the channel
+// is closed.
 enum class wants : std::uint8_t { message, outcome, neither };
 
 template <class Handler, class Outcome, class... Message>
@@ -78,14 +82,15 @@ void call(Handler& handler, Outcome& outcome) {
     }
 }
 
-// A case of select: what was written, by reference where it was an lvalue. `owned` is the same with everything copied or moved in,
-// for a selector to keep. `runner` is what the engine works with while it chooses.
+// A case of select: what was written, by reference where it was an lvalue. `owned` is the same with everything copied
+// or moved in, for a selector to keep. `runner` is what the engine works with while it chooses.
 
 template <class T, class Receiver, class Handler>
 struct receive_case {
     static constexpr wants handler_wants = wanted<Handler, result<T>, T>();
-    static_assert(handler_wants != wants::neither,
-                  "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as well");
+    static_assert(
+        handler_wants != wants::neither,
+        "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as well");
 
     using owned = receive_case<T, receiver<T>, std::decay_t<Handler>>;
     owned own() && { return {std::forward<Receiver>(from), std::forward<Handler>(handler)}; }
@@ -133,8 +138,9 @@ struct no_handler {
 template <class T, class Sender, class Value, class Handler>
 struct send_case {
     static constexpr wants handler_wants = wanted<Handler, result<void>>();
-    static_assert(handler_wants != wants::neither,
-                  "sluice: the handler of on_send must take nothing, or a sluice::result<void> to hear of closing as well");
+    static_assert(
+        handler_wants != wants::neither,
+        "sluice: the handler of on_send must take nothing, or a sluice::result<void> to hear of closing as well");
     static_assert(std::is_constructible_v<T, Value>, "sluice: on_send cannot make a message of this value");
 
     using owned = send_case<T, sender<T>, T, std::decay_t<Handler>>;
@@ -211,7 +217,8 @@ struct send_case {
 // What runs when nothing else is ready by a certain time.
 template <class When, class Handler>
 struct time_case {
-    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of on_timeout and on_deadline must take nothing");
+    static_assert(callable_with<std::decay_t<Handler>>,
+                  "sluice: the handler of on_timeout and on_deadline must take nothing");
 
     using owned = time_case<When, std::decay_t<Handler>>;
     owned own() && { return {when, std::forward<Handler>(handler)}; }
@@ -310,7 +317,9 @@ template <class Handler>
 inline constexpr bool is_otherwise<otherwise_case<Handler>> = true;
 
 template <class Case>
-concept selectable = !std::is_const_v<std::remove_reference_t<Case>> && requires { typename std::remove_cvref_t<Case>::runner; };
+concept selectable = !std::is_const_v<std::remove_reference_t<Case>> && requires {
+    typename std::remove_cvref_t<Case>::runner;
+};
 
 template <class... Cases>
 result<std::size_t> select_from(bool biased, Cases&... cases) {
@@ -329,11 +338,12 @@ result<std::size_t> select_from(bool biased, Cases&... cases) {
 
 }  // namespace detail
 
-// ---- The cases. A case refers to what it was given as an lvalue, and to the value of an on_send in any event: use it in the full
-// expression that makes it. A handler may be anything that can be called; what it returns is ignored.
+// ---- The cases. A case refers to what it was given as an lvalue, and to the value of an on_send in any event: use it
+// in the full expression that makes it. A handler may be anything that can be called; what it returns is ignored.
 
-/// Ready when a message can be received. A handler that takes the message (also a generic one) is called with it; a closed and
-/// drained channel takes the case out of the race. A handler that is declared to take a `result<T>` is then called too, with `closed`.
+/// Ready when a message can be received. A handler that takes the message (also a generic one) is called with it; a
+/// closed and drained channel takes the case out of the race. A handler that is declared to take a `result<T>` is then
+/// called too, with `closed`.
 template <class T, class Handler>
 [[nodiscard]] detail::receive_case<T, const receiver<T>&, Handler> on_recv(const receiver<T>& rx, Handler&& handler) {
     return {rx, std::forward<Handler>(handler)};
@@ -343,16 +353,17 @@ template <class T, class Handler>
     return {std::move(rx), std::forward<Handler>(handler)};
 }
 
-/// Ready when the value can be sent. An rvalue is moved from, and an lvalue copied into the channel, only if this case is chosen. A
-/// handler that takes nothing is called after that; a closed channel takes the case out of the race. One that is declared to take a
-/// `result<void>` is then called too, with `closed`.
+/// Ready when the value can be sent. An rvalue is moved from, and an lvalue copied into the channel, only if this case
+/// is chosen. A handler that takes nothing is called after that; a closed channel takes the case out of the race. One
+/// that is declared to take a `result<void>` is then called too, with `closed`.
 template <class T, class Value = T, class Handler = detail::no_handler>
 [[nodiscard]] detail::send_case<T, const sender<T>&, Value&&, Handler> on_send(const sender<T>& tx, Value&& value,
                                                                                Handler&& handler = {}) {
     return {tx, std::forward<Value>(value), std::forward<Handler>(handler)};
 }
 template <class T, class Value = T, class Handler = detail::no_handler>
-[[nodiscard]] detail::send_case<T, sender<T>, Value&&, Handler> on_send(sender<T>&& tx, Value&& value, Handler&& handler = {}) {
+[[nodiscard]] detail::send_case<T, sender<T>, Value&&, Handler> on_send(sender<T>&& tx, Value&& value,
+                                                                        Handler&& handler = {}) {
     return {std::move(tx), std::forward<Value>(value), std::forward<Handler>(handler)};
 }
 
@@ -384,9 +395,10 @@ template <class Handler>
     return {std::forward<Handler>(handler)};
 }
 
-/// Waits until one of the cases is ready, does what it says, and runs its handler with no lock held; its exceptions pass through. Among
-/// cases that are ready at once each is equally likely. The others have no effect at all: nothing is received, no value moved from.
-/// Returns the index of the case that ran, or `closed` when nothing can ever become ready, and none ran.
+/// Waits until one of the cases is ready, does what it says, and runs its handler with no lock held; its exceptions
+/// pass through. Among cases that are ready at once each is equally likely. The others have no effect at all: nothing
+/// is received, no value moved from. Returns the index of the case that ran, or `closed` when nothing can ever become
+/// ready, and none ran.
 template <detail::selectable... Cases>
 result<std::size_t> select(Cases&&... cases) {
     return detail::select_from(false, cases...);
@@ -398,18 +410,21 @@ result<std::size_t> select_biased(Cases&&... cases) {
     return detail::select_from(true, cases...);
 }
 
-/// A select whose cases are known only at run time. A case holds copies of its handles and handler, and owns the value of an on_send;
-/// once that value was sent, the case removes itself.
+/// A select whose cases are known only at run time. A case holds copies of its handles and handler, and owns the value
+/// of an on_send; once that value was sent, the case removes itself.
 ///
-/// A selector is used by one thread at a time. Handlers may add and remove cases of their own group, but not wait on it.
+/// A selector is used by one thread at a time. Handlers may add and remove cases of their own group, but not wait on
+/// it.
 class selector {
 public:
-    /// Adds a case and returns its id, which is never used again. Throws std::invalid_argument for a second `otherwise`.
+    /// Adds a case and returns its id, which is never used again. Throws std::invalid_argument for a second
+    /// `otherwise`.
     template <detail::selectable Case>
     std::size_t add(Case&& c) {
         using owned = typename std::remove_cvref_t<Case>::owned;
         constexpr bool is_otherwise = detail::is_otherwise<owned>;
-        if (is_otherwise && has_otherwise()) throw std::invalid_argument("sluice: a selector takes at most one otherwise");
+        if (is_otherwise && has_otherwise())
+            throw std::invalid_argument("sluice: a selector takes at most one otherwise");
         const auto held = std::make_shared<member_of<owned>>(std::forward<Case>(c).own());
         members_.push_back({next_id_, std::shared_ptr<detail::select_case>(held, &held->runner)});
         return next_id_++;
@@ -427,7 +442,8 @@ public:
     std::size_t size() const noexcept { return members_.size(); }
     bool empty() const noexcept { return members_.empty(); }
 
-    /// Runs one case as select does, and returns its id. Blocks until one is ready; `closed` if none can ever be, as in an empty group.
+    /// Runs one case as select does, and returns its id. Blocks until one is ready; `closed` if none can ever be, as in
+    /// an empty group.
     result<std::size_t> wait() { return choose(detail::deadline::never(), errc::timeout); }
     /// The same if one is ready now; else `empty`. Never blocks.
     result<std::size_t> try_wait() { return choose(detail::deadline::passed_already(), errc::empty); }

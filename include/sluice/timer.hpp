@@ -24,8 +24,9 @@ namespace sluice {
 
 namespace detail {
 
-// When a timer is due next. It has no thread and no line of waiters: whoever waits sleeps until it is due and then tries to take the
-// tick; who comes too late sleeps on, until the next one. That serves because a timer is never due earlier than it was before.
+// When a timer is due next. It has no thread and no line of waiters: whoever waits sleeps until it is due and then
+// tries to take the tick; who comes too late sleeps on, until the next one. That serves because a timer is never due
+// earlier than it was before.
 class timer_core {
 public:
     using clock = sync::clock;
@@ -68,8 +69,9 @@ struct timer_case;
 
 }  // namespace detail
 
-/// The receiving half of a timer: a copyable handle, whose copies share the ticks; each goes to one of them. Its operations are those
-/// of a receiver, for the time points at which the timer was due, and may be called from any number of threads at once.
+/// The receiving half of a timer: a copyable handle, whose copies share the ticks; each goes to one of them. Its
+/// operations are those of a receiver, for the time points at which the timer was due, and may be called from any
+/// number of threads at once.
 class timer {
     using deadline = detail::deadline;
     using stop_token = detail::stop_token;
@@ -85,14 +87,18 @@ public:
     explicit operator bool() const noexcept { return core_ != nullptr; }
     friend bool operator==(const timer&, const timer&) noexcept = default;
 
-    [[nodiscard]] result<value_type> recv(const stop_token& stop = {}) const { return recv_by(deadline::never(), stop); }
+    [[nodiscard]] result<value_type> recv(const stop_token& stop = {}) const {
+        return recv_by(deadline::never(), stop);
+    }
     [[nodiscard]] result<value_type> try_recv() const { return recv_by(deadline::passed_already(), {}, errc::empty); }
     template <class Rep, class Period>
-    [[nodiscard]] result<value_type> recv_timeout(const std::chrono::duration<Rep, Period>& patience, const stop_token& stop = {}) const {
+    [[nodiscard]] result<value_type> recv_timeout(const std::chrono::duration<Rep, Period>& patience,
+                                                  const stop_token& stop = {}) const {
         return recv_by(deadline::after(patience), stop);
     }
     template <class Clock, class Duration>
-    [[nodiscard]] result<value_type> recv_until(const std::chrono::time_point<Clock, Duration>& when, const stop_token& stop = {}) const {
+    [[nodiscard]] result<value_type> recv_until(const std::chrono::time_point<Clock, Duration>& when,
+                                                const stop_token& stop = {}) const {
         return recv_by(deadline::at(when), stop);
     }
 
@@ -104,7 +110,8 @@ private:
     template <class Timer, class Handler>
     friend struct detail::timer_case;
 
-    void receive_into(result<value_type>& tick, const deadline& until, const stop_token& stop, errc too_late = errc::timeout) const {
+    void receive_into(result<value_type>& tick, const deadline& until, const stop_token& stop,
+                      errc too_late = errc::timeout) const {
         detail::parker sleeper;
         const auto interrupt = [&sleeper] { sleeper.interrupt(); };
         std::optional<detail::stop_callback<decltype(interrupt)>> on_stop;
@@ -139,7 +146,8 @@ template <class Timer, class Handler>
 struct timer_case {
     static constexpr wants handler_wants = wanted<Handler, result<timer::value_type>, timer::value_type>();
     static_assert(handler_wants != wants::neither,
-                  "sluice: the handler of on_recv must take the time point, or a sluice::result of it to hear of the end as well");
+                  "sluice: the handler of on_recv must take the time point, or a sluice::result of it to hear of the "
+                  "end as well");
 
     using owned = timer_case<timer, std::decay_t<Handler>>;
     owned own() && { return {std::forward<Timer>(from), std::forward<Handler>(handler)}; }
@@ -172,7 +180,9 @@ struct timer_case {
             if (tried == attempt::done) self_.owner->decided = true;
             return tried;
         }
-        sync::clock::time_point next_look() const override { return core_ && !over_ ? core_->next_look() : timer_core::never; }
+        sync::clock::time_point next_look() const override {
+            return core_ && !over_ ? core_->next_look() : timer_core::never;
+        }
         bool due() const override { return core_ && !over_ && sync::clock::now() >= core_->next_look(); }
 
     private:
@@ -186,8 +196,8 @@ struct timer_case {
 
 }  // namespace detail
 
-/// A timer that delivers one message `delay` from now, the time point at which it was due, and is closed after it. A delay that is not
-/// positive is due at once; one so long that it overflows never comes.
+/// A timer that delivers one message `delay` from now, the time point at which it was due, and is closed after it. A
+/// delay that is not positive is due at once; one so long that it overflows never comes.
 template <class Rep, class Period>
 [[nodiscard]] timer after(const std::chrono::duration<Rep, Period>& delay) {
     using clock = detail::sync::clock;
@@ -207,12 +217,13 @@ template <class Clock, class Duration>
     }
 }
 
-/// A timer that is due every `period` from now, on a fixed grid. Who comes late gets one tick for all that were missed, the oldest, and
-/// then the next one on the grid. Throws std::invalid_argument if the period is not positive.
+/// A timer that is due every `period` from now, on a fixed grid. Who comes late gets one tick for all that were missed,
+/// the oldest, and then the next one on the grid. Throws std::invalid_argument if the period is not positive.
 template <class Rep, class Period>
 [[nodiscard]] timer tick(const std::chrono::duration<Rep, Period>& period) {
     using clock = detail::sync::clock;
-    if (!(period > std::chrono::duration<Rep, Period>::zero())) throw std::invalid_argument("sluice: the period of a tick must be positive");
+    if (!(period > std::chrono::duration<Rep, Period>::zero()))
+        throw std::invalid_argument("sluice: the period of a tick must be positive");
     const clock::duration step = detail::saturated(period);
     return detail::make_timer(step == clock::duration::max() ? detail::timer_core::never : clock::now() + step, step);
 }
@@ -223,7 +234,8 @@ template <class T>
     return receiver<T>(detail::core<T>::make(std::nullopt, 0));
 }
 
-/// Ready when the timer is due. The handler takes the time point, or a `result` of it; a timer that is over is like a closed channel.
+/// Ready when the timer is due. The handler takes the time point, or a `result` of it; a timer that is over is like a
+/// closed channel.
 template <class Handler>
 [[nodiscard]] detail::timer_case<const timer&, Handler> on_recv(const timer& t, Handler&& handler) {
     return {t, std::forward<Handler>(handler)};

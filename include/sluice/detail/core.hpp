@@ -1,4 +1,5 @@
-// The channel itself: two locks, the queue, those who wait, and the counts of handles. Knows nothing of select but its claims.
+// The channel itself: two locks, the queue, those who wait, and the counts of handles. Knows nothing of select but its
+// claims.
 #pragma once
 
 #include <cstddef>
@@ -21,12 +22,12 @@ namespace sluice::detail {
 
 // A channel of every kind: unbounded, bounded, and rendezvous, which is bounded with no room at all.
 //
-// Locks. `back_lock_` is held to push, `front_lock_` to pop; a send takes only the one and a receive only the other, so a producer
-// and a consumer that keep up with each other share no lock, and look at each other's counter only when the messages or the room
-// that they know of are used up. Both together are held to begin to wait, to close, and by a receiver that finds senders waiting.
-// Order: front, back, then the claims of selects. Under a lock the elements' moves run (and the end of an element that was just
-// moved from), but no wake-up, no copy, no handler and no destructor of a message: what comes after is left to a wake_list or to
-// queue_contents, declared before the guards.
+// Locks. `back_lock_` is held to push, `front_lock_` to pop; a send takes only the one and a receive only the other, so
+// a producer and a consumer that keep up with each other share no lock, and look at each other's counter only when the
+// messages or the room that they know of are used up. Both together are held to begin to wait, to close, and by a
+// receiver that finds senders waiting. Order: front, back, then the claims of selects. Under a lock the elements' moves
+// run (and the end of an element that was just moved from), but no wake-up, no copy, no handler and no destructor of a
+// message: what comes after is left to a wake_list or to queue_contents, declared before the guards.
 //
 //              guarded by
 //   back_      back_lock_                 the front reads its counter
@@ -37,24 +38,29 @@ namespace sluice::detail {
 //   closed_    written with both held, read with either
 //
 // Invariants, whenever both locks are free:
-//   1. While a receiver waits that can still be completed, the queue is empty. It began to wait when it saw no message with both
-//      locks held; since then every send has found it in `receivers_`. (A waiting receiver whose select was decided may stand in
-//      line a little longer; whoever meets it removes it.)
-//   2. While a sender waits that can still be completed, there is no room. It began to wait when it saw none with both locks held;
-//      since then every receive has found it in `senders_` and let the first in line put its message in before it let go.
+//   1. While a receiver waits that can still be completed, the queue is empty. It began to wait when it saw no message
+//      with both locks held; since then every send has found it in `receivers_`. (A waiting receiver whose select was
+//      decided may stand in line a little longer; whoever meets it removes it.)
+//   2. While a sender waits that can still be completed, there is no room. It began to wait when it saw none with both
+//      locks held; since then every receive has found it in `senders_` and let the first in line put its message in
+//      before it let go.
 //   3. So a message is never passed by a later one, and of two that wait on the same side the first is served first.
-//   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own peer.
+//   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own
+//      peer.
 //   5. After close nobody waits and nothing is pushed.
-// That no wake-up is lost follows from 1 and 2: one who begins to wait has looked for his message or his room with every lock held
-// under which it could come, and stands in line before he lets go of them.
+// That no wake-up is lost follows from 1 and 2: one who begins to wait has looked for his message or his room with
+// every lock held under which it could come, and stands in line before he lets go of them.
 //
-// Why it is built like this. With one lock, a producer and a consumer take its cache line from each other at every message, and a
-// queue that is swapped between two locks takes both of them whenever it runs dry. Here the ends meet only at two counters, each on a
-// cache line that its owner writes and the other reads, and reads only when what it knows of is used up; `patience` sees to it that
-// there is then a batch, and not a single message. Where there can be only one, as at capacity 1, the message lies on the counter's
-// line and comes along with it. Someone who blocks backs off with his eye on the counter for two microseconds, without a lock, before
-// he stands in line and parks; on a rendezvous, where nothing can happen before somebody stands in line, he does so at once and backs
-// off with his eye on his own parker. What waits is on the lock's line, which a hand-over needs anyway.
+// Why it is built like this. With one lock, a producer and a consumer take its cache line from each other at every
+// message, and a queue that is swapped between two locks takes both of them whenever it runs dry. Here the ends meet
+// only at two counters, each on a pair of cache lines that its owner writes and the other reads, and reads only when
+// what it knows of is used up; `patience` sees to it that there is then a batch, and not a single message, where the
+// other side is under way. Where there can be only one, as at capacity 1, the message lies on the counter's line and
+// comes along with it. Someone who blocks backs off with his eye on the counter for two microseconds, without a lock,
+// before he stands in line and parks; on a rendezvous, where nothing can happen before somebody stands in line, he does
+// so at once and backs off with his eye on his own parker. What waits is on the lock's line, which a hand-over needs
+// anyway. What a message does that meets nobody is inlined as a whole, by order: left to itself, GCC spends half as
+// many instructions again on calls.
 
 // How an attempt ended.
 enum class attempt : std::uint8_t {
@@ -96,15 +102,16 @@ class core {
                   "sluice: a message must be movable; send a std::unique_ptr to what cannot move");
 
 public:
-    // At most `limit` messages fit; without one, any number. Starts with one receiver and with one sender, or with none: a channel
-    // into which nobody will ever send, and which is open all the same.
+    // At most `limit` messages fit; without one, any number. Starts with one receiver and with one sender, or with
+    // none: a channel into which nobody will ever send, and which is open all the same.
     static core* make(std::optional<std::size_t> limit, std::size_t senders = 1) {
         // Aligned by hand: aligned operator new costs several times what all the rest of a channel does.
         std::size_t space = sizeof(core) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
         void* const memory = ::operator new(space);
         void* second_line = static_cast<std::byte*>(memory) + cache_line;
         std::align(2 * cache_line, sizeof(core) - cache_line, second_line, space -= cache_line);
-        return ::new (static_cast<void*>(static_cast<std::byte*>(second_line) - cache_line)) core(memory, limit, senders);
+        return ::new (static_cast<void*>(static_cast<std::byte*>(second_line) - cache_line))
+            core(memory, limit, senders);
     }
 
     // ---- Handles. The channel is gone when the last one of both kinds is.
@@ -144,7 +151,8 @@ public:
 
     // Whether an attempt can do anything but block; as good as an attempt that finds that it would.
     bool may_receive() const noexcept {
-        const std::size_t received = front_.received();  // first: if nothing was sent beyond it by then, the queue is empty
+        // Read first: if nothing was sent beyond it by then, the queue is empty.
+        const std::size_t received = front_.received();
         return back_.sent() != received || !senders_.empty() || is_closed();
     }
     bool may_send() const noexcept {
@@ -152,26 +160,34 @@ public:
         return sent - front_.received() < limit_ || !receivers_.empty() || is_closed();
     }
 
-    // ---- Attempts, which never block. A message is moved from only by an attempt that is `done`. If its move throws, it stays
-    // where it was.
+    // ---- Attempts, which never block; one that is `patient` may take a microsecond to let a batch gather. A message
+    // is moved from only by an attempt that is `done`. If its move throws, it stays where it was.
 
     template <class U>
-    attempt try_send(U& message) {
+    [[gnu::always_inline]] attempt try_send(U& message, bool patient = false) {
         guard back(back_lock_);
-        if (closed_under_lock() || !receivers_.empty()) return put_and_wake(message, std::move(back));
-        return push(message) ? attempt::done : attempt::blocked;
+        if (!closed_under_lock() && receivers_.empty()) {
+            if (push(message, patient)) return attempt::done;
+            if (!patient || !back_.awaits_more()) return attempt::blocked;
+        }
+        return try_send_slowly(message, std::move(back));
     }
 
-    attempt try_receive(result<T>& out) {
+    [[gnu::always_inline]] attempt try_receive(result<T>& out, bool patient = false) {
         guard front(front_lock_);
-        if (!senders_.empty()) return take_and_wake(out, std::move(front));
-        if (front_.available(back_) == 0) return closed_under_lock() ? attempt::closed : attempt::blocked;
-        pop_into(out);
-        if (front_.used_up() && back_.outgrown()) trim(std::move(front));
-        return attempt::done;
+        if (senders_.empty()) {
+            if (front_.available(back_, patient) > 0) {
+                pop_into(out);
+                if (front_.used_up() && back_.outgrown()) trim(std::move(front));
+                return attempt::done;
+            }
+            if (!patient || !front_.awaits_more()) return closed_under_lock() ? attempt::closed : attempt::blocked;
+        }
+        return try_receive_slowly(out, std::move(front));
     }
 
-    // Sends `at(sent)` and what follows it, up to `at(count - 1)`, under one lock while there is room, counting in `sent`.
+    // Sends `at(sent)` and what follows it, up to `at(count - 1)`, under one lock while there is room, counting in
+    // `sent`.
     template <class At>
     attempt try_send_some(At&& at, std::size_t count, std::size_t& sent) {
         wake_list wakes;
@@ -194,8 +210,8 @@ public:
         return attempt::done;
     }
 
-    // Hands up to `count` queued messages to `sink`, under one lock; returns how many. Those who wait to send on a rendezvous channel
-    // are not served.
+    // Hands up to `count` queued messages to `sink`, under one lock; returns how many. Those who wait to send on a
+    // rendezvous channel are not served.
     template <class Sink>
     std::size_t try_receive_some(Sink&& sink, std::size_t count) {
         wake_list wakes;
@@ -212,7 +228,7 @@ public:
             };
             const at_end<decltype(settle)> settled{settle};  // whatever the sink throws
             for (const std::size_t end = number + there; number != end; ++number) {
-                T& message = front_.message(number, back_);
+                T& message = front_.message(number);
                 sink(std::move(message));
                 std::destroy_at(std::addressof(message));
             }
@@ -238,7 +254,7 @@ public:
     template <class U>
     errc send(U& message, const deadline& until, const stop_token& stop) {
         if (!is_rendezvous() || may_send()) {
-            const attempt tried = try_send(message);
+            const attempt tried = try_send(message, true);
             if (tried == attempt::done) return {};
             if (tried == attempt::closed) return errc::closed;
         }
@@ -247,15 +263,15 @@ public:
 
     errc receive(result<T>& out, const deadline& until, const stop_token& stop) {
         if (!is_rendezvous() || may_receive()) {
-            const attempt tried = try_receive(out);
+            const attempt tried = try_receive(out, true);
             if (tried == attempt::done) return {};
             if (tried == attempt::closed) return errc::closed;
         }
         return receive_later(out, until, stop);
     }
 
-    // ---- Waiting. enlist() looks once more with both locks held, and where it would block puts `self` in line. For the case of a select
-    // the attempt is `lost` if the select was decided before.
+    // ---- Waiting. enlist() looks once more with both locks held, and where it would block puts `self` in line. For
+    // the case of a select the attempt is `lost` if the select was decided before.
 
     template <class U>
     attempt enlist(U& message, waiting_sender<T>& self) {
@@ -332,7 +348,8 @@ private:
 
     bool closed_under_lock() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
-    // Hands the message to the first receiver in line, or puts it into the queue. Back lock held; front lock too if `self` is given.
+    // Hands the message to the first receiver in line, or puts it into the queue. Back lock held; front lock too if
+    // `self` is given.
     template <class U>
     attempt put(U& message, waiter* self, wake_list& wakes) {
         if (closed_under_lock()) return attempt::closed;
@@ -348,16 +365,16 @@ private:
 
     // Puts the message into the queue; false if there is no room.
     template <class U>
-    bool push(U& message) {
-        T* const slot = back_.free_slot(limit_, front_);
+    [[gnu::always_inline]] bool push(U& message, bool patient = false) {
+        T* const slot = back_.free_slot(limit_, front_, patient);
         if (!slot) return false;
         ::new (static_cast<void*>(slot)) T(std::move(message));
         back_.publish(back_.next() + 1);
         return true;
     }
 
-    // Completes the first in line who can be, by running `transfer` with him; blocked if nobody can. The lock that guards the line is
-    // held.
+    // Completes the first in line who can be, by running `transfer` with him; blocked if nobody can. The lock that
+    // guards the line is held.
     template <class Waiter, class Transfer>
     static attempt serve(wait_queue& line, waiter* self, wake_list& wakes, Transfer&& transfer) {
         for (waiter* next = line.front(); waiter* const w = next;) {
@@ -374,16 +391,22 @@ private:
         return attempt::blocked;
     }
 
-    // The same for one who holds nothing else. Out of the way of a send that meets nobody.
+    // The rest of an attempt that has met somebody, or has found so little that it waits a while and looks again. Out
+    // of the way of the others.
     template <class U>
-    [[gnu::noinline]] attempt put_and_wake(U& message, guard&& held) {
-        wake_list wakes;
-        const guard back(std::move(held));
-        return put(message, nullptr, wakes);
+    [[gnu::noinline]] attempt try_send_slowly(U& message, guard&& held) {
+        {
+            wake_list wakes;
+            const guard back(std::move(held));
+            if (closed_under_lock() || !receivers_.empty()) return put(message, nullptr, wakes);
+        }
+        back_.wait();
+        return try_send(message);
     }
 
-    // Takes the oldest message from the queue and lets those in who wait for the room; where there is none, as on a rendezvous, takes
-    // from the first sender in line. Front lock held; the back lock too if `self` is given, else it is taken here if need be.
+    // Takes the oldest message from the queue and lets those in who wait for the room; where there is none, as on a
+    // rendezvous, takes from the first sender in line. Front lock held; the back lock too if `self` is given, else it
+    // is taken here if need be.
     attempt take(result<T>& out, waiter* self, wake_list& wakes) {
         if (front_.available(back_) == 0) {
             const auto take_over = [&out](waiting_sender<T>& peer) { peer.give(peer.message, &out, nullptr); };
@@ -402,18 +425,22 @@ private:
     }
 
     // `out` is a result or an optional.
-    void pop_into(auto& out) {
+    [[gnu::always_inline]] void pop_into(auto& out) {
         const std::size_t number = front_.next();
-        T& message = front_.message(number, back_);
+        T& message = front_.message(number);
         out.emplace(std::move(message));
         std::destroy_at(std::addressof(message));
         front_.publish(number + 1);
     }
 
-    [[gnu::noinline]] attempt take_and_wake(result<T>& out, guard&& held) {
-        wake_list wakes;
-        const guard front(std::move(held));
-        return take(out, nullptr, wakes);
+    [[gnu::noinline]] attempt try_receive_slowly(result<T>& out, guard&& held) {
+        {
+            wake_list wakes;
+            const guard front(std::move(held));
+            if (!senders_.empty()) return take(out, nullptr, wakes);
+        }
+        front_.wait();
+        return try_receive(out);
     }
 
     // Gives back what a burst took, if the queue is empty.
@@ -424,8 +451,8 @@ private:
         if (front_.available(back_) == 0) memory = front_.reset(back_);
     }
 
-    // Puts the messages of waiting senders into the queue while there is room. Both locks held. The moves are the senders': what they
-    // throw is theirs to hear.
+    // Puts the messages of waiting senders into the queue while there is room. Both locks held. The moves are the
+    // senders': what they throw is theirs to hear.
     void admit(wake_list& wakes) {
         while (waiter* const w = senders_.front()) {
             if (back_.room(limit_, front_) == 0) return;
@@ -468,28 +495,30 @@ private:
         return true;
     }
 
-    static bool same_select(const waiter* self, const waiter* w) noexcept { return self && self->owner && self->owner == w->owner; }
+    static bool same_select(const waiter* self, const waiter* w) noexcept {
+        return self && self->owner && self->owner == w->owner;
+    }
 
     // ---- Blocking
 
     template <class U>
     [[gnu::noinline]] errc send_later(U& message, const deadline& until, const stop_token& stop) {
         return wait_for<waiting_sender<T>>(
-            message, back_.pauses(), until, stop, [&] { return try_send(message); }, [this] { return may_send(); });
+            message, until, stop, [&] { return try_send(message, true); }, [this] { return may_send(); });
     }
 
     [[gnu::noinline]] errc receive_later(result<T>& out, const deadline& until, const stop_token& stop) {
         return wait_for<waiting_receiver<T>>(
-            out, front_.pauses(), until, stop, [&] { return try_receive(out); }, [this] { return may_receive(); });
+            out, until, stop, [&] { return try_receive(out, true); }, [this] { return may_receive(); });
     }
 
     // What a blocking operation does after its first attempt: backs off, stands in line, parks.
     template <class Waiter, class Message, class Try, class May>
-    errc wait_for(Message& message, unsigned pauses, const deadline& until, const stop_token& stop, Try&& try_again, May&& may_succeed) {
+    errc wait_for(Message& message, const deadline& until, const stop_token& stop, Try&& try_again, May&& may_succeed) {
         if (stop.stop_requested()) return errc::stopped;
         if (until.passed()) return errc::timeout;
         attempt tried = attempt::blocked;
-        backoff spin(pauses);
+        backoff spin;
         // On a rendezvous somebody has to stand in line before anything can happen.
         while (!is_rendezvous() && tried == attempt::blocked && spin.wait()) {
             if (may_succeed()) tried = try_again();
@@ -527,8 +556,8 @@ private:
         return count.fetch_sub(1, std::memory_order_acq_rel) == 1;
     }
 
-    // The last handle of one side is gone. The side that comes second frees the channel; to the one that comes first, its exchange of
-    // `one_side_gone_` is the last access.
+    // The last handle of one side is gone. The side that comes second frees the channel; to the one that comes first,
+    // its exchange of `one_side_gone_` is the last access.
     void leave(bool discard) {
         if (!one_side_gone_.load(std::memory_order_acquire)) {
             queue_contents<T> garbage;
@@ -539,16 +568,19 @@ private:
             if (discard) garbage = front_.reset(back_);
         }
         if (!one_side_gone_.exchange(true, std::memory_order_acq_rel)) return;
-        if (discard) { const queue_contents<T> garbage = front_.reset(back_); }
+        if (discard) {
+            const queue_contents<T> garbage = front_.reset(back_);
+        }
         void* const memory = memory_;
         this->~core();
         ::operator delete(memory);
     }
 
-    // On cache lines: the front's lock with those who wait for what is done under it and what is used up by it; the front's counter, at
-    // which the back looks; what is seldom written; and the back's lock and counter likewise. Processors fetch a pair of lines at a
-    // time, so make() begins with the second half of one: no line that is written all the time shares a pair with another.
-    alignas(cache_line) sync::mutex front_lock_;
+    // On cache lines: the front's lock with those who wait for what is done under it and what is used up by it; the
+    // front's counter, at which the back looks; what is seldom written, on two lines; and the back's lock and counter
+    // likewise. Processors fetch a pair of lines at a time, so make() begins with the second half of one: no line that
+    // is written all the time shares a pair with another. (Not by alignas, which would lengthen the last line.)
+    sync::mutex front_lock_;
     wait_queue senders_;
     queue_front<T> front_;
 
@@ -560,8 +592,9 @@ private:
     void* const memory_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
+    std::byte rest_of_the_line_[8];
 
-    alignas(cache_line) sync::mutex back_lock_;
+    sync::mutex back_lock_;
     wait_queue receivers_;
     queue_back<T> back_;
 };

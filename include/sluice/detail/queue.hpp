@@ -1,4 +1,5 @@
-// Raw storage for a first-in, first-out queue of T, with a back for the thread that pushes and a front for the thread that pops.
+// Raw storage for a first-in, first-out queue of T, with a back for the thread that pushes and a front for the thread
+// that pops.
 #pragma once
 
 #include <algorithm>
@@ -15,14 +16,15 @@
 namespace sluice::detail {
 
 // The scheme is that of the two-lock queue of Michael and Scott ("Simple, Fast, and Practical Non-Blocking and Blocking
-// Concurrent Queue Algorithms", 1996) with rings of slots for nodes. Messages are numbered from 0, in counters that wrap round.
-// One thread at a time may use the back and one at a time the front; the owner of the queue keeps a lock for each. What passes
-// between the two is the contents of slots, handed over by two counters, each written by one end alone:
+// Concurrent Queue Algorithms", 1996) with rings of slots for nodes. Messages are numbered from 0, in counters that
+// wrap round. One thread at a time may use the back and one at a time the front; the owner of the queue keeps a lock
+// for each. What passes between the two is the contents of slots, handed over by two counters, each written by one end
+// alone:
 //   - the front touches the slot of message i only once it has read sent() > i, with acquire;
 //   - the back fills a slot again only once it has read received() > i for the message i that was in it, with acquire.
-// A full ring is followed by one twice as large, up to 64 KiB; the front gives a ring back once it has emptied it and the next one
-// is there. So elements never move from slot to slot, a steady stream goes round in one ring and allocates nothing, and what a burst
-// took comes back.
+// A full ring is followed by one twice as large, up to 64 KiB; the front gives a ring back once it has emptied it and
+// the next one is there. So elements never move from slot to slot, a steady stream goes round in one ring and allocates
+// nothing, and what a burst took comes back.
 
 // What is left of a queue that was given up: a chain of segments, of whose type only `destroy` knows.
 struct remains {
@@ -30,8 +32,9 @@ struct remains {
     void (*destroy)(remains*) noexcept = nullptr;
 };
 
-// Destroys them now; but where that is done on this thread already, further up the stack, leaves them to it. So messages that hold
-// channels that hold messages, and so on, are destroyed one after the other and not one inside the other, however deep they go.
+// Destroys them now; but where that is done on this thread already, further up the stack, leaves them to it. So
+// messages that hold channels that hold messages, and so on, are destroyed one after the other and not one inside the
+// other, however deep they go.
 inline void bury(remains* r) noexcept {
     struct state {
         remains* first = nullptr;
@@ -72,14 +75,17 @@ public:
         }
     }
 
-    queue_segment(std::size_t slot_count, std::byte* memory) noexcept : slots(slot_count), storage(reinterpret_cast<T*>(memory)) {}
+    queue_segment(std::size_t slot_count, std::byte* memory) noexcept
+        : slots(slot_count), storage(reinterpret_cast<T*>(memory)) {}
+
+    static constexpr std::size_t most_slots = std::bit_floor(std::max<std::size_t>(64 * 1024 / sizeof(T), 2));
 
     T* slot(std::size_t number) noexcept { return storage + (number & (slots - 1)); }
 
     const std::size_t slots;  // a power of two
     T* const storage;
-    std::size_t first = 0;    // the number of the first message written here
-    std::size_t end = 0;      // the number after that of the last one; written before `next` is set
+    std::size_t first = 0;  // the number of the first message written here
+    std::size_t end = 0;    // the number after that of the last one; written before `next` is set
     sync::atomic<queue_segment*> next{nullptr};
 
 private:
@@ -93,7 +99,9 @@ private:
 
     static constexpr bool over_aligned = alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
     // What lies before the slots: this object, and what the alignment of T asks for.
-    static constexpr std::size_t header() noexcept { return (sizeof(queue_segment) + alignof(T) - 1) / alignof(T) * alignof(T); }
+    static constexpr std::size_t header() noexcept {
+        return (sizeof(queue_segment) + alignof(T) - 1) / alignof(T) * alignof(T);
+    }
     T* own_storage() noexcept { return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + header()); }
 };
 
@@ -136,62 +144,90 @@ private:
 template <class T>
 class queue_back;
 
-// The end that pops. What only it uses comes first and shares a cache line with the lock that its owner keeps before it; the counter
-// at which the other end looks has the next line.
+// The end that pops. What only it uses comes first and shares a cache line with the lock that its owner keeps before
+// it; the counter at which the other end looks has the next line.
 template <class T>
 class queue_front {
 public:
     using segment = queue_segment<T>;
+
+    queue_front() = default;
+    ~queue_front() { drop_spare(); }
+    queue_front(const queue_front&) = delete;
+    queue_front& operator=(const queue_front&) = delete;
 
     std::size_t received() const noexcept { return received_.load(std::memory_order_acquire); }
 
     // The number of the oldest message.
     std::size_t next() const noexcept { return received_.load(std::memory_order_relaxed); }
 
-    // How many messages there are to take; looks at the back only when those that it knows of are used up.
-    std::size_t available(const queue_back<T>& back) noexcept {
+    // How many messages there are to take; looks at the back only when those that it knows of are used up. To one who
+    // is patient it says none also where it is worth while to wait a little for more: then awaits_more().
+    [[gnu::always_inline]] std::size_t available(const queue_back<T>& back, bool patient = false) noexcept {
         if (used_up()) {
-            seen_sent_ = back.sent();
-            patience_.learn(seen_sent_ - next());
+            const std::size_t sent = back.sent();
+            if (patient && patience_.asks_for_more(sent - next(), sent)) return 0;
+            patience_.learn(sent);
+            seen_sent_ = sent;
         }
         return seen_sent_ - next();
     }
     bool used_up() const noexcept { return next() == seen_sent_; }
 
     // The message of that number: the oldest one, and then one after the other, as long as they are available.
-    T& message(std::size_t number, queue_back<T>& back) noexcept {
-        if (!segment_) segment_ = back.first_segment();
+    [[gnu::always_inline]] T& message(std::size_t number) noexcept {
+        if (!segment_) segment_ = first_;
         segment* const following = segment_->next.load(std::memory_order_acquire);
-        if (following && segment_->end == number) back.give_back(std::exchange(segment_, following));
+        if (following && segment_->end == number) give_back(std::exchange(segment_, following));
         return *segment_->slot(number);
     }
 
     // Gives the slots of the messages before that number, whose lives have ended, to the back.
     void publish(std::size_t number) noexcept { received_.store(number, std::memory_order_release); }
 
-    // How long to wait before looking for more.
-    unsigned pauses() const noexcept { return patience_.pauses(); }
+    bool awaits_more() const noexcept { return patience_.is_waiting(); }
+    void wait() const noexcept { patience_.wait(); }
 
     // Takes everything, with the back standing still as well.
     queue_contents<T> reset(queue_back<T>& back) noexcept {
-        segment* const front = segment_ ? segment_ : back.first_segment();
+        segment* const front = segment_ ? segment_ : first_;
         if (front) front->first = next();
-        segment_ = nullptr;
+        segment_ = first_ = nullptr;
         seen_sent_ = back.sent();
         publish(seen_sent_);
         back.restart();
+        drop_spare();
         return queue_contents<T>(front);
     }
 
 private:
     friend queue_back<T>;
 
+    // Keeps one of the largest segments for the back, as the only one who fills the place.
+    void give_back(segment* s) noexcept {
+        if (s->slots == segment::most_slots && !spare_.load(std::memory_order_relaxed)) {
+            spare_.store(s, std::memory_order_release);
+        } else {
+            segment::free(s);
+        }
+    }
+    segment* take_spare() noexcept {
+        if (!spare_.load(std::memory_order_relaxed)) return nullptr;
+        return spare_.exchange(nullptr, std::memory_order_acquire);
+    }
+    void drop_spare() noexcept {
+        if (segment* const s = take_spare()) segment::free(s);
+    }
+
     segment* segment_ = nullptr;
     std::size_t seen_sent_ = 0;
     sync::atomic<std::size_t> received_{0};
     patience patience_;
-    std::byte rest_of_the_line_[cache_line - sizeof(received_) - alignof(segment)];
-    // For a ring whose slots are elsewhere. It is here because both ends use it and neither writes it.
+    std::byte rest_of_the_line_[cache_line - sizeof(received_) - sizeof(patience_)];
+    // What both ends use and neither goes on writing. The first segment, which the back puts here before the first
+    // message; one to be used again; and the header of one whose slots are elsewhere.
+    segment* first_ = nullptr;
+    sync::atomic<segment*> spare_{nullptr};
     union header {
         header() noexcept {}
         ~header() {}
@@ -205,44 +241,42 @@ class queue_back {
 public:
     using segment = queue_segment<T>;
 
-    queue_back() = default;
-    ~queue_back() { drop_spare(); }
-    queue_back(const queue_back&) = delete;
-    queue_back& operator=(const queue_back&) = delete;
-
     std::size_t sent() const noexcept { return sent_.load(std::memory_order_acquire); }
 
     // The number of the next message.
     std::size_t next() const noexcept { return sent_.load(std::memory_order_relaxed); }
 
-    // How many more messages fit under `limit`, or at least some of them; looks at the front only when the room that it knows of is
-    // used up.
-    std::size_t room(std::size_t limit, const queue_front<T>& front) noexcept {
+    // How many more messages fit under `limit`, or at least some of them; looks at the front only when the room that it
+    // knows of is used up. To one who is patient it says none also where it is worth while to wait a little for more:
+    // then awaits_more().
+    std::size_t room(std::size_t limit, const queue_front<T>& front, bool patient = false) noexcept {
         if (next() != room_end_) return room_end_ - next();
-        const std::size_t room = limit - (next() - front.received());
-        patience_.learn(room);
+        const std::size_t received = front.received();
+        const std::size_t room = limit - (next() - received);
+        if (patient && next() != received && patience_.asks_for_more(room, received)) return 0;
+        patience_.learn(received);
         return room;
     }
 
-    // Where the message of that number goes: next(), and then one after the other, as long as there is room. Throws std::bad_alloc
-    // and then has changed nothing.
+    // Where the message of that number goes: next(), and then one after the other, as long as there is room. Throws
+    // std::bad_alloc and then has changed nothing.
     T* slot(std::size_t number, std::size_t limit, queue_front<T>& front) {
         if (number == room_end_) find_slots(number, limit, front);
         return segment_->slot(number);
     }
 
-    // Where the next message goes, or null if there is no room: room() and slot() in one, for one message.
-    T* free_slot(std::size_t limit, queue_front<T>& front) {
+    // Where the next message goes, or null if room() is 0.
+    [[gnu::always_inline]] T* free_slot(std::size_t limit, queue_front<T>& front, bool patient) {
         const std::size_t number = next();
-        if (number == room_end_ && !find_room(number, limit, front)) return nullptr;
+        if (number == room_end_ && !find_room(number, limit, front, patient)) return nullptr;
         return segment_->slot(number);
     }
 
     // Shows the messages before that number, which were made in their slots, to the front.
     void publish(std::size_t number) noexcept { sent_.store(number, std::memory_order_release); }
 
-    // How long to wait before looking for more room.
-    unsigned pauses() const noexcept { return patience_.pauses(); }
+    bool awaits_more() const noexcept { return patience_.is_waiting(); }
+    void wait() const noexcept { patience_.wait(); }
 
     // Whether a burst has taken more than a ring; reset() gives it back. Any thread may ask, as a hint.
     bool outgrown() const noexcept { return outgrown_.load(std::memory_order_relaxed); }
@@ -251,16 +285,16 @@ private:
     friend queue_front<T>;
 
     static constexpr std::size_t inner_bytes = 32;
-    static constexpr std::size_t most_slots = std::bit_floor(std::max<std::size_t>(64 * 1024 / sizeof(T), 2));
     static constexpr std::size_t first_slots = std::bit_floor(std::clamp<std::size_t>(2048 / sizeof(T), 1, 32));
 
-    // The first few slots, beside the counter that announces what is in them: a message that is handed to and fro takes one cache line
-    // less. Only for what needs no destructor, as the slots go when the queue does.
-    static constexpr std::size_t inner_slots =
-        std::is_trivially_destructible_v<T> && alignof(T) <= alignof(void*) ? std::bit_floor(inner_bytes / sizeof(T)) : 0;
+    // The first few slots, beside the counter that announces what is in them: a message that is handed to and fro takes
+    // one cache line less. Only for what needs no destructor, as the slots go when the queue does.
+    static constexpr std::size_t inner_slots = std::is_trivially_destructible_v<T> && alignof(T) <= alignof(void*)
+                                                   ? std::bit_floor(inner_bytes / sizeof(T))
+                                                   : 0;
 
-    [[gnu::noinline]] bool find_room(std::size_t number, std::size_t limit, queue_front<T>& front) {
-        if (room(limit, front) == 0) return false;
+    [[gnu::noinline]] bool find_room(std::size_t number, std::size_t limit, queue_front<T>& front, bool patient) {
+        if (room(limit, front, patient) == 0) return false;
         find_slots(number, limit, front);
         return true;
     }
@@ -273,7 +307,7 @@ private:
             slots = (begun ? received : segment_->first) + segment_->slots - number;
         }
         if (slots == 0) {
-            const std::size_t most = std::bit_ceil(std::min(limit, most_slots));
+            const std::size_t most = std::bit_ceil(std::min(limit, segment::most_slots));
             append(number, front, std::min(segment_ ? std::max(segment_->slots * 2, first_slots) : first_slots, most));
             slots = segment_->slots;
         }
@@ -281,7 +315,7 @@ private:
     }
 
     void append(std::size_t number, queue_front<T>& front, std::size_t slots) {
-        segment* following = spare_.load(std::memory_order_relaxed) ? spare_.exchange(nullptr, std::memory_order_acquire) : nullptr;
+        segment* following = front.take_spare();
         if (following) {
             following->next.store(nullptr, std::memory_order_relaxed);
         } else if (!segment_ && inner_slots > 0) {
@@ -291,37 +325,20 @@ private:
         }
         following->first = number;
         if (!segment_) {
-            first_ = following;
+            front.first_ = following;
         } else {
-            if (segment_->slots == most_slots) outgrown_.store(true, std::memory_order_relaxed);
+            if (segment_->slots == segment::most_slots) outgrown_.store(true, std::memory_order_relaxed);
             segment_->end = number;
             segment_->next.store(following, std::memory_order_release);
         }
         segment_ = following;
     }
 
-    // Called by the front: keeps one of the largest segments for append(), as the only one who fills the place.
-    void give_back(segment* s) noexcept {
-        if (s->slots == most_slots && !spare_.load(std::memory_order_relaxed)) {
-            spare_.store(s, std::memory_order_release);
-        } else {
-            segment::free(s);
-        }
-    }
-
-    // The front asks for it when it has seen a message and has no segment; so it was written before that message.
-    segment* first_segment() const noexcept { return first_; }
-
     void restart() noexcept {
         if (segment_) segment_->end = next();
-        segment_ = first_ = nullptr;
+        segment_ = nullptr;
         room_end_ = next();
         outgrown_.store(false, std::memory_order_relaxed);
-        drop_spare();
-    }
-
-    void drop_spare() noexcept {
-        if (segment* const s = spare_.exchange(nullptr, std::memory_order_acquire)) segment::free(s);
     }
 
     segment* segment_ = nullptr;
@@ -330,8 +347,6 @@ private:
     alignas(void*) std::byte inner_[inner_bytes];
     patience patience_;
     sync::atomic<bool> outgrown_{false};
-    segment* first_ = nullptr;
-    sync::atomic<segment*> spare_{nullptr};
 };
 
 }  // namespace sluice::detail

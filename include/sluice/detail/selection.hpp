@@ -1,4 +1,5 @@
-// The select engine: makes one choice among any cases. Every form of select builds an array of cases and calls choose().
+// The select engine: makes one choice among any cases. Every form of select builds an array of cases and calls
+// choose().
 #pragma once
 
 #include <algorithm>
@@ -48,8 +49,8 @@ public:
     virtual bool may_be_ready() const noexcept { return true; }
     // Whether backing off before standing in line is in vain.
     virtual bool must_stand_in_line() const noexcept { return false; }
-    // Tries once more and, where it would block, puts node() in line; `lost` if the claim was decided before. A timer is asked
-    // again when it is due.
+    // Tries once more and, where it would block, puts node() in line; `lost` if the claim was decided before. A timer
+    // is asked again when it is due.
     virtual attempt enlist() { return attempt::closed; }
     virtual void withdraw() {}
     // Someone else has completed the case. Throws what went wrong in doing so.
@@ -74,21 +75,23 @@ inline attempt decide_for(waiter& self) {
 
 inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 
-// One choice, in the phases that Go's selectgo has made familiar: look at each case once; stand in line at all of them; sleep; step out
-// of the lines. What differs: the channels are locked one at a time, and the claim keeps a second peer from completing the select.
+// One choice, in the phases that Go's selectgo has made familiar: look at each case once; stand in line at all of them;
+// sleep; step out of the lines. What differs: the channels are locked one at a time, and the claim keeps a second peer
+// from completing the select.
 //
-// Why nothing is lost. A peer completes a case only while the claim is undecided, and deciding it and handing over the message are
-// one step under the claim's lock; so at most one case is completed, and a peer that comes too late has handed over nothing. The
-// select leaves its lines only when the claim is decided, by a peer, whose wake-up it then waits for, or by itself, so that no
-// completion is overlooked. An event that happens after the look at a channel finds the case in line there, since the look and the
-// standing in line are one step under the channel's locks.
+// Why nothing is lost. A peer completes a case only while the claim is undecided, and deciding it and handing over the
+// message are one step under the claim's lock; so at most one case is completed, and a peer that comes too late has
+// handed over nothing. The select leaves its lines only when the claim is decided, by a peer, whose wake-up it then
+// waits for, or by itself, so that no completion is overlooked. An event that happens after the look at a channel finds
+// the case in line there, since the look and the standing in line are one step under the channel's locks.
 class selection {
 public:
     // `order` is scratch space as long as `cases`.
     selection(std::span<select_case* const> cases, std::span<std::uint32_t> order, bool biased) noexcept
         : cases_(cases), order_(order), biased_(biased) {}
 
-    // Waits until a case is chosen, or `limit` has passed: then fails with `at_limit`. The index of the case; it has not been run.
+    // Waits until a case is chosen, or `limit` has passed: then fails with `at_limit`. The index of the case; it has
+    // not been run.
     result<std::size_t> choose(const deadline& limit, errc at_limit) {
         begin();
         backoff spin;
@@ -165,7 +168,8 @@ private:
         return false;
     }
 
-    // Stands in line everywhere, sleeps, steps out of the lines. The case that was chosen; none if it is time to look again.
+    // Stands in line everywhere, sleeps, steps out of the lines. The case that was chosen; none if it is time to look
+    // again.
     std::size_t wait_in_line(const deadline& limit, backoff& spin) {
         parker sleeper;
         claim decision;
@@ -183,7 +187,8 @@ private:
         if (by_peer) sleeper.wait();
         for (std::uint32_t place = 0; place < enlisted; ++place) in_order(place).withdraw();
         if (by_peer && decision.winner) {
-            while (&in_order(--enlisted).node() != decision.winner) {}
+            while (&in_order(--enlisted).node() != decision.winner) {
+            }
             in_order(enlisted).completed();
             return order_[enlisted];
         }
@@ -202,19 +207,20 @@ private:
                 case attempt::done: return order_[place];
                 case attempt::lost: return no_case;
                 case attempt::closed: drop_out(decision); break;
-                case attempt::blocked: break;
+                default: break;
             }
         }
         return no_case;
     }
 
-    // Sleeps until the claim is decided or a deadline has passed; on the way sees to the timers that are due, and returns the one
-    // that was completed.
+    // Sleeps until the claim is decided or a deadline has passed; on the way sees to the timers that are due, and
+    // returns the one that was completed.
     std::size_t sleep(parker& sleeper, claim& decision, const deadline& limit, backoff& spin) {
         for (;;) {
             if (is_decided(decision)) return no_case;
             time_point until = std::min(next_deadline(), limit.next_look());
-            for (std::uint32_t place = 0; place < racing_; ++place) until = std::min(until, in_order(place).next_look());
+            for (std::uint32_t place = 0; place < racing_; ++place)
+                until = std::min(until, in_order(place).next_look());
             if (sleeper.wait(deadline::at_steady(until), spin)) return no_case;
             for (std::uint32_t place = 0; place < racing_; ++place) {
                 if (!in_order(place).due()) continue;
@@ -226,7 +232,8 @@ private:
         }
     }
 
-    // Sees to it that no peer can complete the select from now on; true if a peer has decided it, and wakes it or has done so.
+    // Sees to it that no peer can complete the select from now on; true if a peer has decided it, and wakes it or has
+    // done so.
     static bool decide(claim& decision) {
         const guard held(decision.lock);
         decision.decided = true;

@@ -1,4 +1,5 @@
-// The only names for mutex, condition variable, atomics, clock and thread pause; the model tests put a scheduler in their place.
+// The only names for mutex, condition variable, atomics, clock and thread pause; the model tests put a scheduler in
+// their place.
 #pragma once
 
 #include <atomic>
@@ -42,10 +43,12 @@ struct stop_callback {
 };
 #endif
 
-// Whether another thread can run while this one spins. False also before static initialisation has got here: then nobody spins.
+// Whether another thread can run while this one spins. False also before static initialisation has got here: then
+// nobody spins.
 inline const bool several_cpus = std::thread::hardware_concurrency() > 1;
 
-// Whether the process has only this thread, so that a lock would keep nobody out; std::shared_ptr asks the same of glibc.
+// Whether the process has only this thread, so that a lock would keep nobody out; std::shared_ptr asks the same of
+// glibc.
 inline bool single_threaded() noexcept {
 #if __has_include(<sys/single_threaded.h>)
     return __libc_single_threaded;
@@ -64,11 +67,13 @@ inline void pause() noexcept {
 
 inline void yield() noexcept { std::this_thread::yield(); }
 
-// A number in [0, bound), the same for all practical purposes as drawn at random: Steele, Lea and Flood's SplitMix64, one stream a
-// thread. Without a destructor, so that it serves in those of other thread-local objects too.
+// A number in [0, bound), the same for all practical purposes as drawn at random: Steele, Lea and Flood's SplitMix64,
+// one stream a thread. Without a destructor, so that it serves in those of other thread-local objects too.
 inline std::uint32_t random_below(std::uint32_t bound) noexcept {
     thread_local std::uint64_t state = 0;
-    if (state == 0) state = reinterpret_cast<std::uintptr_t>(&state) ^ static_cast<std::uint64_t>(clock::now().time_since_epoch().count());
+    if (state == 0)
+        state = reinterpret_cast<std::uintptr_t>(&state) ^
+                static_cast<std::uint64_t>(clock::now().time_since_epoch().count());
     std::uint64_t z = state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;

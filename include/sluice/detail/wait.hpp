@@ -1,4 +1,5 @@
-// One blocked operation: how it backs off and parks, how long it waits, its place in a wait queue, and who may complete it.
+// One blocked operation: how it backs off and parks, how long it waits, its place in a wait queue, and who may complete
+// it.
 #pragma once
 
 #include <algorithm>
@@ -19,10 +20,6 @@ namespace sluice::detail {
 // Short waits between looks, for about two microseconds in all; then it is time to park.
 class backoff {
 public:
-    backoff() = default;
-    // Waits for so many pauses before the first look.
-    explicit backoff(unsigned pauses) noexcept : pauses_(pauses) {}
-
     // Waits once; false when the budget is used up.
     bool wait() noexcept {
         if (step_ == steps) return false;
@@ -42,26 +39,63 @@ private:
     unsigned pauses_ = 1;
 };
 
-// How long to back off before the first look, in pauses, learned from what earlier looks have found. A single message, or room for
-// one, asks for a quick eye: somebody waits for the answer. A few say that the other side is under way, and that each look takes its
-// cache line away from it: better to wait until there is a batch.
+// Whether an end that looks at the other, and finds a few messages or places, had better wait a little for more. Each
+// look takes the other side's cache line away from it; where both sides are under way, one that takes what it finds at
+// once soon finds one at every look, and both crawl. But where a single message goes to and fro, somebody waits for the
+// answer. So what helps is tried out: a wait in which more has come makes the next one longer, one in vain makes it
+// shorter; and an end that does not wait tries a short one now and then. Used under the lock of its end.
 class patience {
 public:
-    unsigned pauses() const noexcept { return pauses_.load(std::memory_order_relaxed); }
-    void learn(std::size_t found) noexcept {
-        const unsigned now = pauses();
-        if (found == 1 && now > 1) pauses_.store(now / 2, std::memory_order_relaxed);
-        if (found > 1 && found < batch && now < most) pauses_.store(now * 2, std::memory_order_relaxed);
+    // For one who sees that `there` are available, of all that the other end has counted up to `count`.
+    [[gnu::always_inline]] bool asks_for_more(std::size_t there, std::size_t count) noexcept {
+        const bool idle = pauses_.load(std::memory_order_relaxed) == 0;
+        return !(idle && (count & (gap_ - 1u)) != 0) && decide_to_wait(there, count, idle);
+    }
+
+    // Whether somebody who was told to wait has not looked again yet.
+    bool is_waiting() const noexcept { return waiting_; }
+
+    // Without the lock.
+    void wait() const noexcept {
+        for (unsigned left = pauses_.load(std::memory_order_relaxed); left > 0; --left) sync::pause();
+    }
+
+    // For one who looks again, and takes what there is.
+    [[gnu::always_inline]] void learn(std::size_t count) noexcept {
+        if (!waiting_) return;
+        waiting_ = false;
+        const unsigned now = pauses_.load(std::memory_order_relaxed);
+        if (seen_ != static_cast<std::uint16_t>(count)) {
+            pauses_.store(static_cast<std::uint8_t>(std::min(2 * now, longest)), std::memory_order_relaxed);
+            gap_ = shortest_gap;
+        } else {
+            pauses_.store(static_cast<std::uint8_t>(now > shortest ? now / 2 : 0), std::memory_order_relaxed);
+            if (now <= shortest && gap_ < longest_gap) gap_ = static_cast<std::uint16_t>(gap_ * 2);
+        }
     }
 
 private:
+    [[gnu::noinline]] bool decide_to_wait(std::size_t there, std::size_t count, bool idle) noexcept {
+        if (there == 0 || there >= batch || !sync::several_cpus || sync::single_threaded()) return false;
+        if (idle) pauses_.store(shortest, std::memory_order_relaxed);
+        seen_ = static_cast<std::uint16_t>(count);
+        waiting_ = true;
+        return true;
+    }
+
     static constexpr std::size_t batch = 64;
-    static constexpr unsigned most = 128;
-    sync::atomic<unsigned> pauses_{1};
+    static constexpr unsigned shortest = 16, longest = 128;
+    static constexpr std::uint16_t shortest_gap = 32, longest_gap = 1024;
+
+    std::uint16_t seen_ = 0;
+    std::uint16_t gap_ = shortest_gap;  // messages between one try of a short wait and the next; a power of two
+    sync::atomic<std::uint8_t> pauses_{0};
+    bool waiting_ = false;
 };
 
-// Holds a mutex. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this library is held for
-// some ten nanoseconds, a visit to the kernel takes microseconds. While the process has only one thread, holds nothing.
+// Holds a mutex. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this
+// library is held for some ten nanoseconds, a visit to the kernel takes microseconds. While the process has only one
+// thread, holds nothing.
 class guard {
 public:
     explicit guard(sync::mutex& m) : mutex_(m) { lock(); }
@@ -80,7 +114,8 @@ public:
 
 private:
     void lock_slowly() {
-        // At growing distances: so its holder, if he comes back at once, runs on undisturbed and with his cache lines at hand.
+        // At growing distances: so its holder, if he comes back at once, runs on undisturbed and with his cache lines
+        // at hand.
         for (int pauses = 16; sync::several_cpus && pauses <= 256; pauses *= 2) {
             for (int i = 0; i < pauses; ++i) sync::pause();
             if (mutex_.try_lock()) return;
@@ -102,7 +137,8 @@ template <class Rep, class Period>
 sync::clock::duration saturated(const std::chrono::duration<Rep, Period>& d) {
     using ticks = sync::clock::duration;
     const std::chrono::duration<long double, ticks::period> wide(d);
-    constexpr auto bound = static_cast<long double>(ticks::max().count() / 2);  // far from where rounding could overflow
+    // Far from where rounding could overflow.
+    constexpr auto bound = static_cast<long double>(ticks::max().count() / 2);
     if (wide.count() >= bound) return ticks::max();
     if (!(wide.count() > -bound)) return ticks::min();
     return std::chrono::ceil<ticks>(d);
@@ -125,7 +161,8 @@ public:
         return deadline(wait == clock::duration::max() ? clock::time_point::max() : clock::now() + wait);
     }
 
-    // A time point of another clock is kept by reference and compared with that clock again and again, whose changes are so followed.
+    // A time point of another clock is kept by reference and compared with that clock again and again, whose changes
+    // are so followed.
     template <class Clock, class Duration>
     static deadline at(const std::chrono::time_point<Clock, Duration>& when) {
         if constexpr (std::is_same_v<Clock, clock>) {
@@ -166,19 +203,20 @@ private:
 
 // ---- Parking
 
-// Where one blocked thread sleeps until wake(). It stands in that thread's stack frame, so wake() must not touch it once the thread
-// may have left. The argument:
-//   - `state_` goes from `awake` to `woken` at most once, by the exchange in wake(). A thread that sees `woken` without ever having
-//     announced `parked` leaves at once; wake() then saw `awake` and its exchange was its last access.
+// Where one blocked thread sleeps until wake(). It stands in that thread's stack frame, so wake() must not touch it
+// once the thread may have left. The argument:
+//   - `state_` goes from `awake` to `woken` at most once, by the exchange in wake(). A thread that sees `woken` without
+//     ever having announced `parked` leaves at once; wake() then saw `awake` and its exchange was its last access.
 //   - A thread announces `parked` with mutex_ held and gives it up only inside the condition variable, or by taking the
-//     announcement back. If wake() saw `parked`, it sets `notified_` with mutex_ held, and the thread leaves only after it has seen
-//     `notified_` with mutex_ held: after wake() has notified, and has released the mutex.
-//   - No wake-up is lost: either wake()'s exchange comes first, then the announcement fails and the thread does not sleep; or it
-//     comes second, then it sees `parked` and notifies with the mutex held, so not between the thread's last look and its sleep.
+//     announcement back. If wake() saw `parked`, it sets `notified_` with mutex_ held, and the thread leaves only after
+//     it has seen `notified_` with mutex_ held: after wake() has notified, and has released the mutex.
+//   - No wake-up is lost: either wake()'s exchange comes first, then the announcement fails and the thread does not
+//     sleep; or it comes second, then it sees `parked` and notifies with the mutex held, so not between the thread's
+//     last look and its sleep.
 class parker {
 public:
-    // Waits until wake() or the deadline, and also until interrupt() if it is to be heeded; true after wake(). While `spin` has a
-    // budget left, spins first.
+    // Waits until wake() or the deadline, and also until interrupt() if it is to be heeded; true after wake(). While
+    // `spin` has a budget left, spins first.
     bool wait(const deadline& until, backoff& spin, bool heed_interrupt = true) {
         do {
             if (woken()) return true;
@@ -194,7 +232,8 @@ public:
             }
         }
         expected = state::parked;
-        if (!notified_ && state_.compare_exchange_strong(expected, state::awake, std::memory_order_acq_rel)) return false;
+        if (!notified_ && state_.compare_exchange_strong(expected, state::awake, std::memory_order_acq_rel))
+            return false;
         while (!notified_) sleeper_.wait(lock);
         return true;
     }
@@ -236,19 +275,19 @@ private:
 
 struct waiter;
 
-// What the cases of one blocked select have in common: at most one of them is completed. Whoever completes one, be it a peer, the
-// select itself or its deadline, must find it undecided, with `lock` held, and decides it. Locks of claims come after all others;
-// two of them are taken in the order of their addresses.
+// What the cases of one blocked select have in common: at most one of them is completed. Whoever completes one, be it a
+// peer, the select itself or its deadline, must find it undecided, with `lock` held, and decides it. Locks of claims
+// come after all others; two of them are taken in the order of their addresses.
 struct claim {
     sync::mutex lock;
     bool decided = false;
-    bool by_peer = false;        // once decided: by someone else, who wakes the select after it
-    waiter* winner = nullptr;    // once decided: the case that was completed; none if the select is to look round once more
+    bool by_peer = false;  // once decided: by someone else, who wakes the select after it
+    waiter* winner = nullptr;    // once decided: the case that was completed; none if the select is to look round again
     std::size_t open_cases = 0;  // what the select still waits for: closing channels take their cases out
 };
 
-// A blocked operation in the wait queue of a channel. All its members are guarded by that channel's locks while it is linked; once
-// unlinked it belongs to the one who completed it, until he has woken it, and then to its thread.
+// A blocked operation in the wait queue of a channel. All its members are guarded by that channel's locks while it is
+// linked; once unlinked it belongs to the one who completed it, until he has woken it, and then to its thread.
 struct waiter {
     enum class outcome : std::uint8_t { none, done, closed };
 
@@ -269,7 +308,8 @@ struct waiter {
     waiter* previous = nullptr;
     claim* owner = nullptr;  // none for a plain operation: it is completed by unlinking it
     parker* sleeper = nullptr;
-    void (*completed)(waiter&) noexcept = nullptr;  // called instead, where no thread sleeps here but a loop of another kind
+    // Called instead of waking the sleeper, where no thread sleeps here but a loop of another kind.
+    void (*completed)(waiter&) noexcept = nullptr;
     bool linked = false;
     bool drops_out = false;  // a select's case that a closed channel takes out of the race
     outcome what = outcome::none;
@@ -286,8 +326,8 @@ struct alignas(cache_line) sleeping {
     parker sleeper;
 };
 
-// Tells the select of `w` that its channel has closed. True if it is to be woken, decided without a winner, to look round again; not
-// so if it was decided before, or if the case just drops out and others are still open.
+// Tells the select of `w` that its channel has closed. True if it is to be woken, decided without a winner, to look
+// round again; not so if it was decided before, or if the case just drops out and others are still open.
 inline bool tell_closed(waiter& w) {
     const guard held(w.owner->lock);
     if (w.owner->decided || (w.drops_out && --w.owner->open_cases > 0)) return false;
@@ -295,7 +335,8 @@ inline bool tell_closed(waiter& w) {
     return true;
 }
 
-// First come, first served: a ring, entered at its first waiter. Used under a lock; empty() also serves without, as a hint.
+// First come, first served: a ring, entered at its first waiter. Used under a lock; empty() also serves without, as a
+// hint.
 class wait_queue {
 public:
     bool empty() const noexcept { return !first_.load(std::memory_order_acquire); }
@@ -350,9 +391,9 @@ private:
 
 enum class contest : std::uint8_t { won, self_lost, peer_lost };
 
-// Completes `self` (a select that is already enlisted elsewhere, or none) and `peer` (a linked waiter, or none) together, by running
-// `transfer`; both must belong to different selects. Nothing happens where one of them was decided before. If `transfer` throws, the
-// peer stays as it was and the select of `self` is over, decided without a winner.
+// Completes `self` (a select that is already enlisted elsewhere, or none) and `peer` (a linked waiter, or none)
+// together, by running `transfer`; both must belong to different selects. Nothing happens where one of them was decided
+// before. If `transfer` throws, the peer stays as it was and the select of `self` is over, decided without a winner.
 template <class F>
 contest contend(waiter* self, waiter* peer, F&& transfer) {
     claim* const mine = self ? self->owner : nullptr;
@@ -363,7 +404,8 @@ contest contend(waiter* self, waiter* peer, F&& transfer) {
     }
     claim* first = mine ? mine : theirs;
     claim* second = mine ? theirs : nullptr;
-    if (second && reinterpret_cast<std::uintptr_t>(second) < reinterpret_cast<std::uintptr_t>(first)) std::swap(first, second);
+    if (second && reinterpret_cast<std::uintptr_t>(second) < reinterpret_cast<std::uintptr_t>(first))
+        std::swap(first, second);
     const guard outer(first->lock);
     guard inner(second ? second->lock : first->lock, std::defer_lock);
     if (second) inner.lock();
