@@ -223,7 +223,7 @@ private:
     std::size_t seen_sent_ = 0;
     sync::atomic<std::size_t> received_{0};
     patience patience_;
-    std::byte rest_of_the_line_[cache_line - sizeof(received_) - sizeof(patience_)];
+    std::byte rest_of_the_line_[cache_line - (sizeof(received_) + sizeof(patience_)) % cache_line];
     // What both ends use and neither goes on writing. The first segment, which the back puts here before the first
     // message; one to be used again; and the header of one whose slots are elsewhere.
     segment* first_ = nullptr;
