@@ -161,6 +161,12 @@ public:
     void join() {
         for (std::thread& t : threads_) t.join();
     }
+    /// Lets all begin, and measures until all are done.
+    void run(benchmark::State& state) {
+        line_.release(state);
+        join();
+        state.PauseTiming();
+    }
 
 private:
     start_line& line_;

@@ -42,9 +42,7 @@ bool round_trips(benchmark::State& state, number messages, const limit& capacity
     players.add([tx = back.tx, rx = there.rx, messages]() mutable {
         for (number n = 1; n <= messages; ++n) tx.send(number(*rx.recv()));
     });
-    line.release(state);
-    players.join();
-    state.PauseTiming();
+    players.run(state);
     return sum == sum_to(messages);
 }
 
@@ -83,9 +81,7 @@ bool select_from_four(benchmark::State& state, number messages, const limit& cap
         }
         sum = mine;
     });
-    line.release(state);
-    threads.join();
-    state.PauseTiming();
+    threads.run(state);
     return sum == sum_to(messages);
 }
 

@@ -54,9 +54,7 @@ bool batches(benchmark::State& state, number messages, const limit& capacity, st
         }
         sum = mine;
     });
-    line.release(state);
-    threads.join();
-    state.PauseTiming();
+    threads.run(state);
     return sum == sum_to(messages);
 }
 
