@@ -49,8 +49,8 @@ concept ends_for = requires(E e, T message) {
     { e.rx.recv() } -> maybe<T>;
 };
 
-/// An adapter of a channel. `closes` says that a sending end has close(), after which recv() returns nothing once all was
-/// received; without it, recv() always returns a message.
+/// An adapter of a channel. `closes` says that a sending end has close(), after which recv() returns nothing once all
+/// was received; without it, recv() always returns a message.
 template <class A>
 concept adapter = requires(limit capacity) {
     { A::name } -> std::convertible_to<const char*>;

@@ -1,4 +1,5 @@
-// How everything is measured: benchmarks by group, parameter and name; messages that prove themselves; threads that start together.
+// How everything is measured: benchmarks by group, parameter and name; messages that prove themselves; threads that
+// start together.
 #pragma once
 
 #include "adapter.hpp"
@@ -62,9 +63,9 @@ struct effort {
     number messages = 0;
 };
 
-/// Adds the benchmark "group/parameter/name". An iteration is one message, so the times that are reported are those of a
-/// message. `run(state, messages)` gets a paused clock, makes everything ready, resumes the clock, moves the messages, pauses
-/// the clock, and returns whether each message arrived as it was sent.
+/// Adds the benchmark "group/parameter/name". An iteration is one message, so the times that are reported are those of
+/// a message. `run(state, messages)` gets a paused clock, makes everything ready, resumes the clock, moves the
+/// messages, pauses the clock, and returns whether each message arrived as it was sent.
 template <class Run>
 void add(const std::string& group, const std::string& parameter, const std::string& name, const effort& how, Run run) {
     const std::string title = group + '/' + parameter + '/' + name;
@@ -181,8 +182,8 @@ struct share {
     share(number n, number i, number k) : first(n / k * i + std::min(i, n % k)), count(n / k + (i < n % k)) {}
 };
 
-/// Senders and receivers of T on one channel, a thread each. A receiver goes on until the channel is closed; where the library
-/// has no close, it takes an equal share.
+/// Senders and receivers of T on one channel, a thread each. A receiver goes on until the channel is closed; where the
+/// library has no close, it takes an equal share.
 template <adapter A, class T>
 bool stream(benchmark::State& state, number messages, const limit& capacity, number senders, number receivers) {
     auto channel = A::template open<T>(capacity);

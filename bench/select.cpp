@@ -1,4 +1,5 @@
-// What a select costs: over more and more ready channels, and when it is woken among others that wait on the same channels.
+// What a select costs: over more and more ready channels, and when it is woken among others that wait on the same
+// channels.
 #include "harness.hpp"
 #include "adapters/sluice.hpp"
 

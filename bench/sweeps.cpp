@@ -1,4 +1,5 @@
-// How the cost of a message changes with the number of threads, the capacity, the payload, the batch, the depth, and over time.
+// How the cost of a message changes with the number of threads, the capacity, the payload, the batch, the depth, and
+// over time.
 #include "harness.hpp"
 #include "peers.hpp"
 

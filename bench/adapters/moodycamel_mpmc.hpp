@@ -1,4 +1,5 @@
-// moodycamel's BlockingConcurrentQueue, with a token for each end as its manual advises. Not first in, first out across senders.
+// moodycamel's BlockingConcurrentQueue, with a token for each end as its manual advises. Not first in, first out across
+// senders.
 #pragma once
 
 #include "../adapter.hpp"

@@ -1,4 +1,5 @@
-// One of two translation units that include everything: main, which meets the other over channels that both instantiate.
+// One of two translation units that include everything: main, which meets the other over channels that both
+// instantiate.
 #include <sluice/sluice.hpp>
 
 #include <sluice/version.hpp>
