@@ -5,10 +5,12 @@
 #include "support/task.hpp"
 
 #include <chrono>
+#include <ctime>
 #include <limits>
 #include <ratio>
 #include <stop_token>
 #include <utility>
+#include <vector>
 
 using namespace test;
 using namespace std::chrono_literals;
@@ -358,3 +360,36 @@ TEST_CASE("a wait that is served before its deadline succeeds", "[timeout]") {
     tx.close();
     CHECK(closing.get() == errc::closed);
 }
+
+#ifdef CLOCK_THREAD_CPUTIME_ID
+namespace {
+
+std::chrono::nanoseconds used_by_this_thread() {
+    timespec t{};
+    REQUIRE(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+}  // namespace
+
+TEST_CASE("a thread that is blocked uses no processor time", "[timeout]") {
+    constexpr auto wait = 300ms;
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<int>(which);
+    std::vector<sluice::channel<int>> quiet;
+    for (int n = 0; n < 16; ++n) quiet.push_back(make_channel<int>(which));
+    sluice::selector several;
+    for (const auto& channel : quiet) several.add(sluice::on_recv(channel.rx, [](int) {}));
+
+    const auto before = used_by_this_thread();
+    CHECK(error_in(rx.recv_timeout(wait)) == errc::timeout);
+    CHECK(several.wait_timeout(wait).error() == errc::timeout);
+    if (tx.capacity()) {
+        while (tx.try_send(1)) {
+        }
+        CHECK(tx.send_timeout(1, wait).error() == errc::timeout);
+    }
+    CHECK(used_by_this_thread() - before < wait / 10);
+}
+#endif
