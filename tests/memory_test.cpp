@@ -5,15 +5,18 @@
 
 #include <malloc.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <new>
 #include <optional>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -56,15 +59,12 @@ const int watching = __sanitizer_install_malloc_and_free_hooks(
 
 namespace {
 
-// How many more allocations this thread may make before one fails; negative: any number.
+// How many more allocations this thread may make before one fails; negative: any number, also after that.
 thread_local long allowance = -1;
 
 void* allocate(std::size_t size, std::size_t alignment) {
-    if (allowance == 0) {
+    if (allowance >= 0 && allowance-- == 0) {
         throw std::bad_alloc();
-    }
-    if (allowance > 0) {
-        --allowance;
     }
     void* block = nullptr;
     if (alignment <= alignof(std::max_align_t)) {
@@ -332,6 +332,64 @@ TEST_CASE("a million numbers take at most 1.3 times their size", "[memory]") {
 }
 
 #ifndef SLUICE_TEST_SANITIZED
+
+namespace {
+
+/// Runs `body` with its first allocation failing, then with its second, and so on until none of them fails; says how many
+/// failed. Each that fails has to reach the caller, and then `intact` must hold.
+template <class Body, class Intact>
+int fail_each_allocation(Body body, Intact intact) {
+    for (int n = 0;; ++n) {
+        bool reported = false;
+        allowance = n;
+        try {
+            body();
+        } catch (const std::bad_alloc&) {
+            reported = true;
+        }
+        const bool failed = std::exchange(allowance, -1) < 0;
+        REQUIRE(failed == reported);
+        if (!failed) {
+            return n;
+        }
+        REQUIRE(intact());
+    }
+}
+
+/// Whether the messages from `first` on go through an empty channel, though it may hold only one.
+template <class T>
+bool carries(const sluice::channel<T>& ch, int first) {
+    for (int id = first; id < first + 3; ++id) {
+        if (!ch.tx.try_send(T(id)) || id_in(ch.rx.try_recv()) != id) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("a channel, a timer, a subscription or a case for which there is no memory is not made",
+          "[memory][exception]") {
+    sluice::broadcaster<int> bus;
+    const auto listener = bus.subscribe();
+    auto ch = sluice::unbounded<move_only>();
+    const audit books;
+    {
+        sluice::selector group;
+        const auto works = [&] {
+            return bus.subscriber_count() == 1 && bus.send(1) == 1 && listener.try_recv() == 1 && group.empty() &&
+                   group.try_wait().error() == errc::closed && carries(ch, 0);
+        };
+        CHECK(fail_each_allocation([] { (void)sluice::unbounded<move_only>(); }, works) == 1);
+        CHECK(fail_each_allocation([] { (void)sluice::bounded<over_aligned>(3); }, works) == 1);
+        CHECK(fail_each_allocation([] { (void)sluice::never<int>(); }, works) == 1);
+        CHECK(fail_each_allocation([] { (void)sluice::tick(std::chrono::hours(1)); }, works) == 1);
+        CHECK(fail_each_allocation([] { (void)sluice::broadcaster<int>(); }, works) >= 1);
+        CHECK(fail_each_allocation([&] { (void)bus.subscribe(2); }, works) >= 2);
+        CHECK(fail_each_allocation([&] { (void)group.add(sluice::on_recv(ch.rx, [](move_only) {})); }, works) >= 1);
+    }
+    CHECK(books.balanced());
+}
+
 TEST_CASE("a send for which there is no memory throws and leaves everything as it was", "[memory][exception]") {
     const auto which = EACH_BUFFERED_KIND();
     CAPTURE(which);
@@ -345,13 +403,12 @@ TEST_CASE("a send for which there is no memory throws and leaves everything as i
             allowance = 0;
             try {
                 (void)tx.try_send(std::move(message));
-                allowance = -1;
             } catch (const std::bad_alloc&) {
-                allowance = -1;
                 threw = true;
                 CHECK(id_of(message) == sent);
                 CHECK(tx.try_send(std::move(message)).has_value());
             }
+            allowance = -1;
         }
         CHECK((threw || which != kind::unbounded));
         CHECK(drain(rx) == numbers(0, sent));
@@ -359,4 +416,221 @@ TEST_CASE("a send for which there is no memory throws and leaves everything as i
     }
     CHECK(books.balanced());
 }
+
+TEST_CASE("each kind of send throws where there is no memory, and neither its message nor the channel is harmed",
+          "[memory][exception]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    const audit books;
+    {
+        std::optional<sluice::channel<move_only>> ch;
+        std::optional<move_only> message;
+        const auto afresh = [&] {
+            const long allowed = std::exchange(allowance, -1);
+            ch.emplace(make_channel<move_only>(which));
+            message.emplace(5);
+            allowance = allowed;
+        };
+        const auto intact = [&] { return id_of(*message) == 5 && ch->rx.empty() && carries(*ch, 10); };
+        const auto each_fails = [&](auto how) {
+            const int failed = fail_each_allocation(
+                [&] {
+                    afresh();
+                    how();
+                },
+                intact);
+            CHECK(failed == 1);
+            CHECK(drain(ch->rx) == std::vector<int>{5});
+        };
+        each_fails([&] { (void)ch->tx.send(std::move(*message)); });
+        each_fails([&] { (void)ch->tx.send(std::move(*message), std::stop_token()); });
+        each_fails([&] { (void)ch->tx.try_send(std::move(*message)); });
+        each_fails([&] { (void)ch->tx.send_timeout(std::move(*message), std::chrono::hours(1)); });
+        each_fails([&] { (void)ch->tx.send_until(std::move(*message), std::chrono::steady_clock::now()); });
+        each_fails([&] { (void)sluice::select(sluice::on_send(ch->tx, std::move(*message))); });
+        each_fails(
+            [&] { (void)sluice::select(sluice::on_send(ch->tx, std::move(*message)), sluice::otherwise([] {})); });
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a batch for which there is no memory was sent up to there, and the rest is untouched",
+          "[memory][exception]") {
+    const bool blocking = GENERATE(true, false);
+    CAPTURE(blocking);
+    constexpr int count = 300;
+    const audit books;
+    {
+        std::optional<sluice::channel<move_only>> ch;
+        std::vector<move_only> batch;
+        const auto whole = [&] {
+            std::vector<int> ids = drain(ch->rx);
+            const std::size_t sent = ids.size();
+            for (std::size_t i = sent; i < batch.size(); ++i) ids.push_back(id_of(batch[i]));
+            return ids == numbers(0, count) && carries(*ch, 1000);
+        };
+        const int failed = fail_each_allocation(
+            [&] {
+                const long allowed = std::exchange(allowance, -1);
+                ch.emplace(sluice::unbounded<move_only>());
+                batch.clear();
+                for (int id = 0; id < count; ++id) batch.emplace_back(id);
+                allowance = allowed;
+                (void)(blocking ? ch->tx.send_many(std::move(batch)) : ch->tx.try_send_many(std::move(batch)));
+            },
+            whole);
+        CHECK(failed >= 3);
+        CHECK(whole());
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a batch that is received where there is no memory for it loses nothing", "[memory][exception]") {
+    const bool blocking = GENERATE(true, false);
+    CAPTURE(blocking);
+    constexpr int count = 40;
+    const audit books;
+    {
+        auto [tx, rx] = sluice::unbounded<move_only>();
+        std::vector<move_only> got;
+        const auto whole = [&, &rx = rx] {
+            std::vector<int> ids;
+            for (const move_only& m : got) ids.push_back(id_of(m));
+            for (const int id : drain(rx)) ids.push_back(id);
+            return ids == numbers(0, count);
+        };
+        const int failed = fail_each_allocation(
+            [&, &tx = tx, &rx = rx] {
+                const long allowed = std::exchange(allowance, -1);
+                std::vector<move_only>().swap(got);
+                for (int id = 0; id < count; ++id) (void)tx.send(move_only(id));
+                allowance = allowed;
+                (void)(blocking ? rx.recv_many(std::back_inserter(got), count)
+                                : rx.try_recv_many(std::back_inserter(got), count));
+            },
+            whole);
+        CHECK(failed >= 3);
+        CHECK(whole());
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a broadcast for which there is no memory reaches some subscribers, and the next one all",
+          "[memory][exception]") {
+    std::optional<sluice::broadcaster<page>> bus;
+    std::vector<sluice::receiver<page>> listeners;
+    const auto next_reaches_all = [&] {
+        bool all = bus->send(page(2)) == listeners.size();
+        for (const auto& rx : listeners) {
+            const std::vector<int> got = drain(rx);
+            all = all && (got == std::vector<int>{2} || got == std::vector<int>{1, 2});
+        }
+        return all;
+    };
+    const int failed = fail_each_allocation(
+        [&] {
+            const long allowed = std::exchange(allowance, -1);
+            bus.emplace();
+            listeners.clear();
+            for (int i = 0; i < 3; ++i) listeners.push_back(bus->subscribe());
+            allowance = allowed;
+            (void)bus->send(page(1));
+        },
+        next_reaches_all);
+    CHECK(failed == 3);
+    CHECK(next_reaches_all());
+}
+
+TEST_CASE("a group for which there is no memory waits when there is some again", "[memory][exception]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    REQUIRE(tx.send(1).has_value());
+    std::optional<sluice::selector> group;
+    std::vector<int> got;
+    got.reserve(100);
+    const int failed = fail_each_allocation(
+        [&, &rx = rx] {
+            const long allowed = std::exchange(allowance, -1);
+            group.emplace();
+            for (int i = 0; i < 5; ++i) (void)group->add(sluice::on_recv(rx, [&](int id) { got.push_back(id); }));
+            allowance = allowed;
+            (void)group->wait();
+        },
+        [&] { return got.empty() && group->size() == 5; });
+    CHECK(failed >= 2);
+    CHECK(got == std::vector<int>{1});
+}
+
+TEST_CASE("a receiver that lets a blocked sender in has its message, though there is no memory for the sender's",
+          "[memory][exception]") {
+    // A queue of segments of two, so that one that is full may need another one for the next message.
+    struct bulky : move_only {
+        explicit bulky(int id) : move_only(id) {}
+        std::array<std::byte, 24000> padding{};
+    };
+    const audit books;
+    {
+        auto [tx, rx] = sluice::bounded<bulky>(3);
+        int failed = 0, next = 0, last = 0;
+        for (; last < 3; ++last) REQUIRE(tx.try_send(bulky(last)).has_value());
+        for (int round = 0; round < 20; ++round) {
+            bulky message(last);
+            task sender([&, &tx = tx] {
+                try {
+                    return tx.send(std::move(message)).has_value();
+                } catch (const std::bad_alloc&) {
+                    return false;
+                }
+            });
+            REQUIRE(wait_until_asleep(sender));
+            allowance = 0;
+            auto got = rx.try_recv();
+            allowance = -1;
+            CHECK(id_in(got) == next++);
+            if (!sender.get()) {
+                ++failed;
+                CHECK(id_of(message) == last);
+                CHECK(tx.try_send(std::move(message)).has_value());
+            }
+            ++last;
+        }
+        CHECK(failed > 0);
+        CHECK(drain(rx) == numbers(next, last));
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("receiving, closing, waking and dropping need no memory", "[memory][exception]") {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    const audit books;
+    {
+        auto ch = make_channel<move_only>(which);
+        fill(ch.tx, which);
+        auto copy = ch;
+        task receiver([rx = ch.rx, to_take = room(which)] {
+            for (int i = 0; i < to_take; ++i) (void)rx.recv();
+            return id_in(rx.recv());
+        });
+        REQUIRE(wait_until_asleep(receiver));
+        move_only message(7);
+        allowance = 0;
+        bool sent = true;
+        if (which == kind::rendezvous) sent = copy.tx.send(std::move(message)).has_value();
+        const bool closed = copy.tx.close();
+        const auto nothing = copy.rx.try_recv();
+        const auto refused = copy.tx.send(std::move(message));
+        copy = {};
+        ch = {};
+        const bool spent = allowance != 0;
+        allowance = -1;
+        CHECK(sent);
+        CHECK(closed);
+        CHECK(error_in(nothing) == errc::closed);
+        CHECK(error_in(refused) == errc::closed);
+        CHECK_FALSE(spent);
+        CHECK(receiver.get() == (which == kind::rendezvous ? 7 : -100 - static_cast<int>(errc::closed)));
+    }
+    CHECK(books.balanced());
+}
+
 #endif

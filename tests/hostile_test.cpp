@@ -1,0 +1,238 @@
+// Hostile use: crowds of blocked threads, handles that come and go while others close, endless nesting, a fork.
+#include "catch.hpp"
+#include "support/kinds.hpp"
+#include "support/task.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using namespace test;
+using namespace std::chrono_literals;
+using sluice::errc;
+
+namespace {
+
+/// As many threads as the system lets us have, up to `most`, all blocked in `body(i)`; where the order matters, each one before
+/// the next.
+template <class Body>
+void gather(std::list<task<int>>& crowd, int most, bool in_order, Body body) {
+    for (int i = 0; i < most; ++i) {
+        try {
+            crowd.emplace_back([body, i] { return body(i); });
+        } catch (const std::system_error&) {
+            break;
+        }
+        if (in_order) {
+            REQUIRE(wait_until_asleep(crowd.back()));
+        }
+    }
+    REQUIRE(crowd.size() >= 50);
+    for (const auto& one : crowd) {
+        REQUIRE(wait_until_asleep(one));
+    }
+}
+
+std::vector<int> outcomes(std::list<task<int>>& crowd) {
+    std::vector<int> all;
+    for (auto& one : crowd) {
+        all.push_back(one.get());
+    }
+    return all;
+}
+
+constexpr int a_crowd = scaled(2000);
+
+/// A message that holds the rest of a chain: a channel with one message, which holds a channel, and so on.
+struct chain_link {
+    chain_link(int id, sluice::receiver<chain_link> r) : mark(id), rest(std::move(r)) {}
+    witness mark;
+    sluice::receiver<chain_link> rest;
+};
+
+/// What a child process does with channels of its own, its one thread at both ends; 0 if all went well.
+int child_that_uses_channels() {
+    auto queue = sluice::unbounded<std::string>();
+    for (int i = 0; i < 1000; ++i) {
+        if (!queue.tx.send(std::to_string(i))) return 1;
+    }
+    for (int i = 0; i < 1000; ++i) {
+        if (queue.rx.recv().value() != std::to_string(i)) return 2;
+    }
+    auto narrow = sluice::bounded<int>(1);
+    if (!narrow.tx.try_send(7) || error_in(narrow.tx.send_timeout(8, 1ms)) != errc::timeout) return 3;
+    int got = 0;
+    if (!sluice::select(sluice::on_recv(narrow.rx, [&](int v) { got = v; }), sluice::on_timeout(1h, [] {}))) return 4;
+    if (got != 7 || error_in(narrow.rx.recv_timeout(1ms)) != errc::timeout) return 5;
+    if (!sluice::after(1ms).recv()) return 6;
+    narrow.tx = {};
+    if (error_in(narrow.rx.recv()) != errc::closed) return 7;
+    return 0;
+}
+
+}  // namespace
+
+TEST_CASE("a crowd of receivers is served in the order in which it blocked", "[hostile]") {
+    const auto which = GENERATE(kind::rendezvous, kind::unbounded);
+    CAPTURE(which);
+    std::list<task<int>> crowd;
+    auto [tx, rx] = make_channel<int>(which);
+    gather(crowd, a_crowd / 8, true, [rx = rx](int) { return id_in(rx.recv()); });
+    const int count = static_cast<int>(crowd.size());
+    for (int i = 0; i < count; ++i) {
+        REQUIRE(tx.send(i).has_value());
+    }
+    CHECK(outcomes(crowd) == numbers(0, count));
+}
+
+TEST_CASE("a crowd of senders is served in the order in which it blocked", "[hostile]") {
+    const auto which = GENERATE(kind::rendezvous, kind::three);
+    CAPTURE(which);
+    std::list<task<int>> crowd;
+    auto [tx, rx] = make_channel<int>(which);
+    fill(tx, which);
+    const int there = room(which);
+    gather(crowd, a_crowd / 8, true, [tx = tx, there](int i) { return tx.send(there + i) ? 1 : 0; });
+    const int count = static_cast<int>(crowd.size());
+    for (int i = 0; i < there + count; ++i) {
+        REQUIRE(rx.recv().value() == i);
+    }
+    CHECK(outcomes(crowd) == std::vector<int>(crowd.size(), 1));
+}
+
+TEST_CASE("a crowd of receivers, senders and selects on one channel hears that it closes", "[hostile]") {
+    const bool receiving = GENERATE(true, false);
+    CAPTURE(receiving);
+    constexpr int closed = static_cast<int>(errc::closed);
+    const auto error_of = [](const auto& outcome) { return outcome ? 0 : static_cast<int>(outcome.error()); };
+    std::list<task<int>> crowd;
+    auto ch = sluice::rendezvous<int>();
+    gather(crowd, a_crowd, false, [ch, receiving, error_of](int i) {
+        if (i % 3 == 0) {
+            return error_of(receiving ? sluice::select(sluice::on_recv(ch.rx, [](int) {}))
+                                      : sluice::select(sluice::on_send(ch.tx, 1)));
+        }
+        if (receiving) {
+            return error_of(i % 3 == 1 ? ch.rx.recv() : ch.rx.recv_timeout(1h));
+        }
+        return error_of(i % 3 == 1 ? ch.tx.send(1) : ch.tx.send_timeout(1, 1h));
+    });
+    CHECK(ch.tx.close());
+    CHECK(outcomes(crowd) == std::vector<int>(crowd.size(), closed));
+}
+
+TEST_CASE("handles are copied and dropped by many threads while others close", "[hostile]") {
+    constexpr int threads = 8;
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    const audit books;
+    for (int round = 0; round < scaled(100); ++round) {
+        std::atomic<int> closers{0};
+        std::atomic<int> ready{0};
+        {
+            // One pair of handles for all: copying is a const operation, like any other.
+            auto shared = std::make_shared<const sluice::channel<move_only>>(make_channel<move_only>(which));
+            std::list<task<bool>> people;
+            for (int i = 0; i < threads; ++i) {
+                people.emplace_back([shared, i, round, &closers, &ready]() mutable {
+                    const sluice::channel<move_only> mine = *shared;
+                    ready.fetch_add(1);
+                    while (ready.load() < threads) std::this_thread::yield();
+                    bool right = true;
+                    for (int step = 0; step < 50; ++step) {
+                        auto copy = *shared;
+                        auto moved = std::move(copy);
+                        copy = mine;
+                        right = right && copy.tx == moved.tx && copy.tx.sender_count() >= 2;
+                        if (step == round % 50 && i % 2 == 0 && (step % 4 == 0 ? moved.tx.close() : moved.rx.close())) {
+                            closers.fetch_add(1);
+                        }
+                        (void)moved.tx.try_send(move_only(step));
+                        (void)copy.rx.try_recv();
+                    }
+                    shared.reset();
+                    return right;
+                });
+            }
+            for (auto& one : people) {
+                CHECK(one.get());
+            }
+        }
+        CHECK(closers.load() == 1);
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a chain of a million channels in messages ends without a deep stack", "[hostile]") {
+    constexpr int length = scaled(1'000'000);
+    const audit books;
+    sluice::receiver<chain_link> chain;
+    for (int i = 0; i < length; ++i) {
+        auto [tx, rx] = sluice::bounded<chain_link>(1);
+        REQUIRE(tx.try_send(chain_link(i, std::move(chain))).has_value());
+        chain = std::move(rx);
+    }
+    CHECK(books.alive() == length);
+    SECTION("dropped with the handle that holds it") {
+        chain = {};
+        CHECK(books.alive() == 0);
+    }
+    SECTION("dropped with the message that was received from it") {
+        CHECK(chain.recv().has_value());
+        CHECK(books.alive() == 0);
+    }
+    SECTION("taken apart") {
+        for (int i = length; i > 0; --i) {
+            auto next = chain.recv();
+            REQUIRE(next.value().mark.id() == i - 1);
+            chain = std::move(next->rest);
+        }
+    }
+    chain = {};
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a process forks while its threads are blocked: both it and the child go on", "[hostile]") {
+    auto [tx, rx] = sluice::rendezvous<int>();
+    auto full = sluice::bounded<int>(1);
+    REQUIRE(full.tx.try_send(1).has_value());
+    // One after the other: they are served in this order.
+    task receiver([rx = rx] { return id_in(rx.recv()); });
+    REQUIRE(wait_until_asleep(receiver));
+    task sender([to = full.tx] { return to.send(2).has_value(); });
+    REQUIRE(wait_until_asleep(sender));
+    task selecting([rx = rx, to = full.tx] {
+        return static_cast<int>(sluice::select(sluice::on_recv(rx, [](int) {}), sluice::on_send(to, 3)).value());
+    });
+    REQUIRE(wait_until_asleep(selecting));
+
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::_exit(child_that_uses_channels());
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+
+    CHECK(tx.send(10).has_value());
+    CHECK(receiver.get() == 10);
+    CHECK(full.rx.recv().value() == 1);
+    CHECK(sender.get());
+    CHECK(tx.send(11).has_value());
+    CHECK(selecting.get() == 0);
+    CHECK(full.rx.recv().value() == 2);
+}
