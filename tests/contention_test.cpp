@@ -42,19 +42,11 @@ public:
     /// `body(page)` runs in a thread of its own.
     template <class Body>
     void sender(Body body) {
-        sending_.emplace_back([body = std::move(body)]() mutable {
-            sent_page page;
-            body(page);
-            return page;
-        });
+        start(sending_, std::move(body));
     }
     template <class Body>
     void receiver(Body body) {
-        receiving_.emplace_back([body = std::move(body)]() mutable {
-            received_page page;
-            body(page);
-            return page;
-        });
+        start(receiving_, std::move(body));
     }
 
     bool running() const {
@@ -76,6 +68,15 @@ public:
     }
 
 private:
+    template <class Page, class Body>
+    static void start(std::list<task<Page>>& threads, Body body) {
+        threads.emplace_back([body = std::move(body)]() mutable {
+            Page page;
+            body(page);
+            return page;
+        });
+    }
+
     std::list<task<sent_page>> sending_;
     std::list<task<received_page>> receiving_;
 };

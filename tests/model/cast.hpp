@@ -1,4 +1,4 @@
-// A part for each operation of a channel, and the stage on which two or three of them are played at once.
+// A part for each operation of a channel, and the stage on which several of them are played at once.
 #pragma once
 
 #include <model/models.hpp>
@@ -150,18 +150,24 @@ void drain(table<M>& t) {
     }
 }
 
-// The parts at once, on the handles of the first thread; whoever is blocked when all is quiet waits in vain, and is let go by close().
+// What one thread plays, one after the other.
 template <class M>
-void run_parts(std::optional<std::size_t> capacity, int filled, const std::vector<const part<M>*>& cast) {
+using script = std::vector<const part<M>*>;
+
+// The scripts at once, on the handles of the first thread; whoever is blocked when all is quiet waits in vain, and is let go by close().
+template <class M>
+void run_parts(std::optional<std::size_t> capacity, int filled, const std::vector<script<M>>& cast) {
     table<M> t(capacity);
     fill(t, filled);
     {
         std::vector<std::unique_ptr<thread>> threads;
         int id = 10;
-        for (const part<M>* p : cast) {
-            threads.push_back(
-                std::make_unique<thread>([&t, p, id] { p->play(t, t.channel.ends.tx, t.channel.ends.rx, id); }));
-            id += 2;
+        for (const script<M>& parts : cast) {
+            threads.push_back(std::make_unique<thread>([&t, &parts, id]() mutable {
+                for (const part<M>* p : parts)
+                    p->play(t, t.channel.ends.tx, t.channel.ends.rx, std::exchange(id, id + 2));
+            }));
+            id += 2 * static_cast<int>(parts.size());
         }
         wait_until_quiet();
         book.check_quiet({t.channel.ends.rx.size()});
@@ -174,7 +180,7 @@ void run_parts(std::optional<std::size_t> capacity, int filled, const std::vecto
 
 // The same, but each thread has handles of its own, which it drops when it is done; the first thread has those of one side at most.
 template <class M>
-void run_owners(std::optional<std::size_t> capacity, int filled, const std::vector<const part<M>*>& cast) {
+void run_owners(std::optional<std::size_t> capacity, int filled, const script<M>& cast) {
     table<M> t(capacity);
     fill(t, filled);
     struct owner {
@@ -221,14 +227,15 @@ void add_pairs_of(const std::vector<kind>& kinds) {
         for (std::size_t a = 0; a < all.size(); ++a) {
             for (std::size_t b = a; b < all.size(); ++b) {
                 const std::string name = std::string(k.name) + "/" + all[a].name + "+" + all[b].name;
-                const std::vector<const part<M>*> cast{&all[a], &all[b]};
+                const std::vector<script<M>> cast{{&all[a]}, {&all[b]}};
                 add("pair/" + name, "The two are linearizable together, and neither sleeps though it could complete.",
                     budgets{}, [k, cast] { run_parts<M>(k.capacity, k.filled, cast); });
                 // Not with one who holds both ends: he keeps the channel open for himself.
                 const bool both_sides = (all[a].sends && all[b].receives && !all[a].receives && !all[b].sends);
                 if (both_sides && k.filled == 0) {
                     add("drop/" + name, "The same where each drops its handles: the channel closes, and is freed once.",
-                        budgets{}, [k, cast] { run_owners<M>(k.capacity, k.filled, cast); });
+                        budgets{},
+                        [k, owners = script<M>{&all[a], &all[b]}] { run_owners<M>(k.capacity, k.filled, owners); });
                 }
             }
         }

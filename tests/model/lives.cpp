@@ -19,6 +19,28 @@ struct nested : number {
     sluice::sender<nested> back;
 };
 
+template <class M>
+void close_and_drain(probe<M>& p) {
+    close(p.ends.tx, p.number);
+    while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
+    }
+}
+
+// One thread sends so many messages while another receives three of them.
+template <class M>
+void stream(std::optional<std::size_t> capacity, int count) {
+    probe<M> p(capacity);
+    {
+        thread a([&] {
+            for (int i = 0; i < count; ++i) send(p.ends.tx, p.number, i);
+        });
+        thread b([&] {
+            for (int i = 0; i < 3; ++i) recv(p.ends.rx, p.number);
+        });
+    }
+    close_and_drain(p);
+}
+
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
@@ -26,6 +48,8 @@ struct nested : number {
     limits.preemptions = 3;
     limits.stale_reads = 2;
     limits.ticks = 0;
+    budgets less_stale = limits;
+    less_stale.stale_reads = 0;
 
     for (const int handles : {1, 2}) {
         const std::string n = std::to_string(handles);
@@ -41,7 +65,8 @@ struct nested : number {
                 threads.push_back(std::make_unique<thread>([last = std::move(rx)]() mutable { last = {}; }));
             });
         add("life/senders-go-" + n,
-            "A receiver hears of the end when the last of the senders has gone, and not before.", limits, [handles] {
+            "A receiver hears of the end when the last of the senders has gone, and not before.",
+            handles == 1 ? limits : less_stale, [handles] {
                 auto [tx, rx] = sluice::bounded<number>(2);
                 std::vector<std::unique_ptr<thread>> threads;
                 for (int i = 0; i < handles; ++i) {
@@ -96,55 +121,60 @@ struct nested : number {
             expect(got == 1, "a message is lost");
         });
 
+    add("life/watch-closing", "Who watches for a channel to close hears of it once, or stops watching in time.", limits,
+        [] {
+            auto [tx, rx] = sluice::rendezvous<number>();
+            thread a([mine = std::move(tx)]() mutable { mine = {}; });
+            thread b([mine = rx] { mine.close(); });
+            auto& channel = *core_of(rx);
+            sluice::detail::parker sleeper;
+            sluice::detail::waiter watcher;
+            watcher.sleeper = &sleeper;
+            if (!channel.watch_closing(watcher)) {
+                expect(rx.is_closed(), "an open channel passes for closed");
+            } else if (choose_below(2) == 0 || !channel.unwatch_closing(watcher)) {
+                sleeper.wait();
+                expect(watcher.what == sluice::detail::waiter::outcome::closed,
+                       "a watcher is woken for another reason");
+            }
+        });
+
+    add("life/sleep-again", "Of two that are woken by one call and sleep again elsewhere, neither is touched any more.",
+        limits, [] {
+            probe<number> first(0), second(0);
+            const auto receive_both = [&] {
+                recv(first.ends.rx, first.number);
+                recv(second.ends.rx, second.number);
+            };
+            thread a(receive_both), b(receive_both);
+            close(first.ends.tx, first.number);
+            close(second.ends.tx, second.number);
+        });
+
     budgets wide;
     wide.preemptions = 2;
     wide.stale_reads = 1;
     wide.ticks = 0;
     add("life/growth", "A queue grows by segments of one and two slots while it is emptied, and keeps the order.", wide,
-        [] {
-            probe<bulky> p(std::nullopt);
-            {
-                thread a([&] {
-                    for (int i = 0; i < 5; ++i) send(p.ends.tx, p.number, i);
-                });
-                thread b([&] {
-                    for (int i = 0; i < 3; ++i) recv(p.ends.rx, p.number);
-                });
-            }
-            close(p.ends.tx, p.number);
-            while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
-            }
-        });
+        [] { stream<bulky>(std::nullopt, 5); });
     add("life/growth-plain",
-        "A queue goes on from the slots beside its counters to a segment of its own, and keeps the order.", wide, [] {
-            probe<plain> p(std::nullopt);
-            {
-                thread a([&] {
-                    for (int i = 0; i < 4; ++i) send(p.ends.tx, p.number, i);
-                });
-                thread b([&] {
-                    for (int i = 0; i < 3; ++i) recv(p.ends.rx, p.number);
-                });
-            }
-            close(p.ends.tx, p.number);
-            while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
-            }
-        });
+        "A queue goes on from the slots beside its counters to a segment of its own, and keeps the order.", wide,
+        [] { stream<plain>(std::nullopt, 4); });
     add("life/plain-ring",
-        "The few slots beside the counters go round, and a slot is filled again only when it is free.", wide, [] {
-            probe<plain> p(2);
-            {
-                thread a([&] {
-                    for (int i = 0; i < 4; ++i) send(p.ends.tx, p.number, i);
-                });
-                thread b([&] {
-                    for (int i = 0; i < 3; ++i) recv(p.ends.rx, p.number);
-                });
-            }
-            close(p.ends.tx, p.number);
-            while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
-            }
-        });
+        "The few slots beside the counters go round, and a slot is filled again only when it is free.", wide,
+        [] { stream<plain>(2, 4); });
+    add("life/odd-capacity", "Three messages fit where the capacity is three, and not four.", wide, [] {
+        probe<number> p(3);
+        const auto send_three = [&](int id) {
+            for (int i = id; i < id + 3; ++i) try_send(p.ends.tx, p.number, i);
+        };
+        {
+            thread a([&] { send_three(0); });
+            thread b([&] { send_three(3); });
+            try_recv(p.ends.rx, p.number);
+        }
+        close_and_drain(p);
+    });
     add("life/burst", "After a burst the memory comes back, and the queue goes on.", wide, [] {
         probe<bulky> p(std::nullopt);
         for (int i = 0; i < 6; ++i) send(p.ends.tx, p.number, i);
@@ -156,9 +186,7 @@ struct nested : number {
                 for (int i = 0; i < 7; ++i) try_recv(p.ends.rx, p.number);
             });
         }
-        close(p.ends.tx, p.number);
-        while (try_recv(p.ends.rx, p.number) == sluice::errc{}) {
-        }
+        close_and_drain(p);
     });
     add("life/discard",
         "The last receiver goes while a sender fills a queue of several segments: all is destroyed once.", wide, [] {

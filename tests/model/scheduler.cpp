@@ -257,6 +257,8 @@ private:
         view.thread = f ? f->number : 0;
     }
     void step(act a, const thing* on);
+    void touch(stop_state& s);
+    void witness();
     void check_use(const thing& t);
     bool able(const fiber& f) const;
     fiber& pick();
@@ -1032,30 +1034,29 @@ void engine::quiet() {
     note("sees that all is quiet");
 }
 
-vector_clock engine::begin_operation() {
+// A step that knows of all steps of this kind before it.
+void engine::witness() {
+    step(act::operation, nullptr);
     fiber& me = *current_;
-    me.impatient = false;
-    if (how_.strict) {
-        step(act::operation, nullptr);
-        me.now.join(witness_);
-        observe(witness_history_);
-        witness_history_ = me.history;
-        witness_.join(me.now);
-    }
-    return me.now;
+    me.now.join(witness_);
+    observe(witness_history_);
+    witness_history_ = me.history;
+    witness_.join(me.now);
+}
+
+vector_clock engine::begin_operation() {
+    current_->impatient = false;
+    if (how_.strict) witness();
+    return current_->now;
 }
 
 std::uint32_t engine::end_operation() {
-    fiber& me = *current_;
     if (how_.strict) {
-        step(act::operation, nullptr);
-        me.now.join(witness_);
-        observe(witness_history_);
-        witness_history_ = me.history;
-        witness_.join(me.now);
-        return step_of_self();
+        witness();
+    } else {
+        ++current_->now.at[static_cast<std::size_t>(current_->number)];
     }
-    return ++me.now.at[static_cast<std::size_t>(me.number)];
+    return step_of_self();
 }
 
 bool engine::stop_requested(stop_state& s) {
@@ -1066,23 +1067,25 @@ bool engine::stop_requested(stop_state& s) {
     return s.requested_;
 }
 
-bool engine::request_stop(stop_state& s) {
+// A step at a stop state, which may change it.
+void engine::touch(stop_state& s) {
+    step(act::stop, &s);
     fiber& me = *current_;
-    const auto touch = [&] {
-        step(act::stop, &s);
-        me.now.join(s.released_);
-        observe(s.history_);
-        s.released_ = me.now;
-        s.history_ = me.history;
-        tick();
-    };
-    touch();
+    me.now.join(s.released_);
+    observe(s.history_);
+    s.released_ = me.now;
+    s.history_ = me.history;
+    tick();
+}
+
+bool engine::request_stop(stop_state& s) {
+    touch(s);
     if (s.requested_) return false;
     s.requested_ = true;
-    s.runner_ = me.number;
+    s.runner_ = current_->number;
     note("requests the stop");
     for (;;) {
-        touch();
+        touch(s);
         if (!s.first_) return true;
         stop_callback_base* const c = s.first_;
         s.first_ = c->next_;
@@ -1091,7 +1094,7 @@ bool engine::request_stop(stop_state& s) {
         s.gone_ = &gone;
         note("calls a stop callback");
         c->run_(c->what_);
-        touch();
+        touch(s);
         s.running_ = nullptr;
         s.gone_ = nullptr;
     }
@@ -1102,13 +1105,7 @@ void engine::enlist(stop_state* s, stop_callback_base& c, stop_callback_base::fu
     c.run_ = run;
     c.what_ = what;
     if (!s) return;
-    step(act::stop, s);
-    fiber& me = *current_;
-    me.now.join(s->released_);
-    observe(s->history_);
-    s->released_ = me.now;
-    s->history_ = me.history;
-    tick();
+    touch(*s);
     if (s->requested_) {
         c.state_ = nullptr;
         run(what);
@@ -1122,13 +1119,7 @@ void engine::enlist(stop_state* s, stop_callback_base& c, stop_callback_base::fu
 void engine::leave(stop_callback_base& c) {
     stop_state* const s = c.state_;
     if (!s) return;
-    step(act::stop, s);
-    fiber& me = *current_;
-    me.now.join(s->released_);
-    observe(s->history_);
-    s->released_ = me.now;
-    s->history_ = me.history;
-    tick();
+    touch(*s);
     for (stop_callback_base** at = &s->first_; *at; at = &(*at)->next_) {
         if (*at == &c) {
             *at = c.next_;
@@ -1136,6 +1127,7 @@ void engine::leave(stop_callback_base& c) {
             return;
         }
     }
+    fiber& me = *current_;
     if (s->running_ == &c && s->runner_ != me.number) {
         me.awaits = &c;
         me.awaits_in = s;

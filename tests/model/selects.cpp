@@ -95,12 +95,18 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
+    // Of two threads; and of three.
     budgets two;
-    two.preemptions = 2;
+    two.preemptions = 4;
     two.stale_reads = 0;
     two.detours = 2;
     budgets three = two;
     three.preemptions = 3;
+    three.detours = 1;
+    budgets four = three;
+    four.preemptions = 1;
+    four.detours = 0;
+    four.ticks = 0;
 
     const play receives = [](pair_of_channels& t) { receive_either(t.a, t.b); };
     const play receives_reversed = [](pair_of_channels& t) { receive_either(t.b, t.a); };
@@ -123,36 +129,40 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
     for (const auto& [kind, capacity] : {std::pair("rendezvous", 0), std::pair("one", 1)}) {
         const std::string k = std::string(kind) + "/";
         const auto c = static_cast<std::size_t>(capacity);
-        add_meeting(k + "recv-send", meet, c, three, {receives, sends});
-        add_meeting(k + "recv-send-reversed", meet, c, three, {receives, sends_reversed});
-        add_meeting(k + "send-recv-reversed", meet, c, three, {sends, receives_reversed});
+        add_meeting(k + "recv-send", meet, c, two, {receives, sends});
+        add_meeting(k + "recv-send-reversed", meet, c, two, {receives, sends_reversed});
+        add_meeting(k + "send-recv-reversed", meet, c, two, {sends, receives_reversed});
         add_meeting(k + "forth-back", "Of two selects that could serve each other both ways, one message is exchanged.",
-                    c, three, {forth, back});
-        add_meeting(k + "forth-forth", "Two selects that cannot serve each other do not.", c, three, {forth, forth});
+                    c, two, {forth, back});
+        add_meeting(k + "forth-forth", "Two selects that cannot serve each other do not.", c, two, {forth, forth});
         add_meeting(k + "both-both", "A select does not serve itself, but another like it.", c, three,
                     {both_of_a, both_of_a_again});
-        add_meeting(k + "recv-send-a-send-b", "Of two sends at once a select takes one, and leaves the other.", c, two,
-                    {receives, send_a, send_b});
+        add_meeting(k + "recv-send-a-send-b", "Of two sends at once a select takes one, and leaves the other.", c,
+                    three, {receives, send_a, send_b});
         add_meeting(k + "send-recv-a-recv-b", "Of two receives at once a select serves one, and leaves the other.", c,
-                    two, {sends, recv_a, recv_b});
-        add_meeting(k + "two-recv-one-send", "One message goes to one of two selects.", c, two,
+                    three, {sends, recv_a, recv_b});
+        budgets fewer = three;  // where so much is possible at every step
+        if (capacity > 0) fewer.preemptions = 2;
+        add_meeting(k + "two-recv-one-send", "One message goes to one of two selects.", c, fewer,
                     {receives, receives_reversed, send_a});
-        add_meeting(k + "three", "Of three selects two meet.", c, two, {receives, sends, forth});
+        add_meeting(k + "three", "Of three selects two meet.", c, fewer, {receives, sends, forth});
         add_meeting(k + "both-send", "A select with both ends of a channel is served by a send.", c, three,
                     {both_of_a, send_a});
         add_meeting(k + "both-recv", "A select with both ends of a channel is served by a receive.", c, three,
                     {both_of_a, recv_a});
-        add_meeting(k + "close-one", "Closing one channel takes its case out; the other case goes on.", c, two,
+        add_meeting(k + "close-one", "Closing one channel takes its case out; the other case goes on.", c, three,
                     {receives, close_a, send_b});
         add_meeting(k + "close-heard",
-                    "A select hears that one channel closes, or takes the message of the other; not both.", c, two,
+                    "A select hears that one channel closes, or takes the message of the other; not both.", c, three,
                     {hears, close_a, send_b});
-        add_meeting(k + "in-time", "A deadline and two messages: one of the three, and nothing lost.", c, two,
+        add_meeting(k + "passed-over", "A send that meets a select which was decided goes on to the next in line.", c,
+                    four, {receives, recv_a, send_a, send_b});
+        add_meeting(k + "in-time", "A deadline and two messages: one of the three, and nothing lost.", c, three,
                     {in_time, send_a, send_b});
-        add_meeting(k + "in-time-select", "A deadline against a select that offers both.", c, three, {in_time, sends});
+        add_meeting(k + "in-time-select", "A deadline against a select that offers both.", c, two, {in_time, sends});
     }
 
-    add("select/selector", "A selector that is used again and again takes every message once.", two, [] {
+    add("select/selector", "A selector that is used again and again takes every message once.", three, [] {
         pair_of_channels t(1);
         {
             thread sender([&t] {
@@ -201,7 +211,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
             (void)stopped;
         });
 
-    add("select/stop-two", "One stop request wakes a blocked receive, and a select.", two, [] {
+    add("select/stop-two", "One stop request wakes a blocked receive, and a select.", three, [] {
         probe<M> p(0);
         stop_source stop;
         {

@@ -18,10 +18,13 @@ void check_time(const ticks& t) {
 
 [[maybe_unused]] static const bool added = [] {
     budgets limits;
-    limits.preemptions = 2;
+    limits.preemptions = 3;
     limits.stale_reads = 0;
     limits.ticks = 2;
     limits.detours = 2;
+    budgets narrow = limits;
+    narrow.preemptions = 2;
+    narrow.ticks = 1;
 
     add("timer/after-once", "The one tick of after() goes to one of two receivers; the other hears that it is over.",
         limits, [] {
@@ -63,6 +66,21 @@ void check_time(const ticks& t) {
             tx.close();
             a.join();
             b.join();
+            expect(got == 1 && closed == 1, "a tick was lost or doubled");
+        });
+
+    add("timer/after-alone",
+        "Of two selects that wait for the one tick alone, one gets it and the other hears that none can come.", narrow,
+        [] {
+            const sluice::timer t = sluice::after(clock::tick);
+            int got = 0, closed = 0;
+            mutex m;
+            const auto receive = [&] {
+                const auto r = sluice::select(sluice::on_recv(t, [](clock::time_point) {}));
+                const std::lock_guard lock(m);
+                ++(r ? got : closed);
+            };
+            { thread a(receive), b(receive); }
             expect(got == 1 && closed == 1, "a tick was lost or doubled");
         });
 
