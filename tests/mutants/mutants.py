@@ -5,6 +5,7 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -256,6 +257,11 @@ def run(command, **how):
     return subprocess.run([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **how)
 
 
+def pattern(code):
+    """Finds the code however it is broken into lines."""
+    return re.compile(r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", code)))
+
+
 class Workshop:
     """Where model programs are built from spoiled headers. What does not depend on the headers is compiled once."""
 
@@ -282,7 +288,8 @@ class Workshop:
         place = self.folder / str(number)
         spoiled = place / "include/sluice" / file
         spoiled.parent.mkdir(parents=True)
-        spoiled.write_text((self.include / "sluice" / file).read_text().replace(old, new))
+        text = (self.include / "sluice" / file).read_text()
+        spoiled.write_text(pattern(old).sub(lambda _: new, text))
         problem = self.compile(source, place / "models.o", ["-fsanitize=thread", f"-I{place}/include"])
         if problem:
             return False, "it does not compile:\n" + problem
@@ -315,7 +322,7 @@ def main():
 
     stale = []
     for what, file, old, _, _ in MUTANTS:
-        count = (options.include / "sluice" / file).read_text().count(old)
+        count = len(pattern(old).findall((options.include / "sluice" / file).read_text()))
         if count != 1:
             stale.append(f"  {what}: its text is found {count} times in {file}")
     if stale:
