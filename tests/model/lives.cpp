@@ -163,6 +163,12 @@ void stream(std::optional<std::size_t> capacity, int count) {
     add("life/plain-ring",
         "The few slots beside the counters go round, and a slot is filled again only when it is free.", wide,
         [] { stream<plain>(2, 4); });
+    budgets few = wide;
+    few.stale_reads = 0;
+    add("life/patient", "A sender that waits a little for more room loses nothing by it.", few, [] {
+        several_cpus = true;
+        stream<bulky>(std::nullopt, 4);
+    });
     add("life/odd-capacity", "Three messages fit where the capacity is three, and not four.", wide, [] {
         probe<number> p(3);
         const auto send_three = [&](int id) {

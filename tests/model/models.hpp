@@ -31,6 +31,7 @@ inline void add(std::string name, std::string property, budgets limits, std::fun
                               book.clear();
                               messages.clear();
                               messages.moves_throw = false;
+                              several_cpus = false;
                               body();
                               book.check();
                               messages.check();

@@ -281,6 +281,9 @@ private:
 };
 
 void yield() noexcept;
+// Whether it pauses before it yields. With one CPU a thread backs off by giving it away alone, which is all that matters to most
+// schedules.
+inline bool several_cpus = false;
 // The number of the running thread.
 int self() noexcept;
 // A number below `bound`: the scheduler tries them all.

@@ -104,8 +104,9 @@ MUTANTS = [
     # ---- Sending
     ("a send does not see that the channel is closed", CORE, "        if (closed_under_lock()) return attempt::closed;\n        if (!receivers_",
      "        if (!receivers_", CLOSE),
-    ("a send passes a waiting receiver", CORE,
-     "if (closed_under_lock() || !receivers_.empty()) return put_and_wake", "if (closed_under_lock()) return put_and_wake", SEND_RECV),
+    ("a send passes a waiting receiver", CORE, "if (!closed_under_lock() && receivers_.empty()) {", "if (!closed_under_lock()) {", SEND_RECV),
+    ("a send that has waited for more room gives up", CORE, "        back_.wait();\n        return try_send(message);",
+     "        back_.wait();\n        return attempt::closed;", models("lives", "life/patient$")),
     ("one who was served stays in line", CORE, "            line.remove(*w);\n", "", SEND_RECV),
     ("one who was served is not woken", CORE,
      "            w->what = waiter::outcome::done;\n            wakes.add(*w);\n            return attempt::done;",
@@ -128,7 +129,8 @@ MUTANTS = [
      "const auto publish = [&] { back_.publish(number - 1); };", MANY),
 
     # ---- Receiving
-    ("a receive passes waiting senders", CORE, "        if (!senders_.empty()) return take_and_wake(out, std::move(front));\n", "", BUFFERED),
+    ("a receive passes waiting senders", CORE, "        if (senders_.empty()) {\n            if (front_.available",
+     "        {\n            if (front_.available", BUFFERED),
     ("a receive lets no sender in", CORE, "            pop_into(out);\n            const guard back(back_lock_);\n            admit(wakes);",
      "            pop_into(out);", BUFFERED),
     ("a select that receives lets no sender in", CORE, "return attempt::lost;\n            admit(wakes);", "return attempt::lost;",

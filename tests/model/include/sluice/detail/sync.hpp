@@ -12,15 +12,13 @@ using model::atomic;
 using model::clock;
 using model::condition_variable;
 using model::mutex;
+using model::several_cpus;
 using model::stop_callback;
 using model::stop_token;
 using model::yield;
 
-// With one CPU a thread backs off by giving it away alone, which is all that matters to a schedule.
-inline constexpr bool several_cpus = false;
-
 inline bool single_threaded() noexcept { return false; }
-inline void pause() noexcept { model::yield(); }
+inline void pause() noexcept {}  // whatever a thread does next, another may go first
 inline std::uint32_t random_below(std::uint32_t bound) noexcept { return model::choose_below(bound); }
 
 }  // namespace sluice::detail::sync
