@@ -167,7 +167,7 @@ void stream(std::optional<std::size_t> capacity, int count) {
     few.stale_reads = 0;
     add("life/patient", "A sender that waits a little for more room loses nothing by it.", few, [] {
         several_cpus = true;
-        stream<bulky>(std::nullopt, 4);
+        stream<bulky>(3, 4);
     });
     add("life/odd-capacity", "Three messages fit where the capacity is three, and not four.", wide, [] {
         probe<number> p(3);

@@ -1,4 +1,4 @@
-// Stands before the library's detail/sync.hpp where helgrind watches, which knows locks but not atomics: these tell it what they order.
+// Stands before the library's detail/sync.hpp where helgrind watches, which knows locks, but neither their end nor atomics.
 #pragma once
 
 #include <atomic>
@@ -13,14 +13,36 @@
 #include <unistd.h>
 #include <valgrind/helgrind.h>
 
-// All but the atomics is the library's own.
-#define sync sync_but_atomics
+// The rest is the library's own.
+#define sync the_rest_of_sync
 #include_next <sluice/detail/sync.hpp>
 #undef sync
 
 namespace sluice::detail::sync {
 
-using namespace sync_but_atomics;
+using namespace the_rest_of_sync;
+
+// What ends its life with its memory, as a mutex of the standard library does, would pass for the next one that lives there.
+class mutex : public std::mutex {
+public:
+    mutex() noexcept { VALGRIND_HG_MUTEX_INIT_POST(native_handle(), 0); }
+    ~mutex() { VALGRIND_HG_MUTEX_DESTROY_PRE(native_handle()); }
+};
+
+class condition_variable : std::condition_variable {
+public:
+    using std::condition_variable::notify_one;
+    void wait(std::unique_lock<mutex>& lock) {
+        std::unique_lock<std::mutex> inner(*lock.mutex(), std::adopt_lock);
+        std::condition_variable::wait(inner);
+        inner.release();
+    }
+    void wait_until(std::unique_lock<mutex>& lock, clock::time_point until) {
+        std::unique_lock<std::mutex> inner(*lock.mutex(), std::adopt_lock);
+        std::condition_variable::wait_until(inner, until);
+        inner.release();
+    }
+};
 
 // An atomic itself is no race. One that releases orders what its thread did before it, for those who then acquire.
 template <class T>
