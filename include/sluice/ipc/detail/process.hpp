@@ -1,0 +1,132 @@
+// What the library has running in this process: descriptors that a forked child must not keep, threads that exit must wait for.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+namespace sluice::ipc::detail {
+
+// A thread of the library that exit waits for.
+class worker {
+public:
+    worker() = default;
+    worker(const worker&) = delete;
+    worker& operator=(const worker&) = delete;
+    virtual ~worker() = default;
+
+    virtual void run() noexcept = 0;
+    // Called from another thread: the program ends. Write out what was sent, receive no more, and return from run().
+    virtual void finish() noexcept = 0;
+};
+
+// One for each process. A child that was forked begins anew: it has none of its parent's threads, so it closes its
+// copies of the descriptors that they serve; or else their peers would not see the end of a stream before the child's.
+class process {
+public:
+    static process& self() {
+        static process* const instance = new process;  // for ever: threads may outlive the statics
+        static const struct at_exit {
+            at_exit() = default;
+            at_exit(const at_exit&) = delete;
+            ~at_exit() { instance->finish(); }
+        } guard;
+        return *instance;
+    }
+
+    // Changes with each fork; never 0. What was made in an earlier generation belongs to the parent.
+    static unsigned generation() noexcept { return generation_.load(std::memory_order_relaxed); }
+
+    // The descriptor that `open` returns, if any, is not inherited by forked children, from the first moment.
+    template <class F>
+    int open(F&& open) {
+        const std::lock_guard held(mutex_);
+        own_.reserve(own_.size() + 64);  // so that nothing throws once it is open
+        const int fd = open();
+        if (fd >= 0) {
+            const auto place = static_cast<std::size_t>(fd);
+            if (place >= own_.size()) {
+                try {
+                    own_.resize(place + 1);
+                } catch (...) {
+                    ::close(fd);
+                    throw;
+                }
+            }
+            own_[place] = true;
+        }
+        return fd;
+    }
+    void close(int fd) noexcept {
+        const std::lock_guard held(mutex_);
+        own_[static_cast<std::size_t>(fd)] = false;
+        ::close(fd);
+    }
+
+    // Runs `w`, which outlives its run(), on a thread of its own that handles no signal of the program's.
+    template <class Worker>
+    void start(std::shared_ptr<Worker> w) {
+        {
+            const std::lock_guard held(mutex_);
+            workers_.push_back(w.get());
+        }
+        sigset_t all, before;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before);
+        try {
+            std::thread([this, w]() noexcept {
+                w->run();
+                leave(w.get());
+            }).detach();
+        } catch (...) {
+            ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+            leave(w.get());
+            throw;
+        }
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+
+private:
+    process() {
+        ::pthread_atfork([] { self().mutex_.lock(); }, [] { self().mutex_.unlock(); }, [] { self().begin_anew(); });
+    }
+
+    void begin_anew() noexcept {
+        generation_.fetch_add(1, std::memory_order_relaxed);
+        for (std::size_t fd = 0; fd < own_.size(); ++fd) {
+            if (own_[fd]) ::close(static_cast<int>(fd));
+        }
+        own_.clear();
+        workers_.clear();
+        mutex_.unlock();
+    }
+
+    void leave(worker* w) noexcept {
+        const std::lock_guard held(mutex_);
+        workers_.erase(std::find(workers_.begin(), workers_.end(), w));
+        left_.notify_all();
+    }
+
+    void finish() {
+        std::unique_lock lock(mutex_);
+        for (worker* const w : workers_) w->finish();
+        left_.wait(lock, [this] { return workers_.empty(); });
+    }
+
+    inline static std::atomic<unsigned> generation_{1};
+    std::mutex mutex_;
+    std::condition_variable left_;
+    std::vector<bool> own_;  // by number
+    std::vector<worker*> workers_;
+};
+
+}  // namespace sluice::ipc::detail
