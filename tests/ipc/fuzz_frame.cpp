@@ -1,0 +1,93 @@
+// libFuzzer's target: the decoder gets any bytes in any pieces, and must neither crash nor hold more than it was given.
+#include <sluice/ipc/detail/frame.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <vector>
+
+namespace {
+
+using sluice::ipc::detail::arrivals;
+using sluice::ipc::detail::decoder;
+
+void must(bool holds) {
+    if (!holds) std::abort();
+}
+
+// What is found in the stream: as it is, whatever the pieces.
+struct findings {
+    std::vector<decoder::found> kinds;
+    std::vector<std::byte> content;
+    bool operator==(const findings&) const = default;
+};
+
+template <class Size>
+findings decode(std::span<const std::byte> stream, bool divert, bool forget, Size next_size) {
+    constexpr std::size_t max_message = 1 << 20;
+    findings all;
+    decoder d(max_message);
+    std::size_t given = 0;
+    std::vector<std::byte> storage;
+    for (;;) {
+        std::span<const std::byte> payload;
+        decoder::found f;
+        while ((f = d.next(payload)) != decoder::found::nothing) {
+            if (f == decoder::found::large) {
+                must(d.large_length() <= given && d.large_length() <= max_message);
+                if (divert) {
+                    storage.assign(d.large_length(), {});
+                    d.divert(storage);
+                    if (forget) d.stop_diverting();
+                }
+                continue;
+            }
+            if (f == decoder::found::diverted) {
+                f = decoder::found::message;
+                payload = storage;
+            }
+            all.kinds.push_back(f);
+            if (f == decoder::found::error) {
+                must(static_cast<bool>(d.error()) && d.next(payload) == decoder::found::error);
+                return all;
+            }
+            if (f != decoder::found::message) continue;
+            must(payload.size() <= max_message && payload.size() <= given);
+            all.content.insert(all.content.end(), payload.begin(), payload.end());
+        }
+        if (given == stream.size()) return all;
+        const std::span<std::byte> space = d.space();
+        must(!space.empty() && d.capacity() <= arrivals::block + 2 * given);
+        const std::size_t size = std::min({next_size(), space.size(), stream.size() - given});
+        std::copy_n(stream.begin() + static_cast<std::ptrdiff_t>(given), size, space.begin());
+        d.received(size);
+        given += size;
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    if (size < 2) return 0;
+    // The first byte says how the others are cut; the second, whether they follow a greeting and two frames as long as
+    // a block.
+    const bool long_frame = (data[1] & 2) != 0;
+    const bool forget = (data[1] & 8) != 0;
+    const std::size_t piece = (data[0] + 1U) * (long_frame ? 251U : 1U);
+    std::vector<std::byte> stream;
+    if ((data[1] & 1) != 0) sluice::ipc::detail::append_plain(stream, sluice::ipc::detail::greeting{});
+    if (long_frame) {
+        for (const std::uint32_t length : {arrivals::block + 1, arrivals::block}) {
+            sluice::ipc::detail::append_plain(stream, length);
+            stream.resize(stream.size() + length);
+        }
+    }
+    const auto rest = std::as_bytes(std::span(data, size)).subspan(2);
+    stream.insert(stream.end(), rest.begin(), rest.end());
+    const findings whole = decode(stream, false, false, [&] { return stream.size(); });
+    const findings cut = decode(stream, (data[1] & 4) != 0, forget, [&] { return piece; });
+    must(forget || whole == cut);
+    return 0;
+}

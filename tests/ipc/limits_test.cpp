@@ -1,0 +1,92 @@
+// What the system refuses: descriptors beyond the limit.
+#include "support.hpp"
+
+#include <sys/resource.h>
+
+using sluice::errc;
+using test::family;
+using test::serial;
+
+namespace {
+
+// Lets the process open no more descriptors than it has, and as many as before when it ends.
+class no_more_descriptors {
+public:
+    no_more_descriptors() {
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        rlimit now = before_;
+        now.rlim_cur = 0;
+        // The lowest number that is free is the first that may not be used: fill the gaps below the largest.
+        int largest = 0;
+        for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+            largest = std::max(largest, std::stoi(entry.path().filename().string()));
+        }
+        now.rlim_cur = static_cast<rlim_t>(largest) + 1;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &now) == 0);
+        for (int fd; (fd = ::dup(0)) >= 0;) fillers_.push_back(fd);
+    }
+    no_more_descriptors(const no_more_descriptors&) = delete;
+    ~no_more_descriptors() { restore(); }
+
+    void restore() {
+        for (const int fd : fillers_) ::close(fd);
+        fillers_.clear();
+        ::setrlimit(RLIMIT_NOFILE, &before_);
+    }
+
+private:
+    rlimit before_{};
+    std::vector<int> fillers_;
+};
+
+}  // namespace
+
+TEST_CASE("without descriptors, opening an end throws and leaks nothing") {
+    const auto where = sluice::ipc::unix_socket(test::fresh_name());
+    const test::no_leaks none;
+    {
+        sluice::ipc::listener inbox(where);
+        const auto rx = inbox.receiver<int>();
+        no_more_descriptors limit;
+        const auto is_emfile = [](const std::system_error& e) { return e.code() == std::errc::too_many_files_open; };
+        const auto refused = [&](auto open) {
+            try {
+                open();
+                return false;
+            } catch (const std::system_error& e) {
+                return is_emfile(e);
+            }
+        };
+        CHECK(refused([&] { (void)sluice::ipc::connect<int>(where); }));
+        CHECK(refused([&] { sluice::ipc::listener other(test::fresh_address(family::tcp)); }));
+        CHECK(refused([&] { sluice::ipc::pipe link; }));
+        limit.restore();
+        const auto tx = sluice::ipc::connect<int>(where);
+        CHECK(tx.send(1));
+        CHECK(rx.recv() == 1);
+    }
+    CHECK(none.hold());
+}
+
+TEST_CASE("a listener without descriptors serves the clients that it has, and the others later") {
+    const auto kind = GENERATE(family::unix_socket, family::tcp);
+    const test::no_leaks none;
+    {
+        sluice::ipc::listener inbox(test::fresh_address(kind));
+        const auto rx = inbox.receiver<serial>();
+        const auto before = sluice::ipc::connect<serial>(inbox.address());
+        CHECK(before.send(serial{100}));
+        CHECK(rx.recv() == serial{100});
+        test::peer late({"late_client", test::spelled(inbox.address()), "10"});
+        CHECK(late.line() == "ready");
+        no_more_descriptors limit;
+        late.release();
+        CHECK(test::eventually([&] { return inbox.error() == std::errc::too_many_files_open; }));
+        CHECK(before.send(serial{101}));
+        CHECK(rx.recv() == serial{101});
+        limit.restore();
+        for (serial n = 0; n < 10; ++n) CHECK(rx.recv_timeout(test::patience) == n);
+        CHECK(late.wait() == 0);
+    }
+    CHECK(none.hold());
+}

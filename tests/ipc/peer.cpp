@@ -1,0 +1,294 @@
+// The other process of the tests: each task is a mode of its own, and its exit status says how it went.
+#include <sluice/ipc.hpp>
+#include <sluice/sluice.hpp>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+using words = std::vector<std::string>;
+using number = std::uint64_t;
+
+constexpr int fine = 0, wrong = 1, unknown = 2;
+
+sluice::ipc::address address_of(const std::string& text) {
+    if (text.starts_with("tcp:"))
+        return sluice::ipc::tcp("127.0.0.1", static_cast<std::uint16_t>(std::stoi(text.substr(text.rfind(':') + 1))));
+    return sluice::ipc::unix_socket(text);
+}
+
+// Tells the test that something is done; waits for it to go on.
+void tell(const std::string& what) {
+    std::printf("%s\n", what.c_str());
+    std::fflush(stdout);
+}
+void wait_for_the_test() {
+    for (int c = 0; c != EOF && c != '\n';) c = std::getchar();
+}
+
+int send_numbers(const sluice::sender<number>& tx, number count) {
+    for (number n = 0; n < count; ++n) {
+        if (!tx.send(n)) return wrong;
+    }
+    return fine;
+}
+int receive_numbers(const sluice::receiver<number>& rx, number count) {
+    number next = 0;
+    for (const number n : rx) {
+        if (n != next++) return wrong;
+    }
+    return next == count ? fine : wrong;
+}
+
+// ---- Over inherited descriptors
+
+int pipe_send(const words& w) {
+    return send_numbers(sluice::ipc::pipe(-1, std::stoi(w[0])).sender<number>(), std::stoull(w[1]));
+}
+int pipe_recv(const words& w) {
+    sluice::ipc::pipe link(std::stoi(w[0]), -1);
+    const int outcome = receive_numbers(link.receiver<number>(), std::stoull(w[1]));
+    return link.error() ? wrong : outcome;
+}
+int pipe_hold(const words& w) {
+    const auto rx = sluice::ipc::pipe(std::stoi(w[0]), -1).receiver<number>();
+    tell("open");
+    wait_for_the_test();
+    return fine;
+}
+
+// ---- Fork without exec: here, where no other thread runs yet
+
+template <class F>
+pid_t child_that(F body) {
+    const pid_t child = ::fork();
+    if (child == 0) std::exit(body());
+    return child;
+}
+bool ended_well(pid_t child) {
+    int status = 0;
+    return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+}
+
+int fork_both_ways(const words& w) {
+    const number count = std::stoull(w[0]);
+    sluice::ipc::pipe forth, back;
+    const pid_t child = child_that([&] {
+        const auto rx = forth.receiver<number>();
+        const auto tx = back.sender<number>();
+        for (const number n : rx) {
+            if (!tx.send(n)) return wrong;
+        }
+        return forth.error() ? wrong : fine;
+    });
+    const auto rx = back.receiver<number>();
+    std::thread sending([&] { send_numbers(forth.sender<number>(), count); });
+    const int outcome = receive_numbers(rx, count);
+    sending.join();
+    return ended_well(child) && outcome == fine && !back.error() ? fine : wrong;
+}
+
+// Each child is forked while the pipes to the earlier ones are open: they must not keep each other's open.
+int fork_several(const words&) {
+    std::vector<sluice::sender<number>> senders;
+    std::vector<pid_t> children;
+    for (int i = 0; i < 5; ++i) {
+        sluice::ipc::pipe link;
+        children.push_back(child_that([&] { return receive_numbers(link.receiver<number>(), 3); }));
+        senders.push_back(link.sender<number>());
+    }
+    bool well = true;
+    for (std::size_t i = 0; i < children.size(); ++i) {
+        well = send_numbers(senders[i], 3) == fine && well;
+        senders[i] = {};
+        well = ended_well(children[i]) && well;
+    }
+    return well ? fine : wrong;
+}
+
+int fork_and_die(const words&) {
+    sluice::ipc::pipe link;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        auto tx = link.sender<number>();
+        if (!tx.send(number{1})) std::_Exit(wrong);
+        tell("sent");
+        wait_for_the_test();
+        std::_Exit(wrong);
+    }
+    const auto rx = link.receiver<number>();
+    const bool whole = rx.recv() == number{1};
+    ::kill(child, SIGKILL);
+    const bool end = rx.recv() == sluice::errc::closed && link.error() == std::errc::connection_reset;
+    ::waitpid(child, nullptr, 0);
+    return whole && end ? fine : wrong;
+}
+
+// The reader goes while SIGPIPE would end the process.
+int sigpipe(const words&) {
+    std::signal(SIGPIPE, SIG_DFL);
+    sluice::ipc::pipe link;
+    const pid_t child = child_that([&] { return link.receiver<number>().recv() == number{0} ? fine : wrong; });
+    const auto tx = link.sender<number>();
+    number n = 0;
+    while (tx.send(n)) ++n;
+    return ended_well(child) && n > 0 && !link.error() ? fine : wrong;
+}
+
+// What was sent is written out although main returns at once.
+int send_and_exit(const words& w) {
+    static sluice::sender<number> kept;  // never dropped
+    kept = sluice::ipc::connect<number>(address_of(w[0]), 10s);
+    return send_numbers(kept, std::stoull(w[1]));
+}
+
+// What exec leaves open.
+int descriptors(const words&) {
+    int open = 0;
+    for (int fd = 3; fd < 256; ++fd) open += ::fcntl(fd, F_GETFD) != -1 ? 1 : 0;
+    return open;
+}
+
+// ---- Over sockets
+
+int client(const words& w) {
+    return send_numbers(sluice::ipc::connect<number>(address_of(w[0]), 10s), std::stoull(w[1]));
+}
+
+int late_client(const words& w) {
+    tell("ready");
+    wait_for_the_test();
+    return client(w);
+}
+
+int tagged_client(const words& w) {
+    using tagged = std::array<number, 2>;
+    const auto tx = sluice::ipc::connect<tagged>(address_of(w[0]), 10s);
+    for (number n = 0; n < std::stoull(w[2]); ++n) {
+        if (!tx.send(tagged{std::stoull(w[1]), n})) return wrong;
+    }
+    return fine;
+}
+
+int echo(const words& w) {
+    auto [requests, replies] = sluice::ipc::connect<number, number>(address_of(w[0]), 10s);
+    for (const number n : replies) {
+        if (!requests.send(n)) return wrong;
+    }
+    return fine;
+}
+
+int blocks(const words& w) {
+    const auto tx = sluice::ipc::connect<std::string>(address_of(w[0]), 10s);
+    tell("connected");
+    for (char c = 'a'; tx.send(std::string(1 << 20, c)); c = c == 'z' ? 'a' : static_cast<char>(c + 1)) {
+    }
+    return fine;
+}
+
+int serve(const words& w) {
+    sluice::ipc::listener inbox(address_of(w[0]));
+    const auto rx = inbox.receiver<number>();
+    tell(inbox.address().to_string());
+    wait_for_the_test();
+    return fine;
+}
+
+// Receives the numbers from 0 on until one that is out of order, which must be the word for the end.
+int receive_all(const words& w) {
+    sluice::ipc::listener inbox(address_of(w[0]));
+    const auto rx = inbox.receiver<number>();
+    tell(inbox.address().to_string());
+    for (number next = 0;; ++next) {
+        const auto n = rx.recv();
+        if (n != next) return n == ~number{0} && next > 0 ? fine : wrong;
+    }
+}
+
+int name_in_use(const words& w) {
+    try {
+        const sluice::ipc::listener inbox(address_of(w[0]));
+        return wrong;
+    } catch (const std::system_error& e) {
+        return e.code() == std::errc::address_in_use && std::string(e.what()).find(w[0]) != std::string::npos ? fine
+                                                                                                              : wrong;
+    }
+}
+
+// ---- Over a queue of the system
+
+#if defined(__linux__)
+int queue_send(const words& w) {
+    return send_numbers(sluice::ipc::message_queue(w[0]).sender<number>(), std::stoull(w[1]));
+}
+int queue_recv(const words& w) {
+    const auto rx = sluice::ipc::message_queue(w[0]).receiver<number>();
+    for (number n = 0; n < std::stoull(w[1]); ++n) {
+        if (rx.recv_timeout(20s) != n) return wrong;
+    }
+    return fine;
+}
+#endif
+
+}  // namespace
+
+// Children of this program, which has threads, start threads of their own.
+#if defined(__SANITIZE_THREAD__)
+#define SLUICE_TEST_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SLUICE_TEST_THREAD_SANITIZER 1
+#endif
+#endif
+#if defined(SLUICE_TEST_THREAD_SANITIZER)
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
+#endif
+
+int main(int argc, char** argv) {
+    const std::map<std::string, std::function<int(const words&)>> modes = {
+        {"pipe_send", pipe_send},
+        {"pipe_recv", pipe_recv},
+        {"pipe_hold", pipe_hold},
+        {"fork_both_ways", fork_both_ways},
+        {"fork_several", fork_several},
+        {"fork_and_die", fork_and_die},
+        {"sigpipe", sigpipe},
+        {"send_and_exit", send_and_exit},
+        {"descriptors", descriptors},
+        {"client", client},
+        {"late_client", late_client},
+        {"tagged_client", tagged_client},
+        {"echo", echo},
+        {"blocks", blocks},
+        {"serve", serve},
+        {"receive_all", receive_all},
+        {"name_in_use", name_in_use},
+#if defined(__linux__)
+        {"queue_send", queue_send},
+        {"queue_recv", queue_recv},
+#endif
+    };
+    try {
+        if (argc < 2) return unknown;
+        return modes.at(argv[1])(words(argv + 2, argv + argc));
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "peer %s: %s\n", argc > 1 ? argv[1] : "", e.what());
+        return unknown;
+    }
+}

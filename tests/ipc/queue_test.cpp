@@ -1,0 +1,167 @@
+// Queues of the system: many processes at both ends, what survives them, and a queue that is full.
+#include "support.hpp"
+
+#include <mqueue.h>
+
+using namespace std::chrono_literals;
+using sluice::errc;
+using test::serial;
+
+namespace {
+
+constexpr serial many = test::sanitized ? 5'000 : 100'000;  // each is a call of the system, or two
+
+// A name, removed in the end.
+struct queue_name {
+    std::string name = "/" + test::fresh_name();
+    ~queue_name() { sluice::ipc::message_queue::remove(name); }
+};
+
+}  // namespace
+
+TEST_CASE("messages pass through a queue from process to process, in order") {
+    const queue_name q;
+    const test::no_leaks none;
+    {
+        const sluice::ipc::message_queue jobs(q.name);
+        SECTION("to another process") {
+            test::peer receiver({"queue_recv", q.name, std::to_string(many)});
+            const auto tx = jobs.sender<serial>();
+            serial sent = 0;
+            while (sent < many && tx.send(sent)) ++sent;
+            CHECK(sent == many);
+            CHECK(receiver.wait() == 0);
+        }
+        SECTION("from another process") {
+            test::peer sender({"queue_send", q.name, std::to_string(many)});
+            const auto rx = jobs.receiver<serial>();
+            bool in_order = true;
+            for (serial n = 0; n < many; ++n) in_order = in_order && rx.recv_timeout(test::patience) == n;
+            CHECK(in_order);
+            CHECK(sender.wait() == 0);
+        }
+        CHECK_FALSE(jobs.error());
+    }
+    CHECK(none.hold());
+}
+
+TEST_CASE("a queue keeps its messages when nobody has it open") {
+    const queue_name q;
+    CHECK(test::peer({"queue_send", q.name, "5"}).wait() == 0);
+    const sluice::ipc::message_queue jobs(q.name);
+    const auto rx = jobs.receiver<serial>();
+    for (serial n = 0; n < 5; ++n) CHECK(rx.recv_timeout(test::patience) == n);
+    CHECK(rx.recv_timeout(5ms) == errc::timeout);
+}
+
+TEST_CASE("each message of a queue goes to one of its receivers") {
+    const queue_name q;
+    const test::no_leaks none;
+    {
+        const sluice::ipc::message_queue jobs(q.name, {.capacity = 1});
+        const auto a = jobs.receiver<serial>(), b = jobs.receiver<serial>();
+        constexpr serial count = 1000;
+        test::task sending([tx = jobs.sender<serial>()] {
+            serial n = 0;
+            while (n < count && tx.send(n)) ++n;
+            return n;
+        });
+        std::vector<int> times(count);
+        for (serial n = 0; n < count; ++n) {
+            (void)sluice::select(sluice::on_recv(a, [&](serial m) { ++times.at(m); }),
+                                 sluice::on_recv(b, [&](serial m) { ++times.at(m); }));
+        }
+        CHECK(std::all_of(times.begin(), times.end(), [](int t) { return t == 1; }));
+        CHECK(sending.get() == count);
+    }
+    CHECK(none.hold());
+}
+
+TEST_CASE("a full queue blocks its senders, and delivers all of it later") {
+    const queue_name q;
+    const test::no_leaks none;
+    {
+        const sluice::ipc::message_queue jobs(q.name, {.depth = 3, .capacity = 2});
+        auto tx = jobs.sender<serial>();
+        serial sent = 0;
+        while (tx.send_timeout(sent, 100ms)) ++sent;
+        CHECK(sent >= 5);
+        CHECK(tx.try_send(sent) == errc::full);
+        CHECK_FALSE(tx.is_closed());
+        tx = {};  // what it has sent still goes
+        const auto rx = jobs.receiver<serial>();
+        for (serial n = 0; n < sent; ++n) CHECK(rx.recv_timeout(test::patience) == n);
+        CHECK(rx.recv_timeout(5ms) == errc::timeout);
+    }
+    CHECK(none.hold());
+}
+
+#if defined(__cpp_lib_jthread)
+TEST_CASE("a stop token ends the ends of a queue, full or empty") {
+    const queue_name q;
+    const test::no_leaks none;
+    {
+        std::stop_source stop;
+        const sluice::ipc::message_queue jobs(q.name, {.depth = 1, .capacity = 1, .stop = stop.get_token()});
+        const auto tx = jobs.sender<serial>();
+        while (tx.send_timeout(serial{1}, 50ms)) {
+        }
+        stop.request_stop();
+        CHECK(tx.send(serial{2}) == errc::closed);
+        CHECK(jobs.error() == std::errc::operation_canceled);
+        CHECK(jobs.receiver<serial>().recv() == errc::closed);
+    }
+    CHECK(none.hold());
+}
+#endif
+
+TEST_CASE("a message of another kind closes the receiver that gets it, with an error") {
+    const queue_name q;
+    const sluice::ipc::message_queue jobs(q.name);
+    const auto rx = jobs.receiver<serial>();
+    SECTION("another type") {
+        CHECK(jobs.sender<int>().send(1));
+        CHECK(rx.recv() == errc::closed);
+        CHECK(jobs.error() == std::errc::wrong_protocol_type);
+    }
+    SECTION("garbage") {
+        const mqd_t plain = ::mq_open(q.name.c_str(), O_WRONLY | O_CLOEXEC);
+        REQUIRE(plain >= 0);
+        CHECK(::mq_send(plain, "garbage", 7, 0) == 0);
+        ::mq_close(plain);
+        CHECK(rx.recv() == errc::closed);
+        CHECK(jobs.error() == std::errc::bad_message);
+    }
+}
+
+TEST_CASE("a message that does not fit into the queue closes its sender, with an error") {
+    const queue_name q;
+    const sluice::ipc::message_queue jobs(q.name, {.max_message = 100});
+    const auto tx = jobs.sender<std::string>();
+    CHECK(jobs.max_message() == 100);
+    CHECK(tx.send(std::string(100, 'x')));
+    CHECK(tx.send(std::string(101, 'x')));
+    CHECK(test::eventually([&] { return tx.is_closed(); }));
+    CHECK(jobs.error() == std::errc::message_size);
+    CHECK(jobs.receiver<std::string>().recv() == std::string(100, 'x'));
+}
+
+TEST_CASE("a queue that cannot be made is refused by name") {
+    try {
+        const sluice::ipc::message_queue jobs("no-slash/in/front");
+        FAIL("the name is wrong");
+    } catch (const std::system_error& e) {
+        CHECK(std::string(e.what()).find("no-slash/in/front") != std::string::npos);
+    }
+}
+
+TEST_CASE("a removed queue is gone for those who come later") {
+    const queue_name q;
+    const sluice::ipc::message_queue first(q.name);
+    CHECK(first.sender<serial>().send(serial{1}));
+    CHECK(sluice::ipc::message_queue::remove(q.name));
+    CHECK_FALSE(sluice::ipc::message_queue::remove(q.name));
+    const sluice::ipc::message_queue second(q.name);
+    CHECK(second.receiver<serial>().recv_timeout(5ms) == errc::timeout);
+    CHECK(first.receiver<serial>().recv_timeout(test::patience) == serial{1});
+}

@@ -1,0 +1,221 @@
+// Stopping is prompt, and leaves nothing behind: threads, descriptors, files.
+#include "support.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <stdexcept>
+
+using namespace std::chrono_literals;
+using sluice::errc;
+using test::family;
+
+namespace {
+
+// Far above what it takes, a thread's turn or two, and far below the patience of the tests.
+constexpr auto promptly = test::sanitized ? 5000ms : 1000ms;
+
+template <class F>
+bool prompt(F f) {
+    const test::stopwatch watch;
+    f();
+    return watch.elapsed() < promptly;
+}
+
+struct two_ends {
+    int fds[2];
+    two_ends() { REQUIRE(::pipe2(fds, O_CLOEXEC) == 0); }
+    sluice::ipc::pipe link(sluice::ipc::options chosen = {}) {
+        return sluice::ipc::pipe(fds[0], -1, std::move(chosen));
+    }
+};
+
+// Sends until nothing goes any more: the kernel's buffer is full, and then the channel.
+void fill(const sluice::sender<std::string>& tx) {
+    while (tx.send_timeout(std::string(1 << 16, 'x'), 50ms)) {
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a pump that waits for the system ends when its handle is dropped") {
+    const test::no_leaks none;
+    SECTION("a receiver of a pipe") {
+        two_ends p;
+        sluice::ipc::pipe link = p.link();
+        auto rx = link.receiver<int>();
+        CHECK(rx.recv_timeout(5ms) == errc::timeout);
+        CHECK(prompt([&] {
+            rx = {};
+            CHECK(none.threads_gone());
+        }));
+        ::close(p.fds[1]);
+    }
+    SECTION("a sender that has nothing to send") {
+        two_ends p;
+        sluice::ipc::pipe link(-1, p.fds[1]);
+        auto tx = link.sender<int>();
+        CHECK(prompt([&] {
+            tx = {};
+            CHECK(none.threads_gone());
+        }));
+        ::close(p.fds[0]);
+    }
+    SECTION("a listener's receiver, with its clients") {
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+        auto rx = inbox.receiver<int>();
+        const auto tx = sluice::ipc::connect<int>(inbox.address());
+        CHECK(tx.send(1));
+        CHECK(rx.recv() == 1);
+        CHECK(prompt([&] {
+            rx = {};
+            CHECK(test::eventually([&] { return tx.is_closed(); }));
+        }));
+        CHECK(test::eventually([&] { return !std::filesystem::exists(inbox.address().path()); }));
+    }
+    SECTION("a receiver whose channel is full") {
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+        auto rx = inbox.receiver<std::string>();
+        const auto tx = sluice::ipc::connect<std::string>(inbox.address());
+        fill(tx);
+        CHECK(prompt([&] {
+            rx = {};
+            CHECK(test::eventually([&] { return tx.is_closed(); }));
+        }));
+    }
+    CHECK(none.hold());
+}
+
+TEST_CASE("a sender that is closed while its pump is blocked writes out what was sent") {
+    const test::no_leaks none;
+    {
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+        const auto rx = inbox.receiver<std::string>();
+        auto tx = sluice::ipc::connect<std::string>(inbox.address());
+        std::size_t sent = 0;
+        while (tx.send_timeout(std::string(1 << 16, 'x'), 50ms)) ++sent;
+        CHECK(sent > 0);
+        SECTION("closed") { CHECK(tx.close()); }
+        SECTION("dropped") { CHECK_FALSE((tx = {})); }
+        std::size_t received = 0;
+        while (received < sent && rx.recv_timeout(test::patience)) ++received;
+        CHECK(received == sent);
+        CHECK_FALSE(inbox.error());
+    }
+    CHECK(none.hold());
+}
+
+#if defined(__cpp_lib_jthread)
+TEST_CASE("a stop token ends a pump that is blocked, at either end, at once") {
+    const test::no_leaks none;
+    std::stop_source stop;
+    SECTION("writing") {
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+        const auto rx = inbox.receiver<std::string>();
+        const auto tx = sluice::ipc::connect<std::string>(inbox.address(), {.stop = stop.get_token()});
+        fill(tx);
+        CHECK(prompt([&] {
+            stop.request_stop();
+            CHECK(tx.send("more") == errc::closed);
+        }));
+    }
+    SECTION("reading") {
+        two_ends p;
+        sluice::ipc::pipe link = p.link({.stop = stop.get_token()});
+        const auto rx = link.receiver<int>();
+        test::task waiting([&] { return rx.recv() == errc::closed; });
+        CHECK(test::wait_until_asleep(waiting));
+        CHECK(prompt([&] {
+            stop.request_stop();
+            CHECK(waiting.get());
+        }));
+        CHECK(link.error() == std::errc::operation_canceled);
+        ::close(p.fds[1]);
+    }
+    SECTION("accepting") {
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+        test::task waiting([&] { return !inbox.accept<int, int>(stop.get_token()); });
+        CHECK(test::wait_until_asleep(waiting));
+        CHECK(prompt([&] {
+            stop.request_stop();
+            CHECK(waiting.get());
+        }));
+    }
+    SECTION("before it began") {
+        stop.request_stop();
+        two_ends p;
+        sluice::ipc::pipe link = p.link({.stop = stop.get_token()});
+        CHECK(link.receiver<int>().recv() == errc::closed);
+        ::close(p.fds[1]);
+    }
+    CHECK(none.hold());
+}
+#endif
+
+TEST_CASE("closing a listener ends accept, the connections and the file, at once") {
+    const auto kind = GENERATE(family::unix_socket, family::tcp);
+    const test::no_leaks none;
+    SECTION("accepting") {
+        sluice::ipc::listener inbox(test::fresh_address(kind));
+        test::task waiting([&] { return !inbox.accept<int, int>(); });
+        CHECK(test::wait_until_asleep(waiting));
+        CHECK(prompt([&] {
+            inbox.close();
+            CHECK(waiting.get());
+        }));
+    }
+    SECTION("receiving, while a client is blocked") {
+        sluice::ipc::listener inbox(test::fresh_address(kind));
+        const auto rx = inbox.receiver<std::string>();
+        const auto tx = sluice::ipc::connect<std::string>(inbox.address());
+        fill(tx);
+        CHECK(prompt([&] { inbox.close(); }));
+        CHECK(test::eventually([&] { return tx.is_closed(); }));
+        while (const auto message = rx.try_recv()) CHECK(message->size() == 1 << 16);
+        CHECK(rx.try_recv() == errc::closed);
+    }
+    CHECK(none.hold());
+}
+
+TEST_CASE("an idle pump sleeps") {
+    const auto pump_switches = [] {
+        long all = 0;
+        for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+            std::ifstream status(thread.path() / "status");
+            for (std::string line; std::getline(status, line);) {
+                if (line.starts_with("voluntary_ctxt_switches:")) all += std::stol(line.substr(24));
+            }
+        }
+        return all;
+    };
+    sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+    const auto rx = inbox.receiver<int>();
+    const auto tx = sluice::ipc::connect<int>(inbox.address());
+    CHECK(tx.send(1));
+    CHECK(rx.recv() == 1);
+    // Only this thread wakes while it waits: for its own time-out.
+    CHECK(rx.recv_timeout(20ms) == errc::timeout);
+    const long before = pump_switches();
+    CHECK(rx.recv_timeout(300ms) == errc::timeout);
+    CHECK(pump_switches() - before < 20);
+}
+
+TEST_CASE("exceptions leave nothing behind") {
+    const test::no_leaks none;
+    SECTION("of the program, while ends are open") {
+        CHECK_THROWS_AS(
+            [] {
+                sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+                const auto rx = inbox.receiver<int>();
+                const auto tx = sluice::ipc::connect<int>(inbox.address());
+                (void)tx.send(1);
+                throw std::runtime_error("of the test");
+            }(),
+            std::runtime_error);
+    }
+    SECTION("of opening") {
+        CHECK_THROWS_AS(sluice::ipc::connect<int>(sluice::ipc::unix_socket(test::fresh_name())), std::system_error);
+        CHECK_THROWS_AS(sluice::ipc::listener(sluice::ipc::unix_socket("no/such/folder")), std::system_error);
+        CHECK_THROWS_AS(sluice::ipc::pipe(-1, -1).sender<int>(), std::system_error);
+    }
+    CHECK(none.hold());
+}
