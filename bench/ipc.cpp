@@ -1,4 +1,4 @@
-// Channels between processes beside the bare system calls and, where it is installed, ZeroMQ: small messages, large ones, round trips.
+// Channels between processes beside bare system calls and, where installed, ZeroMQ: small and large messages, trips.
 #include <sluice/ipc.hpp>
 
 #include <algorithm>

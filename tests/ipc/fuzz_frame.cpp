@@ -12,6 +12,7 @@ namespace {
 
 using sluice::ipc::detail::arrivals;
 using sluice::ipc::detail::decoder;
+using sluice::ipc::detail::frame_length;
 
 void must(bool holds) {
     if (!holds) std::abort();
@@ -79,7 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::vector<std::byte> stream;
     if ((data[1] & 1) != 0) sluice::ipc::detail::append_plain(stream, sluice::ipc::detail::greeting{});
     if (long_frame) {
-        for (const std::uint32_t length : {arrivals::block + 1, arrivals::block}) {
+        for (const frame_length length :
+             {static_cast<frame_length>(arrivals::block + 1), static_cast<frame_length>(arrivals::block)}) {
             sluice::ipc::detail::append_plain(stream, length);
             stream.resize(stream.size() + length);
         }

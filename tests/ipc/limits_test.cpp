@@ -68,6 +68,33 @@ TEST_CASE("without descriptors, opening an end throws and leaks nothing") {
     CHECK(none.hold());
 }
 
+TEST_CASE("a listener goes on when fewer descriptors are allowed than it has") {
+    sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+    const auto rx = inbox.receiver<int>();
+    std::vector<std::unique_ptr<test::plain_client>> clients;
+    for (int i = 0; i < 5; ++i) {
+        clients.push_back(std::make_unique<test::plain_client>(inbox.address()));
+        clients.back()->greet<int>();
+        clients.back()->write(std::uint32_t{sizeof(int)});
+        clients.back()->write(i);
+        CHECK(rx.recv_timeout(test::patience) == i);
+    }
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit few = before;
+    few.rlim_cur = 3;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    std::vector<sluice::result<int>> got;
+    for (int i = 0; i < 5; ++i) {
+        clients[static_cast<std::size_t>(i)]->write(std::uint32_t{sizeof(int)});
+        clients[static_cast<std::size_t>(i)]->write(i);
+        got.push_back(rx.recv_timeout(test::patience));
+    }
+    inbox.close();
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    for (int i = 0; i < 5; ++i) CHECK(got.at(static_cast<std::size_t>(i)) == i);
+}
+
 TEST_CASE("a listener without descriptors serves the clients that it has, and the others later") {
     const auto kind = GENERATE(family::unix_socket, family::tcp);
     const test::no_leaks none;

@@ -158,6 +158,16 @@ int send_and_exit(const words& w) {
     return send_numbers(kept, std::stoull(w[1]));
 }
 
+// The reader takes less than is sent, so that something is left to be written out when main returns.
+int block_and_exit(const words& w) {
+    static sluice::sender<std::string> kept;
+    kept = sluice::ipc::connect<std::string>(address_of(w[0]), 10s);
+    int sent = 0;
+    while (kept.send_timeout(std::string(1 << 16, 'x'), 200ms)) ++sent;
+    tell(std::to_string(sent));
+    return fine;
+}
+
 // What exec leaves open.
 int descriptors(const words&) {
     int open = 0;
@@ -270,6 +280,7 @@ int main(int argc, char** argv) {
         {"fork_and_die", fork_and_die},
         {"sigpipe", sigpipe},
         {"send_and_exit", send_and_exit},
+        {"block_and_exit", block_and_exit},
         {"descriptors", descriptors},
         {"client", client},
         {"late_client", late_client},

@@ -1,4 +1,4 @@
-// Listeners and their clients, over socket files and TCP: all messages, their ends, names, and what one client does to another.
+// Listeners and their clients, over socket files and TCP: all messages, their ends, names, and who disturbs whom.
 #include "support.hpp"
 
 #include <array>
@@ -103,6 +103,90 @@ TEST_CASE("what was sent is written out although the program ends at once") {
     CHECK(received == 5000);
     CHECK(client.wait() == 0);
     CHECK_FALSE(inbox.error());
+}
+
+TEST_CASE("a program that ends waits for a reader who is slow, but not for one who takes nothing") {
+    sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+    test::peer client({"block_and_exit", test::spelled(inbox.address())});
+    SECTION("slow") {
+        const auto rx = inbox.receiver<std::string>();
+        const auto first = rx.recv_timeout(test::patience);
+        CHECK(first);
+        const std::string left = client.line();
+        const auto slowly = sluice::tick(1s);
+        int received = 1;
+        for (int seconds = 0; seconds < 6; ++seconds) {
+            CHECK(slowly.recv());
+            received += rx.recv_timeout(test::patience) ? 1 : 0;
+        }
+        for (const std::string& message : rx) {
+            received += message.size() == 1 << 16 ? 1 : 0;
+            if (std::to_string(received) == left) break;
+        }
+        CHECK(std::to_string(received) == left);
+        CHECK(client.wait() == 0);
+        CHECK_FALSE(inbox.error());
+    }
+    SECTION("nothing is taken") {
+        CHECK(client.line() != "");
+        const test::stopwatch watch;
+        CHECK(client.wait() == 0);
+        CHECK(watch.elapsed() > 1s);
+    }
+}
+
+TEST_CASE("who connects hears why its end has closed") {
+    const test::no_leaks none;
+    {
+        const auto why = std::make_shared<sluice::ipc::fault>();
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+        const auto rx = inbox.receiver<std::string>();
+        SECTION("its own message was too large") {
+            const auto tx = sluice::ipc::connect<std::string>(inbox.address(), {.max_message = 10, .fault = why});
+            CHECK(tx.send(std::string(11, 'x')));
+            CHECK(test::eventually([&] { return tx.is_closed(); }));
+            CHECK(why->error() == std::errc::message_size);
+        }
+        SECTION("the listener wanted others") {
+            auto [requests, replies] = sluice::ipc::connect<int, int>(inbox.address(), {.fault = why});
+            CHECK(replies.recv() == errc::closed);
+            CHECK(why->error() == std::errc::connection_reset);
+        }
+        SECTION("the listener has gone, which is no error") {
+            const auto tx = sluice::ipc::connect<std::string>(inbox.address(), {.fault = why});
+            CHECK(tx.send("hello"));
+            CHECK(rx.recv() == "hello");
+            inbox.close();
+            CHECK(test::eventually([&] { return tx.is_closed(); }));
+            CHECK_FALSE(why->error());
+        }
+    }
+    CHECK(none.hold());
+}
+
+TEST_CASE("sessions are given in the order in which their clients have come") {
+    sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+    test::plain_client silent(inbox.address());
+    std::vector<sluice::ipc::connection<int, int>> clients;
+    for (int c = 0; c < 5; ++c) {
+        clients.push_back(sluice::ipc::connect<int, int>(inbox.address()));
+        CHECK(clients.back().requests.send(c));
+    }
+    for (int c = 0; c < 5; ++c) {
+        const auto session = inbox.accept<int, int>();
+        REQUIRE(session);
+        CHECK(session.requests.recv() == c);
+    }
+}
+
+TEST_CASE("a host is known by its name") {
+    sluice::ipc::listener inbox(sluice::ipc::tcp("localhost", 0));
+    const auto rx = inbox.receiver<int>();
+    CHECK(inbox.address().port() != 0);
+    const auto tx = sluice::ipc::connect<int>(sluice::ipc::tcp("localhost", inbox.address().port()));
+    CHECK(tx.send(1));
+    CHECK(rx.recv_timeout(test::patience) == 1);
+    CHECK(sluice::ipc::tcp("::1", 80).to_string() == "tcp:[::1]:80");
 }
 
 TEST_CASE("each way of a connection ends for itself") {

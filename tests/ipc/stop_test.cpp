@@ -140,6 +140,44 @@ TEST_CASE("a stop token ends a pump that is blocked, at either end, at once") {
             CHECK(waiting.get());
         }));
     }
+    SECTION("writing as fast as it is read") {
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+        const auto rx = inbox.receiver<int>();
+        const auto tx = sluice::ipc::connect<int>(inbox.address(), {.stop = stop.get_token()});
+        test::task sending([&] {
+            for (int n = 0; tx.send(n); ++n) {
+            }
+            return true;
+        });
+        for (int n = 0; n < 100'000; ++n) REQUIRE(rx.recv() == n);
+        test::task receiving([&] {
+            while (rx.recv_timeout(test::patience) != errc::closed) {
+            }
+            return true;
+        });
+        CHECK(prompt([&] {
+            stop.request_stop();
+            CHECK(sending.get());
+        }));
+        inbox.close();
+        CHECK(receiving.get());
+    }
+    SECTION("waiting for a listener") {
+        const auto nowhere = sluice::ipc::unix_socket(test::fresh_name());
+        test::task waiting([&] {
+            try {
+                (void)sluice::ipc::connect<int>(nowhere, 1h, {.stop = stop.get_token()});
+                return std::error_code();
+            } catch (const std::system_error& e) {
+                return e.code();
+            }
+        });
+        CHECK(test::wait_until_asleep(waiting));
+        CHECK(prompt([&] {
+            stop.request_stop();
+            CHECK(waiting.get() == std::errc::operation_canceled);
+        }));
+    }
     SECTION("before it began") {
         stop.request_stop();
         two_ends p;

@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ public:
         pointers.push_back(nullptr);
         id_ = ::fork();
         if (id_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is given up takes it along
             ::dup2(in[0], 0);
             ::dup2(out[1], 1);
             for (const int fd : inherited) ::fcntl(fd, F_SETFD, 0);
@@ -73,18 +75,21 @@ public:
         if (out_ >= 0) ::close(out_);
     }
 
-    /// The next line that it writes.
+    /// The next line that it writes; what there is of it if it ends or takes too long.
     std::string line() {
         std::string text;
-        for (char c = 0; ::read(out_, &c, 1) == 1 && c != '\n';) text += c;
+        for (char c = 0; writes() && ::read(out_, &c, 1) == 1 && c != '\n';) text += c;
         return text;
     }
     /// Lets it go on, where it waits for the test.
     void release() { REQUIRE(::write(in_, "\n", 1) == 1); }
     void signal(int which) { ::kill(id_, which); }
 
-    /// Its exit status when it has ended; 1000 and more for a signal.
+    /// Its exit status when it has ended; 1000 and more for a signal. One that takes too long is killed.
     int wait() {
+        for (char c = 0; writes() && ::read(out_, &c, 1) == 1;) {
+        }
+        if (!writes()) ::kill(id_, SIGKILL);
         int status = 0;
         while (::waitpid(id_, &status, 0) == -1 && errno == EINTR) {
         }
@@ -93,6 +98,12 @@ public:
     }
 
 private:
+    // False if it neither writes nor ends.
+    bool writes() const {
+        pollfd p{out_, POLLIN, 0};
+        return ::poll(&p, 1, static_cast<int>(std::chrono::milliseconds(patience).count())) == 1;
+    }
+
     pid_t id_ = 0;
     int in_ = -1, out_ = -1;
 };
@@ -157,7 +168,7 @@ inline std::string spelled(const sluice::ipc::address& a) {
 class plain_client {
 public:
     explicit plain_client(const sluice::ipc::address& to) {
-        auto name = sluice::ipc::detail::resolve(to);
+        const auto name = sluice::ipc::detail::resolve(to).front();
         fd_ = ::socket(name.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
         REQUIRE(fd_ >= 0);
         REQUIRE(::connect(fd_, name.get(), name.size) == 0);

@@ -7,9 +7,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -37,7 +39,9 @@ public:
     std::uint16_t port() const noexcept { return port_; }
     /// For people: "unix:PATH" or "tcp:HOST:PORT".
     std::string to_string() const {
-        return kind_ == family::unix_socket ? "unix:" + where_ : "tcp:" + where_ + ":" + std::to_string(port_);
+        if (kind_ == family::unix_socket) return "unix:" + where_;
+        const bool bare = where_.find(':') == std::string::npos;
+        return "tcp:" + (bare ? where_ : "[" + where_ + "]") + ":" + std::to_string(port_);
     }
 
     friend bool operator==(const address&, const address&) = default;
@@ -69,13 +73,14 @@ struct socket_name {
     sockaddr_storage storage{};
     socklen_t size = 0;
 
-    sockaddr* get() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
+    const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
     int family() const noexcept { return storage.ss_family; }
 };
 
-inline socket_name resolve(const address& a) {
-    socket_name name;
+// Never empty. Asks the network for the name of a host, which may take its time.
+inline std::vector<socket_name> resolve(const address& a) {
     if (a.kind() == address::family::unix_socket) {
+        socket_name name;
         const std::string path = a.path();
         sockaddr_un un{};
         un.sun_family = AF_UNIX;
@@ -83,7 +88,7 @@ inline socket_name resolve(const address& a) {
         std::memcpy(un.sun_path, path.c_str(), path.size() + 1);
         std::memcpy(&name.storage, &un, sizeof un);
         name.size = sizeof un;
-        return name;
+        return {name};
     }
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
@@ -93,10 +98,14 @@ inline socket_name resolve(const address& a) {
     const std::string host = a.host();
     const int outcome = ::getaddrinfo(host.c_str(), std::to_string(a.port()).c_str(), &hints, &found);
     if (outcome != 0) fail(outcome == EAI_SYSTEM ? errno : ENXIO, a.to_string() + ": " + ::gai_strerror(outcome));
-    std::memcpy(&name.storage, found->ai_addr, found->ai_addrlen);
-    name.size = found->ai_addrlen;
-    ::freeaddrinfo(found);
-    return name;
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
+    std::vector<socket_name> names;
+    for (const addrinfo* each = found; each; each = each->ai_next) {
+        socket_name& name = names.emplace_back();
+        std::memcpy(&name.storage, each->ai_addr, each->ai_addrlen);
+        name.size = each->ai_addrlen;
+    }
+    return names;
 }
 
 }  // namespace detail

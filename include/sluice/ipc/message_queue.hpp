@@ -39,7 +39,7 @@ class queue_writer final : public station, private outgoing {
 public:
     template <class T>
     queue_writer(descriptor fd, receiver<T> from, std::size_t max_message, std::shared_ptr<wake_up> wake,
-                 std::shared_ptr<status> report)
+                 std::shared_ptr<fault> report)
         : outgoing(std::move(wake), std::move(report)), fd_(std::move(fd)) {
         attach(std::move(from), {max_message, type_id<T>(), true});
     }
@@ -52,7 +52,7 @@ public:
     pollfd interest() const noexcept override { return {blocked_ ? fd_.get() : -1, POLLOUT, 0}; }
     void finish() noexcept override { outgoing::finish(); }
     void abort(std::error_code why) noexcept override {
-        report_->set(why);
+        report_->note(why);
         abandon();
     }
 
@@ -62,11 +62,12 @@ private:
         const int sent = uninterrupted(
             [&] { return ::mq_send(fd_.get(), reinterpret_cast<const char*>(message.data()), message.size(), 0); });
         if (sent == 0) {
+            process::self().progressed();
             box.discard();
             return flushed::all;
         }
         if (would_block(errno)) return flushed::blocked;
-        report_->set(from_errno(errno));
+        report_->note(from_errno(errno));
         return flushed::gone;
     }
     void say_end(outbox&) override {}  // others may go on sending
@@ -79,7 +80,7 @@ class queue_reader final : public station {
 public:
     template <class T>
     queue_reader(descriptor fd, sender<T> to, std::size_t largest, const std::shared_ptr<wake_up>& wake,
-                 std::shared_ptr<status> report)
+                 std::shared_ptr<fault> report)
         : fd_(std::move(fd)),
           report_(std::move(report)),
           type_(type_id<T>()),
@@ -95,7 +96,7 @@ public:
             if (full_) return true;
             if (handed == inlet::outcome::closed) return false;
             if (error_) {
-                report_->set(error_);
+                report_->note(error_);
                 return false;
             }
             if (!readable) return true;
@@ -105,7 +106,7 @@ public:
     pollfd interest() const noexcept override { return {full_ ? -1 : fd_.get(), POLLIN, 0}; }
     void finish() noexcept override { error_ = make_error_code(std::errc::operation_canceled); }
     void abort(std::error_code why) noexcept override {
-        report_->set(why);
+        report_->note(why);
         inlet_.reset();
     }
 
@@ -142,7 +143,7 @@ private:
     }
 
     const descriptor fd_;
-    const std::shared_ptr<status> report_;
+    const std::shared_ptr<fault> report_;
     const std::uint64_t type_;
     std::vector<std::byte> buffer_;
     std::unique_ptr<inlet> inlet_;
@@ -215,7 +216,7 @@ public:
     }
 
     /// Why one of the ends that were made here was last closed by an error; none if that has not happened.
-    [[nodiscard]] std::error_code error() const { return report_->get(); }
+    [[nodiscard]] std::error_code error() const { return report_->error(); }
 
     /// Removes the name. Who has the queue open keeps it; the next to open it makes a new one. True if there was one.
     /// Throws std::system_error.
@@ -246,7 +247,7 @@ private:
     queue_options chosen_;
     detail::descriptor fd_;
     std::size_t largest_ = 0;
-    std::shared_ptr<detail::status> report_ = std::make_shared<detail::status>();
+    std::shared_ptr<ipc::fault> report_ = std::make_shared<ipc::fault>();
 };
 
 }  // namespace sluice::ipc

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 
 #include <sluice/detail/wait.hpp>
+#include <sluice/ipc/fault.hpp>
 
 namespace sluice::ipc {
 
@@ -15,6 +17,17 @@ struct options {
     std::size_t capacity = 0;
     /// Ends it at once, without writing out what was sent.
     sluice::detail::stop_token stop = {};
+    /// Where to note why it has closed, if by an error. Who connects has only the handles, and hears of it here:
+    /// `auto why = std::make_shared<sluice::ipc::fault>(); auto tx = sluice::ipc::connect<job>(where, {.fault = why});`
+    std::shared_ptr<ipc::fault> fault = {};
 };
+
+namespace detail {
+
+inline std::shared_ptr<fault> fault_of(const options& chosen) {
+    return chosen.fault ? chosen.fault : std::make_shared<fault>();
+}
+
+}  // namespace detail
 
 }  // namespace sluice::ipc

@@ -20,7 +20,8 @@ namespace sluice::ipc {
 /// A pipe of the system: two descriptors, and nothing that runs, until an end is opened. Make it, fork, and open one
 /// end in each of the two processes: the other end is then closed in that one. Until then both ends are inherited by
 /// every child that is forked, so make a pipe just before the fork that it is for; opened ends are not inherited. The
-/// handles live on when the pipe is gone.
+/// handles live on when the pipe is gone. A child inherits copies of all handles, too: it leaves those of its parent
+/// alone, and ends by exec, _exit or std::exit.
 ///
 /// Not safe to use from several threads at once, but error().
 class pipe {
@@ -40,7 +41,8 @@ public:
         writing_ = ends[1];
     }
 
-    /// Takes over the descriptors of pipes that exist, such as inherited ones; -1 for an end that is not there.
+    /// Takes over the descriptors of pipes that exist, such as inherited ones; -1 for an end that is not there. They no
+    /// longer block, which others who share them notice. Throws std::system_error, and then has closed them.
     pipe(int reading, int writing, options chosen = {})
         : options_(std::move(chosen)), reading_(reading), writing_(writing) {
         for (const int fd : {reading, writing}) {
@@ -88,7 +90,7 @@ public:
     }
 
     /// Why the end that was opened here has closed; none while it is open and after a clean end.
-    [[nodiscard]] std::error_code error() const { return report_->get(); }
+    [[nodiscard]] std::error_code error() const { return report_->error(); }
 
 private:
     static constexpr int large = 1 << 20;  // of the kernel's buffer, if this user may have that much
@@ -115,7 +117,7 @@ private:
     }
 
     options options_;
-    std::shared_ptr<detail::status> report_ = std::make_shared<detail::status>();
+    std::shared_ptr<ipc::fault> report_ = detail::fault_of(options_);
     int reading_ = -1, writing_ = -1;
 };
 

@@ -13,7 +13,6 @@
 #include <span>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -64,7 +63,10 @@ inline void set_flag(int fd, int level, int name) noexcept {
 
 // Of a socket that is connected or will be.
 inline void tune(int fd, int family) noexcept {
-    if (family != AF_UNIX) set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+    if (family != AF_UNIX) {
+        set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+        set_flag(fd, SOL_SOCKET, SO_KEEPALIVE);  // a machine that has died does not say so
+    }
 #if defined(SO_NOSIGPIPE)
     set_flag(fd, SOL_SOCKET, SO_NOSIGPIPE);
 #endif
@@ -100,26 +102,22 @@ inline descriptor accept_from(int listening, int family) {
     });
 }
 
-// Whether accept() has failed for the lack of something that may come back.
-inline bool out_of_resources(int error) noexcept {
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
+// Whether there is just nobody to accept: another reason for accept() to fail may last.
+inline bool nobody_waits(int error) noexcept { return would_block(error) || error == ECONNABORTED; }
 
 // Connects; 0 or an error number. The call may be interrupted: then it goes on by itself.
-inline int connect_socket(const descriptor& fd, socket_name& to, const sluice::detail::deadline& until) {
+inline int connect_socket(const descriptor& fd, const socket_name& to, const sluice::detail::deadline& until,
+                          const wake_up& stopped) {
     if (::connect(fd.get(), to.get(), to.size) == 0) return 0;
     if (errno != EINPROGRESS && errno != EINTR) return errno;
     for (;;) {
-        pollfd waiting{fd.get(), POLLOUT, 0};
-        int patience = -1;
-        if (!until.is_never()) {
-            const auto left =
-                std::chrono::ceil<std::chrono::milliseconds>(until.next_look() - std::chrono::steady_clock::now());
-            patience = static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left.count(), 0, 60'000));
-        }
-        const int ready = ::poll(&waiting, 1, patience);
+        pollfd waiting[] = {{fd.get(), POLLOUT, 0}, {stopped.fd(), POLLIN, 0}};
+        const auto patience = until.is_never() ? std::nullopt : std::optional(until.next_look());
+        const int ready = ::poll(waiting, 2, milliseconds_until(patience));
+        if (ready < 0 && errno != EINTR) return errno;
+        if (ready > 0 && waiting[1].revents != 0) return ECANCELED;
         if (ready > 0) break;
-        if (ready == 0 && until.passed()) return ETIMEDOUT;
+        if (until.passed()) return ETIMEDOUT;
     }
     int error = 0;
     socklen_t size = sizeof error;
@@ -127,20 +125,29 @@ inline int connect_socket(const descriptor& fd, socket_name& to, const sluice::d
     return error;
 }
 
-// A connection. Without a listener, fails, or if `patient`, tries again until the deadline.
-inline descriptor connect_to(const address& where, const sluice::detail::deadline& until, bool patient) {
-    using namespace std::chrono_literals;
-    socket_name name = resolve(where);
+// How connect() goes about it.
+struct attempts {
+    sluice::detail::deadline until = sluice::detail::deadline::never();
+    bool patient = false;  // tries again where nobody listens
+};
+
+// A connection to whoever listens. The system tells nobody that a listener has appeared, so that who waits for one
+// looks again and again, at growing distances up to a fiftieth of a second, until the deadline or until `stopped`.
+inline descriptor connect_to(const address& where, const attempts& how, const wake_up& stopped) {
+    const std::vector<socket_name> names = resolve(where);
     for (auto nap = std::chrono::milliseconds(1);; nap = std::min(2 * nap, std::chrono::milliseconds(20))) {
-        descriptor fd = open_socket(name.family());
-        if (!fd) fail(errno, where.to_string());
-        const int error = connect_socket(fd, name, until);
-        if (error == 0) return fd;
+        int error = 0;
+        for (const socket_name& name : names) {
+            descriptor fd = open_socket(name.family());
+            error = fd ? connect_socket(fd, name, how.until, stopped) : errno;
+            if (error == 0) return fd;
+        }
         // EAGAIN: the listener is there, with more clients waiting than it has room for.
         const bool absent = error == ENOENT || error == ECONNREFUSED || error == ECONNRESET;
-        if (error != EAGAIN && !(patient && absent)) fail(error, where.to_string());
-        if (until.passed()) fail(ETIMEDOUT, where.to_string());
-        std::this_thread::sleep_for(nap);
+        if (error != EAGAIN && !(how.patient && absent)) fail(error, where.to_string());
+        if (how.until.passed()) fail(ETIMEDOUT, where.to_string());
+        pollfd stop{stopped.fd(), POLLIN, 0};
+        if (::poll(&stop, 1, static_cast<int>(nap.count())) > 0) fail(ECANCELED, where.to_string());
     }
 }
 
@@ -166,18 +173,14 @@ private:
 class listening_socket {
 public:
     explicit listening_socket(const ipc::address& where) : where_(where) {
-        socket_name name = resolve(where);
-        if (name.family() == AF_UNIX) {
-            bind_file(name);
-        } else {
-            fd_ = open_socket(name.family());
-            if (!fd_) fail(errno, where_.to_string());
-            set_flag(fd_.get(), SOL_SOCKET, SO_REUSEADDR);
-            if (::bind(fd_.get(), name.get(), name.size) != 0) fail(errno, where_.to_string());
-            listen();
-            where_ = ipc::tcp(where.host(), bound_port());
+        int error = 0;
+        for (const socket_name& name : resolve(where)) {
+            family_ = name.family();
+            error = family_ == AF_UNIX ? listen_at_file(name) : listen_at_port(name);
+            if (error == 0) break;
         }
-        family_ = name.family();
+        if (error != 0) fail(error, where.to_string());
+        if (family_ != AF_UNIX) where_ = ipc::tcp(where.host(), bound_port());
     }
     listening_socket(const listening_socket&) = delete;
     listening_socket& operator=(const listening_socket&) = delete;
@@ -185,16 +188,8 @@ public:
 
     void close() noexcept {
         if (!fd_) return;  // also in a forked child: the file is its parent's
-        if (family_ == AF_UNIX) {
-            try {
-                const std::string path = where_.path();
-                const folder_lock alone(path);
-                struct stat now {};
-                if (::lstat(path.c_str(), &now) == 0 && now.st_dev == file_.st_dev && now.st_ino == file_.st_ino)
-                    ::unlink(path.c_str());
-            } catch (...) {
-            }
-        }
+        // While this socket listens nobody replaces its file; but somebody may have removed it, and another come.
+        if (family_ == AF_UNIX && is_ours()) ::unlink(path_.c_str());
         fd_ = descriptor();
     }
 
@@ -203,58 +198,65 @@ public:
     const ipc::address& where() const noexcept { return where_; }
 
 private:
-    void bind_file(socket_name& name) {
-        const std::string path = where_.path();
-        const folder_lock alone(path);
+    // Both give an error number, or 0.
+    int listen_at_port(const socket_name& name) {
+        fd_ = open_socket(name.family());
+        if (!fd_) return errno;
+        set_flag(fd_.get(), SOL_SOCKET, SO_REUSEADDR);
+        return bind(name) && ::listen(fd_.get(), SOMAXCONN) == 0 ? 0 : errno;
+    }
+    int listen_at_file(const socket_name& name) {
+        path_ = where_.path();
+        const folder_lock alone(path_);
         fd_ = open_socket(AF_UNIX);
-        if (!fd_) fail(errno, where_.to_string());
+        if (!fd_) return errno;
         ::fchmod(fd_.get(), S_IRUSR | S_IWUSR);  // what Linux gives to the file from the first moment
-        int error = bind_once(name);
-        if (error == EADDRINUSE && is_dead_socket(path, name)) {
-            ::unlink(path.c_str());
-            error = bind_once(name);
+        if (!bind(name)) {
+            if (errno != EADDRINUSE) return errno;
+            if (!is_dead_socket(name)) return EADDRINUSE;
+            ::unlink(path_.c_str());
+            if (!bind(name)) return errno;
         }
-        if (error != 0) fail(error, where_.to_string());
-        const bool known = ::chmod(path.c_str(), S_IRUSR | S_IWUSR) == 0 && ::lstat(path.c_str(), &file_) == 0;
-        try {
-            if (!known) fail(errno, where_.to_string());
-            listen();
-        } catch (...) {
-            ::unlink(path.c_str());
-            throw;
+        if (::chmod(path_.c_str(), S_IRUSR | S_IWUSR) == 0 && ::lstat(path_.c_str(), &file_) == 0 &&
+            ::listen(fd_.get(), SOMAXCONN) == 0) {
+            return 0;
         }
+        const int error = errno;
+        ::unlink(path_.c_str());
+        return error;
     }
-    int bind_once(socket_name& name) const noexcept {
-        return ::bind(fd_.get(), name.get(), name.size) == 0 ? 0 : errno;
-    }
+    bool bind(const socket_name& name) const noexcept { return ::bind(fd_.get(), name.get(), name.size) == 0; }
 
     // Whether the file is a socket at which nobody listens.
-    static bool is_dead_socket(const std::string& path, socket_name& name) {
+    bool is_dead_socket(const socket_name& name) const {
         struct stat found {};
-        if (::lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
+        if (::lstat(path_.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
         const descriptor probe = open_socket(AF_UNIX);
         return probe && ::connect(probe.get(), name.get(), name.size) != 0 && errno == ECONNREFUSED;
     }
-
-    void listen() {
-        if (::listen(fd_.get(), SOMAXCONN) != 0) fail(errno, where_.to_string());
+    bool is_ours() const noexcept {
+        struct stat now {};
+        return ::lstat(path_.c_str(), &now) == 0 && now.st_dev == file_.st_dev && now.st_ino == file_.st_ino;
     }
+
     std::uint16_t bound_port() const {
         socket_name bound;
         bound.size = sizeof bound.storage;
-        if (::getsockname(fd_.get(), bound.get(), &bound.size) != 0) fail(errno, where_.to_string());
-        return ntohs(bound.family() == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(bound.get())->sin6_port
-                                                : reinterpret_cast<sockaddr_in*>(bound.get())->sin_port);
+        if (::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&bound.storage), &bound.size) != 0)
+            fail(errno, where_.to_string());
+        return ntohs(bound.family() == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(bound.get())->sin6_port
+                                                : reinterpret_cast<const sockaddr_in*>(bound.get())->sin_port);
     }
 
     ipc::address where_;
+    std::string path_;
     descriptor fd_;
     int family_ = AF_UNSPEC;
     struct stat file_ {};
 };
 
 inline std::unique_ptr<stream> stream_over(descriptor fd, const address& where, pump& by,
-                                           std::shared_ptr<status> report) {
+                                           std::shared_ptr<fault> report) {
     return std::make_unique<stream>(stream_parts{std::move(fd), medium::socket, where.kind() == address::family::tcp,
                                                  by.waking(), std::move(report)});
 }
@@ -264,7 +266,7 @@ template <class T>
 class merging_station final : public station {
 public:
     merging_station(std::shared_ptr<listening_socket> socket, sender<T> to, const options& chosen, pump& by,
-                    std::shared_ptr<status> report)
+                    std::shared_ptr<fault> report)
         : socket_(std::move(socket)),
           to_(std::move(to)),
           options_(chosen),
@@ -291,7 +293,7 @@ public:
     std::optional<std::chrono::steady_clock::time_point> retry() const noexcept override { return retry_; }
     void finish() noexcept override { over_ = true; }
     void abort(std::error_code why) noexcept override {
-        report_->set(why);
+        report_->note(why);
         over_ = true;
     }
 
@@ -305,15 +307,16 @@ private:
                 client->receive_into(to_, options_, 0);
                 pump_.add(std::move(client));
             } catch (...) {
-                report_->set(current_error());
+                report_->note(current_error());
                 return;
             }
         }
     }
-    // Who waits to be accepted keeps the descriptor readable, so that it is not looked at for a while.
+    // Mostly the lack of descriptors. Who waits to be accepted keeps the socket readable, so that it is not looked at
+    // for a while.
     void refused(int error) noexcept {
-        if (!out_of_resources(error)) return;
-        report_->set(from_errno(error));
+        if (nobody_waits(error)) return;
+        report_->note(from_errno(error));
         retry_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
     }
 
@@ -321,7 +324,7 @@ private:
     const sender<T> to_;
     const options options_;
     pump& pump_;
-    const std::shared_ptr<status> report_;
+    const std::shared_ptr<fault> report_;
     pump_waiter<sluice::detail::waiter> closing_;
     std::optional<std::chrono::steady_clock::time_point> retry_;
     bool over_ = false;
@@ -398,7 +401,7 @@ public:
     }
 
     /// Why a connection was last closed or refused, other than by a clean end; none if that has not happened.
-    [[nodiscard]] std::error_code error() const { return report_->get(); }
+    [[nodiscard]] std::error_code error() const { return report_->error(); }
 
 private:
     // A client that has not greeted yet.
@@ -418,14 +421,19 @@ private:
                 return {};
             polled.assign({{wake_.fd(), POLLIN, 0}, {socket_->fd(), POLLIN, 0}});
             for (const newcomer& n : newcomers_) polled.push_back({n.fd.get(), POLLIN, 0});
-            if (::poll(polled.data(), static_cast<nfds_t>(polled.size()), -1) < 0) continue;
+            if (detail::uninterrupted([&] { return ::poll(polled.data(), static_cast<nfds_t>(polled.size()), -1); }) <
+                0)
+                detail::fail(errno, address().to_string());
             if (polled[0].revents != 0) wake_.clear();
-            for (std::size_t i = newcomers_.size(); i-- > 0;) {
-                if (polled[i + 2].revents == 0) continue;
-                const progress p = hear(newcomers_[i], wanted);
-                if (p == progress::waiting) continue;
-                newcomer n = std::move(newcomers_[i]);
-                newcomers_.erase(newcomers_.begin() + static_cast<std::ptrdiff_t>(i));
+            auto next = newcomers_.begin();
+            for (std::size_t i = 2; i < polled.size(); ++i) {
+                const progress p = polled[i].revents != 0 ? hear(*next, wanted) : progress::waiting;
+                if (p == progress::waiting) {
+                    ++next;
+                    continue;
+                }
+                newcomer n = std::move(*next);
+                next = newcomers_.erase(next);
                 if (p == progress::greeted) return n;
             }
             if (polled[1].revents == 0) continue;
@@ -433,7 +441,7 @@ private:
             if (fd) {
                 newcomers_.push_back(
                     {std::move(fd), detail::decoder(std::min(options_.max_message, detail::longest_message))});
-            } else if (detail::out_of_resources(errno)) {
+            } else if (!detail::nobody_waits(errno)) {
                 detail::fail(errno, address().to_string());
             }
         }
@@ -445,7 +453,7 @@ private:
         const ssize_t size = detail::read_some(from.fd.get(), detail::medium::socket, space.data(), space.size());
         if (size < 0 && detail::would_block(errno)) return progress::waiting;
         if (size <= 0) {
-            if (!from.read.silent()) report_->set(make_error_code(std::errc::connection_reset));
+            if (!from.read.silent()) report_->note(make_error_code(std::errc::connection_reset));
             return progress::gone;
         }
         from.read.received(static_cast<std::size_t>(size));
@@ -457,13 +465,13 @@ private:
             default: e = from.read.error(); break;
         }
         if (!e) return progress::greeted;
-        report_->set(e);
+        report_->note(e);
         return progress::gone;
     }
 
     const options options_;
     const std::shared_ptr<detail::listening_socket> socket_;
-    const std::shared_ptr<detail::status> report_ = std::make_shared<detail::status>();
+    const std::shared_ptr<ipc::fault> report_ = detail::fault_of(options_);
     const unsigned generation_ = detail::process::generation();
     detail::wake_up wake_;  // of accept()
     std::atomic<bool> closed_{false};
@@ -482,60 +490,67 @@ struct timeout {
     sluice::detail::deadline until;
 };
 
-template <class T>
-sender<T> connect_one_way(const address& where, const sluice::detail::deadline& until, bool patient,
-                          const options& chosen) {
-    descriptor fd = connect_to(where, until, patient);
-    auto ends = bounded<T>(capacity_for<T>(chosen));
+// A stream to the listener for `attach` to put channels on, and a pump that runs it; what `attach` returns.
+template <class F>
+auto connect_stream(const address& where, const attempts& how, const options& chosen, F&& attach) {
     const std::shared_ptr<pump> p = pump::make();
-    auto s = stream_over(std::move(fd), where, *p, std::make_shared<status>());
-    s->send_from(std::move(ends.rx), chosen, 0);
+    const auto wake = [&p] { p->waking()->signal(); };
+    const sluice::detail::stop_callback<decltype(wake)> on_stop(chosen.stop, wake);
+    descriptor fd = connect_to(where, how, *p->waking());
+    auto s = stream_over(std::move(fd), where, *p, fault_of(chosen));
+    auto handles = attach(*s);
     p->add(std::move(s));
     pump::start(p, chosen.stop);
-    return std::move(ends.tx);
+    return handles;
+}
+
+template <class T>
+sender<T> connect_one_way(const address& where, const attempts& how, const options& chosen) {
+    return connect_stream(where, how, chosen, [&](stream& s) {
+        auto ends = bounded<T>(capacity_for<T>(chosen));
+        s.send_from(std::move(ends.rx), chosen, 0);
+        return std::move(ends.tx);
+    });
 }
 
 template <class Request, class Reply>
-connection<Request, Reply> connect_two_ways(const address& where, const sluice::detail::deadline& until, bool patient,
-                                            const options& chosen) {
-    descriptor fd = connect_to(where, until, patient);
-    auto requests = bounded<Request>(capacity_for<Request>(chosen));
-    auto replies = bounded<Reply>(capacity_for<Reply>(chosen));
-    const std::shared_ptr<pump> p = pump::make();
-    auto s = stream_over(std::move(fd), where, *p, std::make_shared<status>());
-    s->send_from(std::move(requests.rx), chosen, type_id<Reply>());
-    s->receive_into(std::move(replies.tx), chosen, type_id<Request>());
-    p->add(std::move(s));
-    pump::start(p, chosen.stop);
-    return {std::move(requests.tx), std::move(replies.rx)};
+connection<Request, Reply> connect_two_ways(const address& where, const attempts& how, const options& chosen) {
+    return connect_stream(where, how, chosen, [&](stream& s) {
+        auto requests = bounded<Request>(capacity_for<Request>(chosen));
+        auto replies = bounded<Reply>(capacity_for<Reply>(chosen));
+        s.send_from(std::move(requests.rx), chosen, type_id<Reply>());
+        s.receive_into(std::move(replies.tx), chosen, type_id<Request>());
+        return connection<Request, Reply>{std::move(requests.tx), std::move(replies.rx)};
+    });
 }
 
 }  // namespace detail
 
 /// Connects to a listener that calls receiver() for the same type. Throws std::system_error that names the address,
 /// also if nobody listens there. That the listener takes this type shows only later: if not, it closes the connection,
-/// and sends report `closed`.
+/// and sends report `closed`. Blocks while as many clients as the system allows wait to be accepted.
 template <class T>
 [[nodiscard]] sluice::sender<T> connect(const address& where, const options& chosen = {}) {
-    return detail::connect_one_way<T>(where, sluice::detail::deadline::never(), false, chosen);
+    return detail::connect_one_way<T>(where, {}, chosen);
 }
 
-/// The same, and if nobody listens there yet, waits for a listener for up to `patience`.
+/// The same, and if nobody listens there yet, waits for a listener for up to `patience`, or until the stop of the
+/// options is requested; both throw std::system_error too.
 template <class T>
 [[nodiscard]] sluice::sender<T> connect(const address& where, const detail::timeout& patience,
                                         const options& chosen = {}) {
-    return detail::connect_one_way<T>(where, patience.until, true, chosen);
+    return detail::connect_one_way<T>(where, {patience.until, true}, chosen);
 }
 
 /// Connects to a listener that calls accept() for the same types; otherwise as above.
 template <class Request, class Reply>
 [[nodiscard]] connection<Request, Reply> connect(const address& where, const options& chosen = {}) {
-    return detail::connect_two_ways<Request, Reply>(where, sluice::detail::deadline::never(), false, chosen);
+    return detail::connect_two_ways<Request, Reply>(where, {}, chosen);
 }
 template <class Request, class Reply>
 [[nodiscard]] connection<Request, Reply> connect(const address& where, const detail::timeout& patience,
                                                  const options& chosen = {}) {
-    return detail::connect_two_ways<Request, Reply>(where, patience.until, true, chosen);
+    return detail::connect_two_ways<Request, Reply>(where, {patience.until, true}, chosen);
 }
 
 }  // namespace sluice::ipc

@@ -1,10 +1,13 @@
 // A file descriptor that somebody owns, what is done with it, and a way to wake a thread that waits for descriptors.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -87,30 +90,30 @@ public:
     no_sigpipe() noexcept {
         ::sigemptyset(&sigpipe_);
         ::sigaddset(&sigpipe_, SIGPIPE);
-        sigset_t pending;
-        ::sigpending(&pending);
-        was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
         ::pthread_sigmask(SIG_BLOCK, &sigpipe_, &before_);
+        blocked_before_ = ::sigismember(&before_, SIGPIPE) == 1;
+        was_pending_ = blocked_before_ && is_pending();  // otherwise it would have been delivered
     }
     no_sigpipe(const no_sigpipe&) = delete;
     no_sigpipe& operator=(const no_sigpipe&) = delete;
     ~no_sigpipe() {
         const int error = errno;
-        if (raised && !was_pending_) {
-            int taken = 0;
-            sigset_t pending;
-            ::sigpending(&pending);
-            if (::sigismember(&pending, SIGPIPE) == 1) ::sigwait(&sigpipe_, &taken);
-        }
-        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+        int taken = 0;
+        if (raised && !was_pending_ && is_pending()) ::sigwait(&sigpipe_, &taken);
+        if (!blocked_before_) ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
         errno = error;
     }
 
     bool raised = false;
 
 private:
+    static bool is_pending() noexcept {
+        sigset_t pending;
+        return ::sigpending(&pending) == 0 && ::sigismember(&pending, SIGPIPE) == 1;
+    }
+
     sigset_t sigpipe_, before_;
-    bool was_pending_;
+    bool blocked_before_, was_pending_;
 };
 
 inline ssize_t write_some(int fd, medium kind, const iovec* parts, int count) noexcept {
@@ -132,7 +135,14 @@ inline ssize_t write_some(int fd, medium kind, const iovec* parts, int count) no
 
 inline bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
-// ---- Waking
+// ---- Waiting
+
+// As poll() takes it: rounded up, for ever if there is no such time.
+inline int milliseconds_until(const std::optional<std::chrono::steady_clock::time_point>& when) noexcept {
+    if (!when) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - std::chrono::steady_clock::now());
+    return static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left.count(), 0, 60'000));
+}
 
 // Makes poll() return in the one thread that waits: it polls fd(), and calls clear() before it looks at what others
 // have left for it. A signal given while an earlier one is pending costs nothing: the flag is still up, and who clears

@@ -128,11 +128,11 @@ public:
         nothing,  // more bytes are needed
         greeting,
         message,
-        large,  // a message that is still arriving: divert() says where its bytes may go at once, or it is found whole later
+        large,     // a message that is still arriving: divert() says where its bytes may go, or it is found whole later
         diverted,  // that message is complete
-        deaf,
-        end,    // no message follows
-        error,  // and nothing but that from now on
+        deaf,      // the peer reads no more
+        end,       // no message follows
+        error,     // and nothing but that from now on
     };
 
     explicit decoder(std::size_t max_message) noexcept : max_message_(max_message) {}

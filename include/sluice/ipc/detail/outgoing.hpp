@@ -1,4 +1,4 @@
-// The way of messages from a channel to a descriptor: written by the pump or, when it has nothing to do, by the one who sends.
+// The way of messages from a channel to a descriptor: written by the pump or, when that is idle, by who sends.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 #include <sluice/ipc/detail/frame.hpp>
 #include <sluice/ipc/detail/process.hpp>
 #include <sluice/ipc/detail/pump.hpp>
+#include <sluice/ipc/fault.hpp>
 
 namespace sluice::ipc::detail {
 
@@ -28,7 +29,7 @@ class outgoing : public outlet_listener {
 public:
     enum class flow : std::uint8_t {
         idle,     // the turn lies in the channel
-        blocked,  // the system takes no more now
+        blocked,  // the system takes no more now, or has taken much: to be called again when it takes more
         over,
     };
 
@@ -64,7 +65,7 @@ public:
 protected:
     enum class flushed : std::uint8_t { all, blocked, gone };
 
-    outgoing(std::shared_ptr<wake_up> wake, std::shared_ptr<status> report)
+    outgoing(std::shared_ptr<wake_up> wake, std::shared_ptr<fault> report)
         : wake_(std::move(wake)), report_(std::move(report)) {}
     virtual ~outgoing() = default;
 
@@ -80,7 +81,7 @@ protected:
     virtual void say_end(outbox& box) = 0;
 
     const std::shared_ptr<wake_up> wake_;
-    const std::shared_ptr<status> report_;
+    const std::shared_ptr<fault> report_;
     outbox outbox_;
 
 private:
@@ -91,6 +92,7 @@ private:
 
     flow write_out(bool pumping) noexcept {
         int looks = sluice::detail::sync::several_cpus ? 50 : 0;
+        int writes = pumping ? 16 : 1;  // then others get their turn: who sends goes on, the pump looks for orders
         for (;;) {
             if (abandoned_.load(std::memory_order_acquire)) over_ = true;
             if (over_) {
@@ -98,6 +100,7 @@ private:
                 return flow::over;
             }
             if (!outbox_.empty()) {
+                if (writes-- == 0) return flow::blocked;
                 const flushed f = flush(outbox_);
                 if (f == flushed::blocked) return flow::blocked;
                 if (f == flushed::gone) {
@@ -125,15 +128,15 @@ private:
                 }
             } catch (...) {
                 pumps_turn_.store(pumping, std::memory_order_relaxed);
-                report_->set(current_error());
+                report_->note(current_error());
                 outlet_->close();
                 last_words_ = true;
             }
         }
     }
 
-    // Whether a message comes, or the channel closes, while `looks` are left: for a microsecond or so, which is less than
-    // it takes to wake the pump again. Does not yield: others might keep the processor for long.
+    // Whether a message comes, or the channel closes, while `looks` are left: for a microsecond or so, which is less
+    // than it takes to wake the pump again. Does not yield: others might keep the processor for long.
     bool more_comes(int& looks) const noexcept {
         while (looks-- > 0) {
             if (outlet_->may_have()) return true;

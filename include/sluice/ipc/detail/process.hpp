@@ -1,10 +1,12 @@
-// What the library has running in this process: descriptors that a forked child must not keep, threads that exit must wait for.
+// What the library has in this process: descriptors that forked children must not keep, threads that exit waits for.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -25,8 +27,11 @@ public:
     virtual ~worker() = default;
 
     virtual void run() noexcept = 0;
-    // Called from another thread: the program ends. Write out what was sent, receive no more, and return from run().
+    // These are called from another thread. The program ends: write out what was sent, receive no more, and return from
+    // run().
     virtual void finish() noexcept = 0;
+    // Return from run() now.
+    virtual void abort() noexcept = 0;
 };
 
 // One for each process. A child that was forked begins anew: it has none of its parent's threads, so it closes its
@@ -72,6 +77,9 @@ public:
         ::close(fd);
     }
 
+    // A worker has written something: exit has a reason to wait on.
+    void progressed() noexcept { progress_.fetch_add(1, std::memory_order_relaxed); }
+
     // Runs `w`, which outlives its run(), on a thread of its own that handles no signal of the program's.
     template <class Worker>
     void start(std::shared_ptr<Worker> w) {
@@ -116,15 +124,26 @@ private:
         left_.notify_all();
     }
 
+    // Exit waits while the workers write out what was sent, but for no reader who takes none of it for so long.
+    static constexpr std::chrono::seconds patience{5};
+
     void finish() {
         std::unique_lock lock(mutex_);
+        const auto all_left = [this] { return workers_.empty(); };
         for (worker* const w : workers_) w->finish();
-        left_.wait(lock, [this] { return workers_.empty(); });
+        std::uint64_t seen;
+        do {
+            seen = progress_.load(std::memory_order_relaxed);
+            left_.wait_for(lock, patience, all_left);
+        } while (!all_left() && seen != progress_.load(std::memory_order_relaxed));
+        for (worker* const w : workers_) w->abort();
+        left_.wait_for(lock, patience, all_left);
     }
 
     inline static std::atomic<unsigned> generation_{1};
     std::mutex mutex_;
     std::condition_variable left_;
+    std::atomic<std::uint64_t> progress_{0};
     std::vector<bool> own_;  // by number
     std::vector<worker*> workers_;
 };

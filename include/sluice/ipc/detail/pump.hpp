@@ -1,4 +1,4 @@
-// The thread behind remote ends: waits for their descriptors and for a wake-up at once, and has each end do what it can.
+// The thread behind remote ends: waits for their descriptors and for a wake-up, and has each end do what it can.
 #pragma once
 
 #include <algorithm>
@@ -20,25 +20,6 @@
 #include <sluice/ipc/detail/process.hpp>
 
 namespace sluice::ipc::detail {
-
-// Why an end closed: what `error()` of its owner tells. It is set before the channel closes.
-class status {
-public:
-    std::error_code get() const {
-        const std::lock_guard held(mutex_);
-        return error_;
-    }
-    // None leaves it as it is.
-    void set(std::error_code e) {
-        if (!e) return;
-        const std::lock_guard held(mutex_);
-        error_ = e;
-    }
-
-private:
-    mutable std::mutex mutex_;
-    std::error_code error_;
-};
 
 // Something that a pump looks after. Its members are called by the pump's thread alone.
 class station {
@@ -84,6 +65,7 @@ public:
     }
 
     void finish() noexcept override { order(command::finish); }
+    void abort() noexcept override { order(command::abort); }
 
     void run() noexcept override {
         {
@@ -136,7 +118,11 @@ private:
                 polled.push_back(s->interest());
                 if (const auto r = s->retry()) retry = retry ? std::min(*retry, *r) : r;
             }
-            ::poll(polled.data(), static_cast<nfds_t>(polled.size()), milliseconds_until(retry));
+            if (::poll(polled.data(), static_cast<nfds_t>(polled.size()), milliseconds_until(retry)) < 0) {
+                // More descriptors than the process is allowed by now, or no memory: looks at all of them, after a nap.
+                ::poll(nullptr, 0, 20);
+                for (pollfd& p : polled) p.revents = p.events;
+            }
             woken = polled[0].revents != 0 || (retry && *retry <= std::chrono::steady_clock::now());
             if (polled[0].revents != 0) wake_->clear();
         }
@@ -148,12 +134,6 @@ private:
         } else {
             s.finish();
         }
-    }
-
-    static int milliseconds_until(const std::optional<std::chrono::steady_clock::time_point>& when) noexcept {
-        if (!when) return -1;
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - std::chrono::steady_clock::now());
-        return static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left.count(), 0, 60'000));
     }
 
     const std::shared_ptr<wake_up> wake_ = std::make_shared<wake_up>();

@@ -30,14 +30,14 @@ struct stream_parts {
     medium kind;
     bool remote = false;  // the peer may be on another machine: what was written may not have arrived yet
     std::shared_ptr<wake_up> wake;
-    std::shared_ptr<status> report;
+    std::shared_ptr<fault> report;
 };
 
 // Sending and receiving are independent, as two streams that share a descriptor. It is over when both are:
-//   - sending ends when the channel is closed and written out, with the word that it was the end; at once when nobody reads at the
-//     other side, which the peer says (`deaf`) or the system does;
-//   - receiving ends with the peer's last word; or when nobody receives here, which is then told to the peer, who may go on sending
-//     until he hears of it: that is read and forgotten.
+//   - sending ends when the channel is closed and written out, with the word that it was the end; at once when nobody
+//     reads at the other side, which the peer says (`deaf`) or the system does;
+//   - receiving ends with the peer's last word; or when nobody receives here, which is then told to the peer, who may
+//     go on sending until he hears of it: that is read and forgotten.
 class stream final : public station, private outgoing {
 public:
     explicit stream(stream_parts parts)
@@ -110,7 +110,7 @@ public:
         if (sends_) outgoing::finish();
     }
     void abort(std::error_code why) noexcept override {
-        report_->set(why);
+        report_->note(why);
         stop_receiving();
         lost();
     }
@@ -207,7 +207,7 @@ private:
     // The stream has ended, well or not.
     void conclude(std::error_code e) noexcept {
         verdict_.reset();
-        report_->set(e);
+        report_->note(e);
         stop_receiving();
         if (e) lost();
     }
@@ -234,10 +234,11 @@ private:
             return got == space.size() && budget > 0;
         }
         if (size == -1 && would_block(errno)) return false;
-        // The peer is gone. If it did not say that it would go, it died, or nobody was there who had anything to say.
-        const bool expected = ended_ || decoder_->silent() || !inlet_;
+        // The peer is gone. If it did not say that it would go, it died; a client that has said nothing at all has only
+        // looked whether anybody listens.
         const int error = size == 0 ? ECONNRESET : errno;
-        if (!expected) report_->set(from_errno(error));
+        const bool only_looked = kind_ == medium::socket && !two_way_ && decoder_->silent();
+        if (inlet_ && !ended_ && !only_looked) report_->note(from_errno(error));
         stop_receiving();
         lost();
         return false;
@@ -250,10 +251,20 @@ private:
             iovec parts[2];
             const int count = box.parts(parts);
             const ssize_t written = write_some(fd_.get(), kind_, parts, count);
-            if (written < 0) return would_block(errno) ? flushed::blocked : flushed::gone;
+            if (written < 0) {
+                if (would_block(errno)) return flushed::blocked;
+                reader_gone(errno);
+                return flushed::gone;
+            }
+            process::self().progressed();
             box.wrote(static_cast<std::size_t>(written));
         }
         return flushed::all;
+    }
+
+    // Who only reads may go at any time; but a network may fail.
+    void reader_gone(int error) noexcept {
+        if (error != EPIPE && error != ECONNRESET) report_->note(from_errno(error));
     }
 
     void say_end(outbox& box) override { append_plain(box.bytes, end_of_stream); }
@@ -264,7 +275,8 @@ private:
             std::byte scratch[64];
             const ssize_t size = read_some(fd_.get(), kind_, scratch, sizeof scratch);
             if (size == -1 && would_block(errno)) return;
-            if (size > 0) report_->set(make_error_code(std::errc::bad_message));
+            if (size == -1) reader_gone(errno);
+            if (size > 0) report_->note(make_error_code(std::errc::bad_message));
         }
         lost();
     }
