@@ -149,9 +149,10 @@ TEMPLATE_TEST_CASE("large messages arrive whole, put together where they stay", 
         for (std::size_t i = 0; i < content.size(); i += 97) content[i] = static_cast<std::byte>(i + n);
         return codec<TestType>::decode(content);
     };
+    constexpr std::size_t count = test::scaled(100);
     test::task sending([&] {
         std::size_t n = 0;
-        while (n < 100 && tx.send(message(n))) ++n;
+        while (n < count && tx.send(message(n))) ++n;
         tx = {};
         return n;
     });
@@ -159,8 +160,8 @@ TEMPLATE_TEST_CASE("large messages arrive whole, put together where they stay", 
     bool whole = true;
     for (const TestType& got : rx) whole = whole && got == message(received++);
     CHECK(whole);
-    CHECK(received == 100);
-    CHECK(sending.get() == 100);
+    CHECK(received == count);
+    CHECK(sending.get() == count);
     CHECK_FALSE(in.error());
 }
 

@@ -164,19 +164,20 @@ TEST_CASE("who connects hears why its end has closed") {
     CHECK(none.hold());
 }
 
-TEST_CASE("sessions are given in the order in which their clients have come") {
+TEST_CASE("of several clients that wait, the first that has come gets the first session") {
     sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
-    test::plain_client silent(inbox.address());
-    std::vector<sluice::ipc::connection<int, int>> clients;
-    for (int c = 0; c < 5; ++c) {
-        clients.push_back(sluice::ipc::connect<int, int>(inbox.address()));
-        CHECK(clients.back().requests.send(c));
-    }
-    for (int c = 0; c < 5; ++c) {
-        const auto session = inbox.accept<int, int>();
-        REQUIRE(session);
-        CHECK(session.requests.recv() == c);
-    }
+    std::vector<std::unique_ptr<test::plain_client>> clients;
+    for (int c = 0; c < 5; ++c) clients.push_back(std::make_unique<test::plain_client>(inbox.address()));
+    const auto say = [&clients](int c) {
+        auto& client = *clients.at(static_cast<std::size_t>(c));
+        client.greet<int>(sluice::ipc::detail::type_id<int>());
+        client.write(std::uint32_t{sizeof(int)});
+        client.write(c);
+    };
+    say(4);  // so that the listener knows of the others when they begin to speak
+    CHECK(inbox.accept<int, int>().requests.recv() == 4);
+    for (int c = 0; c < 4; ++c) say(c);
+    for (int c = 0; c < 4; ++c) CHECK(inbox.accept<int, int>().requests.recv() == c);
 }
 
 TEST_CASE("a host is known by its name") {

@@ -192,11 +192,12 @@ public:
     void write(const Plain& value) {
         write(&value, sizeof value);
     }
-    /// A greeting as the library would send it.
+    /// A greeting as the library would send it, from one who expects messages of the type `back` in return, if any.
     template <class T>
-    void greet() {
+    void greet(std::uint64_t back = 0) {
         sluice::ipc::detail::greeting hello;
         hello.forth = sluice::ipc::detail::type_id<T>();
+        hello.back = back;
         write(hello);
     }
     /// Whether the other side hangs up.
