@@ -37,10 +37,10 @@ constexpr std::size_t block_size = 1 << 20;
 
 // How much is done in one measurement.
 struct amounts {
-    std::size_t small = 2'000'000, large = 2'000, trips = 20'000;
+    std::size_t small = 2'000'000, large = 2'000, trips = 20'000, queued = 200'000;
 };
 amounts amount;
-int repetitions = 3;
+int repetitions = 5;
 
 [[noreturn]] void give_up(const char* what) {
     std::fprintf(stderr, "ipc: %s: %s\n", what, std::strerror(errno));
@@ -65,14 +65,6 @@ double with_child(Here here, There there) {
     int status = 0;
     must(::waitpid(child, &status, 0) == child && status == 0, "child");
     return took;
-}
-
-template <class F>
-double best(F measure) {
-    std::vector<double> all;
-    for (int i = 0; i < repetitions; ++i) all.push_back(measure());
-    std::sort(all.begin(), all.end());
-    return all[all.size() / 2];
 }
 
 double since(clock_type::time_point start) { return seconds(clock_type::now() - start).count(); }
@@ -364,7 +356,7 @@ std::string zmq_address(bool tcp) {
                : "ipc://" + sluice::ipc::unix_socket("sluice-bench-zmq-" + std::to_string(::getpid())).path();
 }
 
-// Binds in one process before the other connects: it does not always try again.
+// Binds in one process before the other connects, and the other stays until the first has all.
 class rendezvous {
 public:
     void bind(void* socket, const std::string& address) {
@@ -375,6 +367,11 @@ public:
         char bound = 0;
         read_all(ends_[0], &bound, 1);
         must(::zmq_connect(socket, address.c_str()) == 0, "zmq_connect");
+    }
+    void done() { write_all(ends_[1], "!", 1); }
+    void wait_until_done() {
+        char done = 0;
+        read_all(ends_[0], &done, 1);
     }
     ~rendezvous() {
         ::close(ends_[0]);
@@ -399,6 +396,7 @@ double zmq_stream(bool tcp, std::size_t count, std::size_t size) {
             const auto start = clock_type::now();
             for (std::size_t i = 0; i < count; ++i) must(::zmq_msg_recv(&message, socket, 0) >= 0, "zmq_msg_recv");
             const double took = since(start);
+            meeting.done();
             ::zmq_msg_close(&message);
             ::zmq_close(socket);
             ::zmq_ctx_term(context);
@@ -410,6 +408,7 @@ double zmq_stream(bool tcp, std::size_t count, std::size_t size) {
             meeting.connect(socket, address);
             const std::vector<char> buffer(size, 'x');
             for (std::size_t i = 0; i <= count; ++i) must(::zmq_send(socket, buffer.data(), size, 0) >= 0, "zmq_send");
+            meeting.wait_until_done();
             ::zmq_close(socket);
             ::zmq_ctx_term(context);
         });
@@ -451,16 +450,62 @@ double zmq_trips(bool tcp) {
 
 // ---- The table
 
-void row(const char* transport, const char* by, double small, double large, double trip) {
-    const auto rate = [](double took, std::size_t count, double unit) {
-        return static_cast<double>(count) / took / unit;
-    };
-    std::printf("%-8s %-8s", transport, by);
-    small > 0 ? std::printf(" %12.2f", rate(small, amount.small, 1e6)) : std::printf(" %12s", "-");
-    large > 0 ? std::printf(" %12.2f", rate(large, amount.large, 1e9 / static_cast<double>(block_size)))
-              : std::printf(" %12s", "-");
-    trip > 0 ? std::printf(" %12.2f\n", trip / static_cast<double>(amount.trips) * 1e6) : std::printf(" %12s\n", "-");
-    std::fflush(stdout);
+// Who sends how: each function does the whole of one measurement and tells how long it took.
+struct contestant {
+    const char* over;
+    const char* by;
+    std::function<double()> small, large, trip;
+    std::vector<double> took[3] = {};
+};
+
+std::vector<contestant> contestants() {
+    const sluice::ipc::shared_bytes large{std::vector<std::byte>(block_size)};
+    std::vector<contestant> all;
+    all.push_back({"pipe", "bare", [] { return bare_stream(bare_pipe, amount.small, sizeof(number)); },
+                   [] { return bare_stream(bare_pipe, amount.large, block_size); }, bare_trips_over_pipe});
+    all.push_back({"pipe", "sluice", [] { return pipe_stream(amount.small, number{1}); },
+                   [large] { return pipe_stream(amount.large, large); }, pipe_trips});
+    for (const bool tcp : {false, true}) {
+        const char* const over = tcp ? "tcp" : "unix";
+        const auto make = tcp ? bare_tcp : bare_unix;
+        all.push_back({over, "bare", [make] { return bare_stream(make, amount.small, sizeof(number)); },
+                       [make] { return bare_stream(make, amount.large, block_size); },
+                       [make] { return bare_trips_over(make); }});
+        all.push_back({over, "sluice", [tcp] { return socket_stream(tcp, amount.small, number{1}); },
+                       [tcp, large] { return socket_stream(tcp, amount.large, large); },
+                       [tcp] { return socket_trips(tcp); }});
+#if defined(SLUICE_BENCH_ZEROMQ)
+        all.push_back({over, "ZeroMQ", [tcp] { return zmq_stream(tcp, amount.small, sizeof(number)); },
+                       [tcp] { return zmq_stream(tcp, amount.large, block_size); }, [tcp] { return zmq_trips(tcp); }});
+#endif
+    }
+#if defined(__linux__)
+    all.push_back({"queue", "bare", [] { return bare_queue_stream(amount.queued); }, {}, bare_queue_trips});
+    all.push_back({"queue", "sluice", [] { return queue_stream(amount.queued); }, {}, queue_trips});
+#endif
+    return all;
+}
+
+double median(std::vector<double> v) {
+    std::sort(v.begin(), v.end());
+    return v[v.size() / 2];
+}
+
+void show(const contestant& c) {
+    const bool queue = std::string_view(c.over) == "queue";
+    const double counts[] = {static_cast<double>(queue ? amount.queued : amount.small) / 1e6,
+                             static_cast<double>(amount.large * block_size) / 1e9,
+                             static_cast<double>(amount.trips) / 1e6};
+    std::printf("| %s | %s |", c.over, c.by);
+    for (int i = 0; i < 3; ++i) {
+        if (c.took[i].empty()) {
+            std::printf(" |");
+        } else {
+            const double rate = counts[i] / median(c.took[i]);
+            std::printf(i == 2 ? " %.1f |" : " %.2f |", i == 2 ? 1 / rate : rate);
+        }
+    }
+    std::printf("\n");
 }
 
 }  // namespace
@@ -470,8 +515,8 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];
         if (word == "--quick") {
-            amount = {200'000, 200, 2'000};
-            repetitions = 1;
+            amount = {500'000, 500, 5'000, 50'000};
+            repetitions = 3;
         } else if (!word.starts_with('-')) {
             only = word;
         } else {
@@ -479,35 +524,19 @@ int main(int argc, char** argv) {
             return 2;
         }
     }
-    const auto wanted = [only](std::string_view name) { return only.empty() || only == name; };
-    const sluice::ipc::shared_bytes large{std::vector<std::byte>(block_size)};
-
-    std::printf("%-8s %-8s %12s %12s %12s\n", "over", "by", "8 B, M/s", "1 MiB, GB/s", "trip, us");
-    if (wanted("pipe")) {
-        row("pipe", "bare", best([] { return bare_stream(bare_pipe, amount.small, sizeof(number)); }),
-            best([] { return bare_stream(bare_pipe, amount.large, block_size); }), best(bare_trips_over_pipe));
-        row("pipe", "sluice", best([] { return pipe_stream(amount.small, number{1}); }),
-            best([&] { return pipe_stream(amount.large, large); }), best(pipe_trips));
+    std::vector<contestant> all = contestants();
+    std::erase_if(all, [only](const contestant& c) { return !only.empty() && only != c.over; });
+    // In turns, so that what else the machine does is the same for all.
+    for (int i = 0; i < repetitions; ++i) {
+        for (contestant& c : all) {
+            const std::function<double()>* const measures[] = {&c.small, &c.large, &c.trip};
+            for (int m = 0; m < 3; ++m) {
+                if (*measures[m]) c.took[m].push_back((*measures[m])());
+            }
+        }
     }
-    for (const bool tcp : {false, true}) {
-        const char* const name = tcp ? "tcp" : "unix";
-        if (!wanted(name)) continue;
-        const auto make = tcp ? bare_tcp : bare_unix;
-        row(name, "bare", best([&] { return bare_stream(make, amount.small, sizeof(number)); }),
-            best([&] { return bare_stream(make, amount.large, block_size); }),
-            best([&] { return bare_trips_over(make); }));
-        row(name, "sluice", best([&] { return socket_stream(tcp, amount.small, number{1}); }),
-            best([&] { return socket_stream(tcp, amount.large, large); }), best([&] { return socket_trips(tcp); }));
-#if defined(SLUICE_BENCH_ZEROMQ)
-        row(name, "zeromq", best([&] { return zmq_stream(tcp, amount.small, sizeof(number)); }),
-            best([&] { return zmq_stream(tcp, amount.large, block_size); }), best([&] { return zmq_trips(tcp); }));
-#endif
-    }
-#if defined(__linux__)
-    if (wanted("queue")) {
-        row("queue", "bare", best([] { return bare_queue_stream(amount.small); }), 0, best(bare_queue_trips));
-        row("queue", "sluice", best([] { return queue_stream(amount.small); }), 0, best(queue_trips));
-    }
-#endif
+    std::printf(
+        "| over | by | 8 bytes, million/s | 1 MiB, GB/s | round trip, us |\n| --- | --- | ---: | ---: | ---: |\n");
+    for (const contestant& c : all) show(c);
     return 0;
 }

@@ -10,7 +10,8 @@ Usage: sh bench/run.sh [--quick] [--compiler COMMAND] [-- BENCHMARK-OPTION...]
   --quick              two minutes instead of ten; rougher
   --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
   BENCHMARK-OPTION     for Google Benchmark, as --benchmark_filter='^(spsc|mpmc)/b512'
-A full run writes bench/results.md, bench/results.svg and bench/trends.svg; one with --quick or options writes them to build/bench.
+A full run writes bench/results.md, bench/results.svg, bench/trends.svg and, between processes, bench/ipc-results.md; one with --quick
+or options writes them to build/bench.
 END
 }
 
@@ -47,6 +48,8 @@ need_header tbb/concurrent_queue.h libtbb-dev
 need_header boost/fiber/buffered_channel.hpp libboost-fiber-dev
 need_header concurrentqueue/blockingconcurrentqueue.h libconcurrentqueue-dev
 need_header readerwriterqueue/readerwritercircularbuffer.h libreaderwriterqueue-dev
+need_header zmq.h libzmq3-dev
+need pkg-config pkg-config
 install_missing
 
 configure_and_build bench -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" \
@@ -66,8 +69,24 @@ if [ -x "$folder/bench/sluice_bench_memory" ]; then
     set -- "$@" "$folder/memory.json"
 fi
 
+# Not built where there is no inter-process part.
+if [ -x "$folder/bench/sluice_bench_ipc" ]; then
+    say "Measuring between processes"
+    "$folder/bench/sluice_bench_ipc" ${quick:+"$quick"} >"$folder/ipc-table.md" || fail "sluice_bench_ipc failed"
+fi
+
 processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
 python3 "$root/bench/plot.py" "$@" --svg "$results/results.svg" --trends "$results/trends.svg" --markdown "$results/results.md" \
     --about "${processor:+$processor, }$("$compiler" --version | head -n 1)" --command "sh bench/run.sh${quick:+ $quick}" ||
     fail "plot.py failed"
+if [ -f "$folder/ipc-table.md" ]; then
+    {
+        echo "# Between processes"
+        echo
+        echo "${processor:+$processor, }$("$compiler" --version | head -n 1). Medians, all taking turns in one run of"
+        echo "\`sh bench/run.sh${quick:+ $quick}\`. *bare* is write() and read(), or mq_send() and mq_receive(), without any framing."
+        echo
+        cat "$folder/ipc-table.md"
+    } >"$results/ipc-results.md"
+fi
 say "Written: $results/results.md, results.svg and trends.svg there, and $folder/results.json"

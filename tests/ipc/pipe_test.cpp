@@ -87,7 +87,7 @@ TEST_CASE("when the reader goes, even an idle writer hears of it") {
     const auto tx = link.sender<serial>();
     CHECK(holder.line() == "open");
     CHECK_FALSE(tx.is_closed());
-    holder.release();
+    CHECK(holder.release());
     CHECK(test::eventually([&] { return tx.is_closed(); }));
     CHECK(tx.send(serial{1}) == errc::closed);
     CHECK_FALSE(link.error());

@@ -93,7 +93,7 @@ public:
     [[nodiscard]] std::error_code error() const { return report_->error(); }
 
 private:
-    static constexpr int large = 1 << 20;  // of the kernel's buffer, if this user may have that much
+    static constexpr int large = 1 << 18;  // of the kernel's buffer, if this user may have that much
 
     template <class T, class F>
     auto open(int& end, F&& attach) {
