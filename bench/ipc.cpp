@@ -361,6 +361,7 @@ class rendezvous {
 public:
     void bind(void* socket, const std::string& address) {
         must(::zmq_bind(socket, address.c_str()) == 0, "zmq_bind");
+        address_ = address;
         write_all(ends_[1], "!", 1);
     }
     void connect(void* socket, const std::string& address) {
@@ -374,12 +375,14 @@ public:
         read_all(ends_[0], &done, 1);
     }
     ~rendezvous() {
+        if (address_.starts_with("ipc://")) ::unlink(address_.c_str() + 6);
         ::close(ends_[0]);
         ::close(ends_[1]);
     }
 
 private:
     const pair_of ends_ = bare_pipe();
+    std::string address_;
 };
 
 double zmq_stream(bool tcp, std::size_t count, std::size_t size) {

@@ -25,17 +25,22 @@ bool put(const std::string& name, const std::vector<std::string>& texts) {
     return out.send_many(texts) == texts.size();
 }
 
-// What the queue holds, and what comes until it has been empty for a while.
-std::vector<std::string> take(const std::string& name, std::chrono::milliseconds patience) {
+// What the queue holds, and what comes until it has been empty for a while, or until there are enough.
+std::vector<std::string> take(const std::string& name, std::chrono::milliseconds patience,
+                              std::size_t enough = SIZE_MAX) {
     const message_queue queue(name, {.max_message = 1024});
     const auto in = queue.receiver<std::string>();
     std::vector<std::string> texts;
-    while (auto text = in.recv_timeout(patience)) texts.push_back(*std::move(text));
+    while (texts.size() < enough) {
+        auto text = in.recv_timeout(patience);
+        if (!text) break;
+        texts.push_back(*std::move(text));
+    }
     if (queue.error()) std::fprintf(stderr, "ipc_queue: %s\n", queue.error().message().c_str());
     return texts;
 }
 
-int try_it(std::chrono::milliseconds patience) {
+int try_it() {
     const std::string name = "/sluice-example-" + std::to_string(getpid());
     std::fflush(stdout);
     std::vector<pid_t> children;
@@ -48,7 +53,7 @@ int try_it(std::chrono::milliseconds patience) {
             std::exit(put(name, texts) ? 0 : 1);
         }
     }
-    const std::vector<std::string> texts = take(name, patience);
+    const std::vector<std::string> texts = take(name, 10s, 60);
     bool ended_well = true;
     for (const pid_t child : children) {
         int status = 0;
@@ -67,7 +72,7 @@ int main(int argc, char** argv) {
         args.operands("[put NAME TEXT... | take NAME | remove NAME]", "the name begins with a slash", 0, SIZE_MAX);
     args.finish();
     try {
-        if (words.empty()) return try_it(patience);
+        if (words.empty()) return try_it();
         if (words[0] == "put" && words.size() > 2) return put(words[1], {words.begin() + 2, words.end()}) ? 0 : 1;
         if (words[0] == "remove" && words.size() == 2) return message_queue::remove(words[1]) ? 0 : 1;
         if (words[0] == "take" && words.size() == 2) {

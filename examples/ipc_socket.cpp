@@ -20,9 +20,10 @@
 
 using namespace std::chrono_literals;
 
-// Waits for the listener to appear: client and server may be started in any order.
 bool send(const std::string& name, const std::vector<std::string>& texts) {
-    const auto out = sluice::ipc::connect<std::string>(sluice::ipc::unix_socket(name), 5s);
+    // README begin
+    const auto out = sluice::ipc::connect<std::string>(sluice::ipc::unix_socket(name), 5s);  // waits for the listener
+    // README end
     return out.send_many(texts) == texts.size();
 }
 
@@ -33,7 +34,10 @@ int serve(const std::string& name) {
     sigaddset(&interrupts, SIGINT);
     sigaddset(&interrupts, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &interrupts, nullptr);
+    // README begin
     sluice::ipc::listener inbox(sluice::ipc::unix_socket(name));
+    const auto texts = inbox.receiver<std::string>();  // those of all clients, merged
+    // README end
     std::thread interrupted([&] {
         int which = 0;
         sigwait(&interrupts, &which);
@@ -41,7 +45,6 @@ int serve(const std::string& name) {
     });
     std::printf("listening at %s\n", inbox.address().to_string().c_str());
     std::fflush(stdout);
-    const auto texts = inbox.receiver<std::string>();
     for (const std::string& text : texts) {
         std::printf("%s\n", text.c_str());
         std::fflush(stdout);
