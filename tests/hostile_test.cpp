@@ -54,6 +54,7 @@ std::vector<int> outcomes(std::list<task<int>>& crowd) {
 }
 
 constexpr int a_crowd = scaled(2000);
+constexpr int a_queue = scaled(500);
 
 /// A message that holds the rest of a chain: a channel with one message, which holds a channel, and so on.
 struct chain_link {
@@ -89,7 +90,7 @@ TEST_CASE("a crowd of receivers is served in the order in which it blocked", "[h
     CAPTURE(which);
     std::list<task<int>> crowd;
     auto [tx, rx] = make_channel<int>(which);
-    gather(crowd, a_crowd / 8, true, [rx = rx](int) { return id_in(rx.recv()); });
+    gather(crowd, a_queue, true, [rx = rx](int) { return id_in(rx.recv()); });
     const int count = static_cast<int>(crowd.size());
     for (int i = 0; i < count; ++i) {
         REQUIRE(tx.send(i).has_value());
@@ -104,7 +105,7 @@ TEST_CASE("a crowd of senders is served in the order in which it blocked", "[hos
     auto [tx, rx] = make_channel<int>(which);
     fill(tx, which);
     const int there = room(which);
-    gather(crowd, a_crowd / 8, true, [tx = tx, there](int i) { return tx.send(there + i) ? 1 : 0; });
+    gather(crowd, a_queue, true, [tx = tx, there](int i) { return tx.send(there + i) ? 1 : 0; });
     const int count = static_cast<int>(crowd.size());
     for (int i = 0; i < there + count; ++i) {
         REQUIRE(rx.recv().value() == i);
