@@ -3,6 +3,7 @@
 #include <sluice/sluice.hpp>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,6 +124,27 @@ int fork_several(const words&) {
     return well ? fine : wrong;
 }
 
+// A child that just lives on keeps no reading end open, so that the writer hears when the reader goes.
+int fork_and_drop(const words&) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return wrong;
+    sluice::ipc::pipe in(ends[0], -1), out(-1, ends[1]);
+    auto rx = in.receiver<number>();
+    const auto tx = out.sender<number>();
+    if (!tx.send(number{1}) || rx.recv() != number{1}) return wrong;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::pause();
+        ::_exit(wrong);
+    }
+    rx = {};
+    const auto late = std::chrono::steady_clock::now() + 10s;
+    while (!tx.is_closed() && std::chrono::steady_clock::now() < late) std::this_thread::yield();
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    return tx.is_closed() ? fine : wrong;
+}
+
 int fork_and_die(const words&) {
     sluice::ipc::pipe link;
     const pid_t child = ::fork();
@@ -140,9 +163,17 @@ int fork_and_die(const words&) {
     return whole && end ? fine : wrong;
 }
 
-// The reader goes while SIGPIPE would end the process.
+// The reader goes while SIGPIPE would end the process: before a write of this thread, and at any time.
 int sigpipe(const words&) {
     std::signal(SIGPIPE, SIG_DFL);
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return wrong;
+    ::close(ends[0]);
+    iovec part{ends, sizeof ends};
+    namespace detail = sluice::ipc::detail;
+    if (detail::write_some(ends[1], detail::medium::pipe, &part, 1) != -1 || errno != EPIPE) return wrong;
+    ::close(ends[1]);
+
     sluice::ipc::pipe link;
     const pid_t child = child_that([&] { return link.receiver<number>().recv() == number{0} ? fine : wrong; });
     const auto tx = link.sender<number>();
@@ -278,6 +309,7 @@ int main(int argc, char** argv) {
         {"fork_both_ways", fork_both_ways},
         {"fork_several", fork_several},
         {"fork_and_die", fork_and_die},
+        {"fork_and_drop", fork_and_drop},
         {"sigpipe", sigpipe},
         {"send_and_exit", send_and_exit},
         {"block_and_exit", block_and_exit},

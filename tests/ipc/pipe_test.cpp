@@ -59,7 +59,10 @@ TEST_CASE("parent and child, forked without exec, exchange messages both ways") 
     CHECK(test::peer({"fork_both_ways", std::to_string(million / 10)}).wait() == 0);
 }
 
-TEST_CASE("a child keeps no end open that its parent had opened") { CHECK(test::peer({"fork_several"}).wait() == 0); }
+TEST_CASE("a child keeps no end open that its parent had opened") {
+    CHECK(test::peer({"fork_several"}).wait() == 0);
+    CHECK(test::peer({"fork_and_drop"}).wait() == 0);
+}
 
 TEST_CASE("a child that is killed ends the stream with an error, after its whole messages") {
     CHECK(test::peer({"fork_and_die"}).wait() == 0);
