@@ -1,6 +1,7 @@
 // What a client may do wrong, and that it is the only one to suffer from it.
 #include "support.hpp"
 
+#include <array>
 #include <random>
 
 using sluice::errc;
@@ -140,6 +141,10 @@ TEST_CASE("a promise of a large message takes no memory") {
     CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::greeting);
     CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::nothing);
     CHECK(one.capacity() <= sluice::ipc::detail::arrivals::block);
+    feed(std::array<char, 40'000>{});
+    CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::nothing);
+    CHECK_FALSE(one.space().empty());
+    CHECK(one.capacity() <= 2 * sluice::ipc::detail::arrivals::block);
 }
 
 TEST_CASE("a message that its codec does not take closes that one connection") {

@@ -90,7 +90,6 @@ private:
     }
 
     void loop() noexcept {
-        std::vector<pollfd> polled;  // the wake-up, then one for each station
         command heeded = command::none;
         bool woken = true;
         for (;;) {
@@ -99,7 +98,7 @@ private:
                 for (auto& s : stations_) heed(*s, c);
             }
             for (std::size_t i = 0; i < stations_.size(); ++i) {
-                const short events = i + 1 < polled.size() ? polled[i + 1].revents : short{0};
+                const short events = i + 1 < polled_.size() ? polled_[i + 1].revents : short{0};
                 if ((woken || events != 0) && !stations_[i]->work(events)) stations_[i].reset();
             }
             std::erase(stations_, nullptr);
@@ -112,19 +111,19 @@ private:
             }
             if (stations_.empty()) return;
 
-            polled.assign(1, {wake_->fd(), POLLIN, 0});
+            polled_.assign(1, {wake_->fd(), POLLIN, 0});
             std::optional<std::chrono::steady_clock::time_point> retry;
             for (const auto& s : stations_) {
-                polled.push_back(s->interest());
+                polled_.push_back(s->interest());
                 if (const auto r = s->retry()) retry = retry ? std::min(*retry, *r) : r;
             }
-            if (::poll(polled.data(), static_cast<nfds_t>(polled.size()), milliseconds_until(retry)) < 0) {
+            if (::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), milliseconds_until(retry)) < 0) {
                 // More descriptors than the process is allowed by now, or no memory: looks at all of them, after a nap.
                 ::poll(nullptr, 0, 20);
-                for (pollfd& p : polled) p.revents = p.events;
+                for (pollfd& p : polled_) p.revents = p.events;
             }
-            woken = polled[0].revents != 0 || (retry && *retry <= std::chrono::steady_clock::now());
-            if (polled[0].revents != 0) wake_->clear();
+            woken = polled_[0].revents != 0 || (retry && *retry <= std::chrono::steady_clock::now());
+            if (polled_[0].revents != 0) wake_->clear();
         }
     }
 
@@ -140,6 +139,7 @@ private:
     std::atomic<command> command_{command::none};
     sluice::detail::stop_token stop_;
     std::vector<std::unique_ptr<station>> stations_, fresh_;
+    std::vector<pollfd> polled_;  // the wake-up, then one for each station
     std::mutex mutex_;
     std::condition_variable ended_;
     bool over_ = false;  // under mutex_
