@@ -541,6 +541,41 @@ TEST_CASE("a broadcast for which there is no memory reaches some subscribers, an
     CHECK(next_reaches_all());
 }
 
+TEST_CASE("a broadcast that finds no memory to forget those who left reaches the others all the same",
+          "[memory][exception]") {
+    sluice::broadcaster<int> bus;
+    const auto stays = bus.subscribe();
+    auto leaves = bus.subscribe();
+    leaves = {};
+    std::size_t reached = 0;
+    allowance = 0;
+    try {
+        reached = bus.send(1);  // the message itself takes no memory
+    } catch (const std::bad_alloc&) {
+    }
+    const bool failed = std::exchange(allowance, -1) < 0;
+    CHECK(failed);
+    CHECK(reached == 1);
+    CHECK(bus.send(2) == 1);
+    CHECK(drain(stays) == std::vector<int>{1, 2});
+}
+
+TEST_CASE("a case for which there is no memory leaves the value to be sent as it was", "[memory][exception]") {
+    auto [tx, rx] = sluice::unbounded<move_only>();
+    std::optional<sluice::selector> group;
+    move_only value(7);
+    const int failed = fail_each_allocation(
+        [&, &tx = tx] {
+            const long allowed = std::exchange(allowance, -1);
+            group.emplace();
+            allowance = allowed;
+            (void)group->add(sluice::on_send(tx, std::move(value)));
+        },
+        [&] { return group->empty() && id_of(value) == 7; });
+    CHECK(failed >= 2);
+    CHECK(group->size() == 1);
+}
+
 TEST_CASE("a group for which there is no memory waits when there is some again", "[memory][exception]") {
     auto [tx, rx] = sluice::unbounded<int>();
     REQUIRE(tx.send(1).has_value());

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -69,8 +70,12 @@ public:
         update([&](list& l) { l.push_back(std::move(s)); });
     }
 
+    // Where memory is short they stay until a later call.
     void forget_those_who_left() {
-        update([](list&) {});
+        try {
+            update([](list&) {});
+        } catch (const std::bad_alloc&) {
+        }
     }
 
 private:

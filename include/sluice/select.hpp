@@ -145,12 +145,12 @@ struct send_case {
 
     using owned = send_case<T, sender<T>, T, std::decay_t<Handler>>;
     owned own() && {
-        return {std::forward<Sender>(to), static_cast<T>(std::forward<Value>(value)), std::forward<Handler>(handler)};
+        return {std::forward<Sender>(to), std::forward<Handler>(handler), static_cast<T>(std::forward<Value>(value))};
     }
 
     Sender to;
-    Value value;
     Handler handler;
+    Value value;  // after what may throw as it is copied
 
     class runner final : public select_case {
     public:
@@ -359,12 +359,12 @@ template <class T, class Handler>
 template <class T, class Value = T, class Handler = detail::no_handler>
 [[nodiscard]] detail::send_case<T, const sender<T>&, Value&&, Handler> on_send(const sender<T>& tx, Value&& value,
                                                                                Handler&& handler = {}) {
-    return {tx, std::forward<Value>(value), std::forward<Handler>(handler)};
+    return {tx, std::forward<Handler>(handler), std::forward<Value>(value)};
 }
 template <class T, class Value = T, class Handler = detail::no_handler>
 [[nodiscard]] detail::send_case<T, sender<T>, Value&&, Handler> on_send(sender<T>&& tx, Value&& value,
                                                                         Handler&& handler = {}) {
-    return {std::move(tx), std::forward<Value>(value), std::forward<Handler>(handler)};
+    return {std::move(tx), std::forward<Handler>(handler), std::forward<Value>(value)};
 }
 
 /// Runs if nothing else was ready for that long, counted from the beginning of the select.
@@ -425,7 +425,9 @@ public:
         constexpr bool is_otherwise = detail::is_otherwise<owned>;
         if (is_otherwise && has_otherwise())
             throw std::invalid_argument("sluice: a selector takes at most one otherwise");
-        const auto held = std::make_shared<member_of<owned>>(std::forward<Case>(c).own());
+        // What may throw comes before the value of an on_send is moved from.
+        if (members_.size() == members_.capacity()) members_.reserve(2 * members_.size() + 1);
+        const auto held = std::make_shared<member_of<owned>>(std::forward<Case>(c));
         members_.push_back({next_id_, std::shared_ptr<detail::select_case>(held, &held->runner)});
         return next_id_++;
     }
@@ -460,7 +462,8 @@ public:
 private:
     template <class Case>
     struct member_of {
-        explicit member_of(Case&& c) : what(std::move(c)) {}
+        template <class Source>
+        explicit member_of(Source&& c) : what(std::forward<Source>(c).own()) {}
         Case what;
         typename Case::runner runner{what};
     };
