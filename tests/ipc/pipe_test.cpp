@@ -60,7 +60,9 @@ TEST_CASE("parent and child, forked without exec, exchange messages both ways") 
 }
 
 TEST_CASE("a child keeps no end open that its parent had opened") {
+#ifndef SLUICE_TEST_SANITIZED  // whose allocators do not survive a fork while a thread allocates
     CHECK(test::peer({"fork_several"}).wait() == 0);
+#endif
     CHECK(test::peer({"fork_and_drop"}).wait() == 0);
 }
 
