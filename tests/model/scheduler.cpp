@@ -824,7 +824,8 @@ void engine::unlock(mutex& m) {
     if (m.owner_ != me.number) fail("a thread unlocks a mutex that it does not hold");
     m.owner_ = -1;
     m.released_ = me.now;
-    m.history_ = mix(me.history, 0x0c);
+    observe(0x0c);  // or the state before would be taken for this one where another unlock follows
+    m.history_ = me.history;
     tick();
     int i = me.holds_count - 1;
     while (me.holds[i] != &m) --i;
