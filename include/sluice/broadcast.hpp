@@ -37,13 +37,10 @@ struct subscription {
     sender<T> to;
     overflow when_full = overflow::block;
 
-    // Whether it is worthwhile to make a message for it: false if it has no room, and none will be made for it.
+    // Whether it is worthwhile to make a message for it: false if it has no room, and does not get any made.
     bool can_take(const stop_token& stop) const {
-        const bool room_can_be_made = when_full == overflow::block
-                                          ? !stop.stop_requested()
-                                          : when_full == overflow::drop_oldest && to.capacity() != std::size_t{0};
-        // may_send() alone is a hint that may err; full() is exact, but on a rendezvous always true.
-        return room_can_be_made || !to.full() || core_of(to)->may_send();
+        if (when_full == overflow::drop_oldest || (when_full == overflow::block && !stop.stop_requested())) return true;
+        return core_of(to)->may_send();
     }
 
     // Whether the message was delivered. It is moved from only then. Once a stop was requested, nothing blocks.
@@ -62,9 +59,9 @@ struct subscription {
     }
 };
 
-// Who listens: an array that grows at its end. What is in it is never changed, so that a send can walk through a view
-// of it, as it was when the send began, without the lock. To grow beyond its capacity, and to forget those who have
-// left, the array is replaced by a copy; whoever still walks through the old one keeps it alive.
+// The subscribers: an array that grows at its end. What is in it is never changed, so that a send can walk through a
+// view of it, as it was when the send began, without the lock. To grow beyond its capacity, and to forget those who
+// have left, the array is replaced by a copy; a send that still walks through the old one keeps it alive.
 //
 // `lock_` guards `current_` and the size of what it points to. Under it only a pointer or a subscription is put in its
 // place: no allocation, no user code, no destructor of a message, a channel or an array.
@@ -157,7 +154,7 @@ public:
     /// Whether both reach the same subscribers.
     friend bool operator==(const broadcaster&, const broadcaster&) noexcept = default;
 
-    /// A new subscriber, who gets every message whose send begins from now on, through an unbounded channel. It leaves
+    /// A new subscriber, which gets every message whose send begins from now on, through an unbounded channel. It leaves
     /// by dropping the receiver, or by closing it.
     ///
     /// Never waits for a publisher, and takes constant time on average, however many subscribers there are. Throws
@@ -172,6 +169,8 @@ public:
                 detail::throw_error(std::invalid_argument(
                     "sluice: a subscriber that drops messages needs messages whose move does not throw"));
         }
+        // Nothing is in a rendezvous that could make room.
+        if (capacity == 0 && when_full == overflow::drop_oldest) when_full = overflow::drop_newest;
         return join(bounded<T>(capacity), when_full);
     }
 
@@ -190,9 +189,10 @@ public:
     /// send. A stop ends that wait: the subscriber under way does not get the message, and those behind it get it if
     /// that needs no wait. If a stop was requested before the call, it returns 0 and nothing happens.
     ///
-    /// Each gets a copy that is made when its turn comes, and is moved into its channel. None is made for who has left,
-    /// nor for who has no room and for whom none will be made. If a copy throws, or there is no memory, the exception
-    /// leaves the call: those before have got the message, and the broadcaster and all subscribers stay usable.
+    /// Each gets a copy, which is made when its turn comes and moved into its channel. None is made for a subscriber
+    /// that has left, nor for one that does not get the message because its channel has no room. If a copy or a move
+    /// throws, or there is no memory, the exception leaves the call: those before have got the message, and the
+    /// broadcaster and all subscribers stay usable.
     [[nodiscard]] std::size_t send(const T& message, const stop_token& stop = {}) const {
         return publish(message, nullptr, stop);
     }
