@@ -139,7 +139,7 @@ constexpr auto or_else(Result&& r, F&& f) {
 /// `operator*` and `operator->` require a value, `error()` requires that there is none; `value()` throws channel_error
 /// instead. Not safe to change from several threads at once.
 template <class T>
-class [[nodiscard]] result {
+class result {
 public:
     using value_type = T;
     using error_type = errc;
@@ -294,7 +294,7 @@ private:
 
 /// Success, or the reason why not. The members do what those of result<T> do; functions that take its value take nothing.
 template <>
-class [[nodiscard]] result<void> {
+class result<void> {
 public:
     using value_type = void;
     using error_type = errc;
@@ -339,7 +339,7 @@ private:
 // clang name these two, where it would name every operator<< that there is.
 template <class C, class Traits, class T>
 #if defined(__cpp_deleted_function) && __cplusplus > 202302L
-void operator<<(std::basic_ostream<C, Traits>&, const result<T>&) = delete("print *r, or to_string(r.error())");
+void operator<<(std::basic_ostream<C, Traits>&, const result<T>&) = delete ("print *r, or to_string(r.error())");
 #else
 void operator<<(std::basic_ostream<C, Traits>&, const result<T>&) = delete;  // print *r, or to_string(r.error())
 #endif
