@@ -91,7 +91,7 @@ void call(Handler& handler, Outcome& outcome) {
     const end_of_message end{outcome};
     if constexpr (Wanted == wants::message) {
         handler(*std::move(outcome));
-    } else {
+    } else if constexpr (Wanted == wants::outcome) {
         handler(std::move(outcome));
     }
 }
@@ -192,7 +192,7 @@ struct send_case {
         void run() override {
             if constexpr (handler_wants == wants::message) {
                 case_.handler();
-            } else {
+            } else if constexpr (handler_wants == wants::outcome) {
                 case_.handler(closed_ ? result<void>(unexpected(errc::closed)) : result<void>());
             }
         }

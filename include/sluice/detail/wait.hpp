@@ -226,6 +226,8 @@ public:
     // Whether it had passed before the operation began, by what the caller wrote: a duration that is not positive.
     bool was_passed() const noexcept { return kind_ == clock_kind::steady && when_ == (clock::time_point::min)(); }
 
+    bool is_on_other_clock() const noexcept { return kind_ == clock_kind::other; }
+
     bool passed() const {
         switch (kind_) {
             case clock_kind::system: return sync::system_clock::now() >= system_when_;
@@ -297,16 +299,13 @@ public:
         do {
             if (woken()) return true;
         } while (spin.wait());
-        std::unique_lock lock(mutex_);
-        if (!announce()) return true;
-        while (!notified_ && !interrupted_ && !until.passed()) until.sleep(sleeper_, lock);
-        state expected = state::parked;
-        if (!notified_ && state_.compare_exchange_strong(expected, state::awake, std::memory_order_acq_rel)) {
-            announced_ = interrupted_ = false;
-            return false;
+        if (!until.is_on_other_clock()) return sleep(until) == event::woken;
+        // That clock is the user's, and is not asked under a lock.
+        while (!until.passed()) {
+            const event e = sleep(deadline::at_steady(until.next_look()));
+            if (e != event::passed) return e == event::woken;
         }
-        while (!notified_) sleeper_.wait(lock);
-        return true;
+        return woken();
     }
 
     // Waits for a wake() that is certain to come.
@@ -338,6 +337,21 @@ public:
 
 private:
     enum class state : std::uint8_t { awake, parked, woken };
+
+    enum class event : std::uint8_t { woken, interrupted, passed };
+
+    event sleep(const deadline& until) {
+        std::unique_lock lock(mutex_);
+        if (!announce()) return event::woken;
+        while (!notified_ && !interrupted_ && !until.passed()) until.sleep(sleeper_, lock);
+        state expected = state::parked;
+        if (!notified_ && state_.compare_exchange_strong(expected, state::awake, std::memory_order_acq_rel)) {
+            announced_ = false;
+            return std::exchange(interrupted_, false) ? event::interrupted : event::passed;
+        }
+        while (!notified_) sleeper_.wait(lock);
+        return event::woken;
+    }
 
     // With mutex_ held; false if wake() came first.
     bool announce() {
