@@ -19,6 +19,7 @@ namespace detail {
 // Blocks of memory that were used and will be used again. Memory that is new to a process costs more than what is
 // copied into it: the system clears each page when it is first touched. Nobody waits for them, lest a child that was
 // forked at a bad moment wait for ever: a block that can't be had is made, and one that can't be given back is freed.
+class [[gnu::visibility("default")]] used_blocks;  // one for all shared objects, hidden symbols or not
 class used_blocks {
 public:
     static used_blocks& self() {

@@ -36,6 +36,8 @@ public:
 
 // One for each process. A child that was forked begins anew: it has none of its parent's threads, so it closes its
 // copies of the descriptors that they serve; or else their peers would not see the end of a stream before the child's.
+// Shared objects that are compiled with hidden symbols have it in common too.
+class [[gnu::visibility("default")]] process;
 class process {
 public:
     static process& self() {
