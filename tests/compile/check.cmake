@@ -41,6 +41,30 @@ elseif(mode STREQUAL "linked")
     compile(-fno-rtti -fsyntax-only ${here}/everything_two.cpp)
     expect_success("a translation unit without run-time type information")
 
+elseif(mode STREQUAL "exceptionless")
+    file(MAKE_DIRECTORY ${folder})
+    foreach(flags IN ITEMS "-fno-exceptions" "-fno-exceptions;-fno-rtti")
+        compile(${flags} -pthread ${here}/tour.cpp -o ${folder}/tour)
+        expect_success("the tour with ${flags}")
+        execute_process(COMMAND ${folder}/tour RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+        expect_success("the tour, compiled with ${flags}")
+        compile(${flags} -pthread ${here}/uncaught.cpp -o ${folder}/uncaught)
+        expect_success("what would throw, with ${flags}")
+        foreach(call IN ITEMS "value|the channel is closed" "success|the deadline passed" "tick|must be positive"
+                              "otherwise|at most one otherwise"
+        )
+            string(REPLACE "|" ";" call "${call}")
+            list(GET call 0 name)
+            list(GET call 1 message)
+            execute_process(
+                COMMAND ${folder}/uncaught ${name} RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE output
+            )
+            if(status EQUAL 0 OR NOT output MATCHES "(^|\n)[^\n]*${message}\n")
+                message(SEND_ERROR "${name}, with ${flags}: ended with ${status} and the message: ${output}")
+            endif()
+        endforeach()
+    endforeach()
+
 elseif(mode STREQUAL "misuse")
     # Every misuse includes the same header, which is compiled once.
     file(MAKE_DIRECTORY ${folder})
@@ -90,5 +114,5 @@ elseif(mode STREQUAL "discarded")
     endif()
 
 else()
-    message(FATAL_ERROR "mode is \"${mode}\"; it is headers, linked, misuse or discarded.")
+    message(FATAL_ERROR "mode is \"${mode}\"; it is headers, linked, exceptionless, misuse or discarded.")
 endif()
