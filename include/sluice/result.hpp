@@ -173,10 +173,10 @@ public:
     constexpr const T* operator->() const noexcept { return std::addressof(*value_); }
 
     /// The value, or throws channel_error where there is none.
-    constexpr T& value() & { return require(), *value_; }
-    constexpr const T& value() const& { return require(), *value_; }
-    constexpr T&& value() && { return require(), *std::move(value_); }
-    constexpr const T&& value() const&& { return require(), *std::move(value_); }
+    constexpr T& value() & { return expect_value(), *value_; }
+    constexpr const T& value() const& { return expect_value(), *value_; }
+    constexpr T&& value() && { return expect_value(), *std::move(value_); }
+    constexpr const T&& value() const&& { return expect_value(), *std::move(value_); }
 
     /// Why there is no value. Says nothing where there is one.
     constexpr errc error() const noexcept { return error_; }
@@ -284,7 +284,7 @@ public:
     }
 
 private:
-    constexpr void require() const {
+    constexpr void expect_value() const {
         if (!has_value()) detail::throw_error(channel_error(error_));
     }
 

@@ -135,7 +135,7 @@ struct attempts {
 // looks again and again, at growing distances up to a fiftieth of a second, until the deadline or until `stopped`.
 inline descriptor connect_to(const address& where, const attempts& how, const wake_up& stopped) {
     const std::vector<socket_name> names = resolve(where);
-    for (auto nap = std::chrono::milliseconds(1);; nap = std::min(2 * nap, std::chrono::milliseconds(20))) {
+    for (auto nap = std::chrono::milliseconds(1);; nap = (std::min)(2 * nap, std::chrono::milliseconds(20))) {
         int error = 0;
         for (const socket_name& name : names) {
             descriptor fd = open_socket(name.family());
@@ -440,7 +440,7 @@ private:
             detail::descriptor fd = detail::accept_from(socket_->fd(), socket_->family());
             if (fd) {
                 newcomers_.push_back(
-                    {std::move(fd), detail::decoder(std::min(options_.max_message, detail::longest_message))});
+                    {std::move(fd), detail::decoder((std::min)(options_.max_message, detail::longest_message))});
             } else if (!detail::nobody_waits(errno)) {
                 detail::fail(errno, address().to_string());
             }
@@ -461,7 +461,7 @@ private:
         std::error_code e;
         switch (from.read.next(none)) {
             case detail::decoder::found::nothing: return progress::waiting;
-            case detail::decoder::found::greeting: e = detail::check(*from.read.greeted(), wanted); break;
+            case detail::decoder::found::greeting: e = detail::mismatch(*from.read.greeted(), wanted); break;
             default: e = from.read.error(); break;
         }
         if (!e) return progress::greeted;

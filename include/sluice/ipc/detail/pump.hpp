@@ -115,7 +115,7 @@ private:
             std::optional<std::chrono::steady_clock::time_point> retry;
             for (const auto& s : stations_) {
                 polled_.push_back(s->interest());
-                if (const auto r = s->retry()) retry = retry ? std::min(*retry, *r) : r;
+                if (const auto r = s->retry()) retry = retry ? (std::min)(*retry, *r) : r;
             }
             if (::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), milliseconds_until(retry)) < 0) {
                 // More descriptors than the process is allowed by now, or no memory: looks at all of them, after a nap.
