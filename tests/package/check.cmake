@@ -26,6 +26,9 @@ run(${CMAKE_COMMAND}
     -D CHECKOUT=${checkout}
     ${options}
 )
+if(EXISTS ${folder}/build/CMakeFiles/VerifyGlobs.cmake)
+    message(FATAL_ERROR "Each build of the consumer looks through the folders of sluice")
+endif()
 run(${CMAKE_COMMAND} --build ${folder}/build)
 run(${folder}/build/consumer)
 if(NOT output STREQUAL "${expected}\n")
