@@ -2,8 +2,10 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <iosfwd>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,8 +51,9 @@ constexpr std::string_view to_string(errc e) noexcept {
         const char* name() const noexcept override { return "sluice"; }
         std::string message(int value) const override { return std::string(to_string(static_cast<errc>(value))); }
     };
-    static const sluice_category instance;
-    return instance;
+    alignas(sluice_category) static std::byte memory[sizeof(sluice_category)];
+    static const auto* const instance = ::new (memory) sluice_category;  // for ever: errors may outlive the statics
+    return *instance;
 }
 
 /// An error as a standard one: `std::error_code` converts from `errc` by it.

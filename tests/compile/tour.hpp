@@ -105,8 +105,8 @@ inline void channels() {
 
     auto [tx, rx] = sluice::rendezvous<std::string>();
     expect(tx.try_send("nobody waits") == errc::full && rx.capacity() == 0U && rx.full() && rx.empty());
-    std::thread other([tx = std::move(tx)] {
-        for (const char* const word : {"a", "b", "c"}) expect(tx.send(word).has_value());
+    std::thread other([to = std::move(tx)] {
+        for (const char* const word : {"a", "b", "c"}) expect(to.send(word).has_value());
     });
     std::string words;
     for (const std::string& word : rx) words += word;

@@ -29,7 +29,7 @@ public:
 
     // Room for `size` bytes, of the size that it has in truth.
     std::pair<std::unique_ptr<std::byte[]>, std::size_t> take(std::size_t size) {
-        std::unique_lock held(mutex_, std::defer_lock);
+        std::unique_lock<std::mutex> held(mutex_, std::defer_lock);
         if (size >= least && held.try_lock()) {
             // The one that was given back last is the likeliest to be in the processor's cache.
             const auto fits = [size](const block& b) { return b.second >= size && b.second / 2 <= size; };
@@ -43,7 +43,7 @@ public:
         return {std::make_unique_for_overwrite<std::byte[]>(size), size};
     }
     void give_back(std::unique_ptr<std::byte[]> memory, std::size_t size) noexcept {
-        std::unique_lock held(mutex_, std::defer_lock);
+        std::unique_lock<std::mutex> held(mutex_, std::defer_lock);
         if (size < least || !held.try_lock() || kept_ + size > most) return;
         blocks_.emplace_back(std::move(memory), size);
         kept_ += size;
@@ -70,7 +70,7 @@ public:
     shared_bytes() = default;
     /// Copies them once.
     explicit shared_bytes(std::span<const std::byte> bytes) : shared_bytes(bytes.size()) {
-        std::copy(bytes.begin(), bytes.end(), room().begin());
+        std::copy(bytes.begin(), bytes.end(), block_->memory.get());
     }
     /// `size` bytes, which `fill` writes to the span that it is called with.
     template <class F>

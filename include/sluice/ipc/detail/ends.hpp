@@ -215,11 +215,9 @@ public:
     bool may_have() const noexcept override { return core_of(from_)->may_receive(); }
 
     line wait() override {
-        switch (core_of(from_)->enlist(arrived_, node_)) {
-            case sluice::detail::attempt::blocked: return line::waiting;
-            case sluice::detail::attempt::closed: return line::closed;
-            default: return line::refused;
-        }
+        const auto outcome = core_of(from_)->enlist(arrived_, node_);
+        if (outcome == sluice::detail::attempt::blocked) return line::waiting;
+        return outcome == sluice::detail::attempt::closed ? line::closed : line::refused;
     }
     bool withdraw() override { return core_of(from_)->withdraw(node_); }
     void close() noexcept override { from_.close(); }
