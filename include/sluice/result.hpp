@@ -2,8 +2,10 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <iosfwd>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,8 +51,9 @@ constexpr std::string_view to_string(errc e) noexcept {
         const char* name() const noexcept override { return "sluice"; }
         std::string message(int value) const override { return std::string(to_string(static_cast<errc>(value))); }
     };
-    static const sluice_category instance;
-    return instance;
+    alignas(sluice_category) static std::byte memory[sizeof(sluice_category)];
+    static const auto* const instance = ::new (memory) sluice_category;  // for ever: errors may outlive the statics
+    return *instance;
 }
 
 /// An error as a standard one: `std::error_code` converts from `errc` by it.
@@ -173,10 +176,10 @@ public:
     constexpr const T* operator->() const noexcept { return std::addressof(*value_); }
 
     /// The value, or throws channel_error where there is none.
-    constexpr T& value() & { return require(), *value_; }
-    constexpr const T& value() const& { return require(), *value_; }
-    constexpr T&& value() && { return require(), *std::move(value_); }
-    constexpr const T&& value() const&& { return require(), *std::move(value_); }
+    constexpr T& value() & { return expect_value(), *value_; }
+    constexpr const T& value() const& { return expect_value(), *value_; }
+    constexpr T&& value() && { return expect_value(), *std::move(value_); }
+    constexpr const T&& value() const&& { return expect_value(), *std::move(value_); }
 
     /// Why there is no value. Says nothing where there is one.
     constexpr errc error() const noexcept { return error_; }
@@ -284,7 +287,7 @@ public:
     }
 
 private:
-    constexpr void require() const {
+    constexpr void expect_value() const {
         if (!has_value()) detail::throw_error(channel_error(error_));
     }
 
