@@ -48,7 +48,7 @@ auto receive_one(const sluice::receiver<T>& rx) {
     return task([&rx] { return id_in(rx.recv()); });
 }
 
-constexpr int closed_id = -100 - static_cast<int>(errc::closed);
+constexpr int closed_id = code(errc::closed);
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 #include "catch.hpp"
 #include "support/clocks.hpp"
 #include "support/kinds.hpp"
+#include "support/outcomes.hpp"
 #include "support/task.hpp"
 
 #include <chrono>
@@ -18,12 +19,6 @@ using sluice::errc;
 using steady = std::chrono::steady_clock;
 
 namespace {
-
-std::stop_token requested() {
-    std::stop_source source;
-    source.request_stop();
-    return source.get_token();
-}
 
 using years = std::chrono::duration<long long, std::ratio<31556952>>;
 using seconds_in_double = std::chrono::duration<double>;
@@ -307,7 +302,6 @@ TEMPLATE_LIST_TEST_CASE("a message wins over closed, closed over stopped, stoppe
             default: return id_in(rx.recv_until(steady::now() - 1s, stop));
         }
     };
-    const auto code = [](errc error) { return -100 - static_cast<int>(error); };
 
     for (int turn = 0; turn < 3; ++turn) {
         CHECK(recv_each(turn) == code(errc::stopped));
