@@ -503,27 +503,6 @@ TEST_CASE("a message is given as a copy, as itself, or as what it is made from",
     CHECK(rx.recv().value() == "until");
 }
 
-TEST_CASE("what a message is made from is untouched when the send fails", "[channel]") {
-    struct box {
-        explicit box(std::unique_ptr<int> source) : content(std::move(source)) {}
-        std::unique_ptr<int> content;
-    };
-    const auto which = EACH_BOUNDED_KIND();
-    CAPTURE(which);
-    auto [tx, rx] = make_channel<box>(which);
-    while (tx.try_send(std::make_unique<int>(0))) {
-    }
-    auto source = std::make_unique<int>(42);
-    CHECK(tx.try_send(std::move(source)).error() == errc::full);
-    REQUIRE(source);
-    CHECK(tx.send_timeout(std::move(source), std::chrono::milliseconds(1)).error() == errc::timeout);
-    REQUIRE(source);
-    tx.close();
-    CHECK(tx.send(std::move(source)).error() == errc::closed);
-    REQUIRE(source);
-    CHECK(*source == 42);
-}
-
 TEMPLATE_LIST_TEST_CASE("a sent lvalue is copied and stays as it was", "[channel]", copyable_payloads) {
     const auto which = EACH_BUFFERED_KIND();
     CAPTURE(which);
