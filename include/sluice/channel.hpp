@@ -263,7 +263,7 @@ public:
     std::size_t size() const noexcept { return size_; }
 
 private:
-    T* data() noexcept { return reinterpret_cast<T*>(bytes_); }
+    T* data() noexcept { return static_cast<T*>(static_cast<void*>(bytes_)); }
 
     alignas(T) std::byte bytes_[chunk<T> * sizeof(T)];
     std::size_t size_ = 0;

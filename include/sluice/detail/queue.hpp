@@ -101,7 +101,7 @@ public:
     }
 
     queue_segment(std::size_t slot_count, std::byte* memory) noexcept
-        : size(slot_count), storage(reinterpret_cast<T*>(memory)) {}
+        : size(slot_count), storage(static_cast<T*>(static_cast<void*>(memory))) {}
 
     static constexpr std::size_t largest = std::bit_floor((std::max<std::size_t>)(64 * 1024 / sizeof(T), 32));
 
@@ -127,7 +127,9 @@ private:
     static constexpr std::size_t header() noexcept {
         return (sizeof(queue_segment) + alignof(T) - 1) / alignof(T) * alignof(T);
     }
-    T* own_storage() noexcept { return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + header()); }
+    T* own_storage() noexcept {
+        return static_cast<T*>(static_cast<void*>(reinterpret_cast<std::byte*>(this) + header()));
+    }
 };
 
 // What a queue held when it was reset. Destroys the messages, oldest first, and the memory.

@@ -140,11 +140,8 @@ public:
                 if (const std::size_t chosen = wait_in_line(patient, limit, stop, spin); chosen != no_case)
                     return chosen;
             }
-            switch (state_) {
-                case state::stopped: return unexpected(errc::stopped);
-                case state::nothing_is_ready: break;
-                default: continue;
-            }
+            if (state_ == state::stopped) return unexpected(errc::stopped);
+            if (state_ != state::nothing_is_ready) continue;
             if (expired_ != no_case) return expired_;
             if (otherwise_ != no_case) return otherwise_;
             return in_race_ == 0 && next_deadline().is_never() ? unexpected(errc::closed) : unexpected(at_limit);

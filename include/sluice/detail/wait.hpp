@@ -315,7 +315,7 @@ public:
             if (woken()) return;
             if (!spin.wait()) break;
         }
-        std::unique_lock lock(mutex_);
+        std::unique_lock<sync::mutex> lock(mutex_);
         if (!announced_ && !announce()) return;
         while (!notified_) sleeper_.wait(lock);
     }
@@ -323,14 +323,14 @@ public:
     // Called once, by the one that has completed the operation; the last that it does with it.
     void wake() {
         if (state_.exchange(state::woken, std::memory_order_acq_rel) == state::awake) return;
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard<sync::mutex> lock(mutex_);
         notified_ = true;
         sleeper_.notify_one();
     }
 
     // Makes wait() return, to look round. The caller sees to it that the parker is still there.
     void interrupt() {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard<sync::mutex> lock(mutex_);
         interrupted_ = true;
         sleeper_.notify_one();
     }
@@ -341,7 +341,7 @@ private:
     enum class event : std::uint8_t { woken, interrupted, passed };
 
     event sleep(const deadline& until) {
-        std::unique_lock lock(mutex_);
+        std::unique_lock<sync::mutex> lock(mutex_);
         if (!announce()) return event::woken;
         while (!notified_ && !interrupted_ && !until.passed()) until.sleep(sleeper_, lock);
         state expected = state::parked;
