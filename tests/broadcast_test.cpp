@@ -3,17 +3,69 @@
 #include "support/kinds.hpp"
 #include "support/task.hpp"
 
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <list>
 #include <optional>
+#include <stdexcept>
+#include <stop_token>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 using namespace test;
 using sluice::errc;
 using sluice::overflow;
+
+namespace {
+
+/// Those that a rule may drop.
+using steady_payloads = std::tuple<int, over_aligned, no_default, page>;
+
+/// How a message is given to a broadcaster.
+enum class given_as { lvalue, rvalue };
+
+/// Sends a message with the number 7, and says how many got it and how many copies that took. An rvalue is moved from
+/// exactly if `taken` says so, an lvalue never.
+struct outcome {
+    std::size_t reached;
+    long copies;
+    bool taken;
+    friend bool operator==(const outcome&, const outcome&) = default;
+    friend std::ostream& operator<<(std::ostream& out, const outcome& o) {
+        return out << "{reached " << o.reached << ", copies " << o.copies << (o.taken ? ", taken}" : "}");
+    }
+};
+
+outcome send_seven(const sluice::broadcaster<no_default>& bus, given_as how, const std::stop_token& stop = {}) {
+    no_default message(7);
+    const long before = witness::copied();
+    const std::size_t reached =
+        how == given_as::lvalue ? bus.send(std::as_const(message), stop) : bus.send(std::move(message), stop);
+    return {reached, witness::copied() - before, id_of(message) == witness::gone};
+}
+
+/// The processor time that this thread takes for `body`.
+template <class Body>
+double processor_seconds(Body body) {
+    const auto now = [] {
+        timespec t{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+    };
+    const double begin = now();
+    body();
+    return now() - begin;
+}
+
+}  // namespace
 
 TEMPLATE_LIST_TEST_CASE("every subscriber gets every message, in order", "[broadcast]", copyable_payloads) {
     const audit books;
@@ -40,20 +92,86 @@ TEMPLATE_LIST_TEST_CASE("every subscriber gets every message, in order", "[broad
     CHECK(books.balanced());
 }
 
-TEST_CASE("the last subscriber gets the moved original", "[broadcast]") {
+TEST_CASE("each subscriber gets a copy, the last one the moved original", "[broadcast]") {
     sluice::broadcaster<no_default> bus;
+    CHECK(send_seven(bus, given_as::lvalue) == outcome{0, 0, false});
+    CHECK(send_seven(bus, given_as::rvalue) == outcome{0, 0, false});
     std::list<sluice::receiver<no_default>> subscribers;
     for (int count = 1; count <= 3; ++count) {
         subscribers.push_back(bus.subscribe());
-        no_default message(7);
-        const auto copied = witness::copied();
-        CHECK(bus.send(std::move(message)) == static_cast<std::size_t>(count));
-        CHECK(witness::copied() - copied == count - 1);
-        CHECK(id_of(message) == witness::gone);
+        const auto reached = static_cast<std::size_t>(count);
+        CHECK(send_seven(bus, given_as::lvalue) == outcome{reached, count, false});
+        CHECK(send_seven(bus, given_as::rvalue) == outcome{reached, count - 1, true});
         for (const auto& rx : subscribers) {
-            CHECK(drain(rx) == std::vector<int>{7});
+            CHECK(drain(rx) == std::vector<int>{7, 7});
         }
     }
+}
+
+TEST_CASE("no copy is made for who has left, and the last who is there gets the original", "[broadcast]") {
+    const auto how = GENERATE(given_as::lvalue, given_as::rvalue);
+    const int spared = how == given_as::rvalue ? 1 : 0;
+    sluice::broadcaster<no_default> bus;
+    std::vector<sluice::receiver<no_default>> subscribers;
+    for (int i = 0; i < 5; ++i) {
+        subscribers.push_back(bus.subscribe());
+    }
+    SECTION("the last have dropped their receivers") {
+        subscribers[3] = subscribers[4] = {};
+        CHECK(send_seven(bus, how) == outcome{3, 3 - spared, how == given_as::rvalue});
+    }
+    SECTION("the last has closed its channel") {
+        CHECK(subscribers[4].close());
+        CHECK(send_seven(bus, how) == outcome{4, 4 - spared, how == given_as::rvalue});
+    }
+    SECTION("all but one in the middle have left") {
+        subscribers[0] = subscribers[1] = subscribers[3] = subscribers[4] = {};
+        CHECK(send_seven(bus, how) == outcome{1, 1 - spared, how == given_as::rvalue});
+        CHECK(drain(subscribers[2]) == std::vector<int>{7});
+    }
+    SECTION("all have left") {
+        subscribers.clear();
+        CHECK(send_seven(bus, how) == outcome{0, 0, false});
+    }
+    SECTION("somebody has joined since") {
+        subscribers.clear();
+        subscribers.push_back(bus.subscribe());
+        CHECK(send_seven(bus, how) == outcome{1, 1 - spared, how == given_as::rvalue});
+    }
+}
+
+TEST_CASE("no copy is made for who has no room and for whom none is made", "[broadcast]") {
+    const auto how = GENERATE(given_as::lvalue, given_as::rvalue);
+    const auto policy = GENERATE(overflow::drop_newest, overflow::disconnect);
+    const auto capacity = GENERATE(0u, 1u, 3u);
+    sluice::broadcaster<no_default> bus;
+    const auto slow = bus.subscribe(capacity, policy);
+    for (unsigned i = 0; i < capacity; ++i) {
+        CHECK(send_seven(bus, how) == outcome{1, how == given_as::lvalue ? 1 : 0, how == given_as::rvalue});
+    }
+    CHECK_FALSE(slow.is_closed());
+    SECTION("alone") {
+        CHECK(send_seven(bus, how) == outcome{0, 0, false});
+        CHECK(slow.is_closed() == (policy == overflow::disconnect));
+    }
+    SECTION("before one who has room") {
+        const auto quick = bus.subscribe();
+        CHECK(send_seven(bus, how) == outcome{1, how == given_as::lvalue ? 1 : 0, how == given_as::rvalue});
+        CHECK(drain(quick) == std::vector<int>{7});
+    }
+    CHECK(drain(slow) == std::vector<int>(capacity, 7));
+}
+
+TEST_CASE("a rendezvous on which nobody waits takes no message where the oldest is dropped, and no copy",
+          "[broadcast]") {
+    sluice::broadcaster<no_default> bus;
+    const auto rx = bus.subscribe(0, overflow::drop_oldest);
+    CHECK(send_seven(bus, given_as::lvalue) == outcome{0, 0, false});
+    CHECK(send_seven(bus, given_as::rvalue) == outcome{0, 0, false});
+    task receiver([&] { return id_in(rx.recv()); });
+    REQUIRE(wait_until_asleep(receiver));
+    CHECK(send_seven(bus, given_as::lvalue) == outcome{1, 1, false});
+    CHECK(receiver.get() == 7);
 }
 
 TEST_CASE("a subscriber leaves by dropping its receiver", "[broadcast]") {
@@ -130,21 +248,270 @@ TEST_CASE("block: the publisher waits for its slowest subscriber", "[broadcast]"
     CHECK(drain(quick) == numbers(0, 3));
 }
 
-TEST_CASE("while a publisher waits, others may subscribe and leave", "[broadcast]") {
+TEST_CASE("while a publisher waits, others subscribe, leave and send, and its message is not for the new ones",
+          "[broadcast]") {
     sluice::broadcaster<int> bus;
     const auto slow = bus.subscribe(1, overflow::block);
-    CHECK(bus.send(0) == 1);
+    auto leaves = bus.subscribe();
+    const auto last = bus.subscribe();
+    CHECK(bus.send(0) == 3);
     task publisher([&] { return bus.send(1); });
     REQUIRE(wait_until_asleep(publisher));
-    auto joins = bus.subscribe();
-    joins = {};
-    const auto copy = bus;
-    CHECK(slow.recv().value() == 0);
-    CHECK(publisher.get() >= 1);
-    CHECK(slow.recv().value() == 1);
+    leaves = {};
+    std::vector<sluice::receiver<int>> joined;
+    for (int i = 0; i < 100; ++i) {
+        (void)bus.subscribe();
+        joined.push_back(bus.subscribe());
+    }
+    CHECK(bus.subscriber_count() == 102);
+    task other([&] { return bus.send(2); });
+    REQUIRE(wait_until_asleep(other));
+    CHECK(slow.recv() == 0);
+    CHECK(publisher.get() == 2);
+    CHECK(slow.recv() == 1);
+    CHECK(other.get() == 102);
+    CHECK(drain(slow) == std::vector<int>{2});
+    CHECK(drain(last) == std::vector<int>{0, 1, 2});
+    CHECK(std::all_of(joined.begin(), joined.end(), [](const auto& rx) { return drain(rx) == std::vector<int>{2}; }));
 }
 
-TEMPLATE_LIST_TEST_CASE("drop_oldest: who falls behind keeps the newest", "[broadcast]", copyable_payloads) {
+TEST_CASE("a message that is copied may use the broadcaster, and a subscriber that it adds does not get it",
+          "[broadcast]") {
+    struct curious {
+        explicit curious(std::function<void()> what) : on_copy(std::move(what)) {}
+        curious(const curious& other) : on_copy(other.on_copy) {
+            if (on_copy) {
+                on_copy();
+            }
+        }
+        curious(curious&&) = default;
+        std::function<void()> on_copy;
+    };
+    sluice::broadcaster<curious> bus;
+    auto first = bus.subscribe();
+    const auto second = bus.subscribe();
+    std::vector<sluice::receiver<curious>> joined;
+    const curious message([&] {
+        joined.push_back(bus.subscribe());
+        CHECK(bus.subscriber_count() == 2 + joined.size());
+        CHECK(bus.send(curious(nullptr)) == 2 + joined.size());
+    });
+    CHECK(bus.send(message) == 2);
+    REQUIRE(joined.size() == 2);
+    CHECK(joined[0].size() == 2);
+    CHECK(joined[1].size() == 1);
+    CHECK(first.size() == 3);
+    CHECK(second.size() == 3);
+}
+
+TEST_CASE("the cost of a subscription does not grow with the number of subscribers", "[broadcast]") {
+    constexpr int count = 16'000;
+    const double alone = processor_seconds([] {
+        std::vector<sluice::channel<int>> channels;
+        for (int i = 0; i < count; ++i) {
+            channels.push_back(sluice::unbounded<int>());
+        }
+    });
+    const double together = processor_seconds([] {
+        sluice::broadcaster<int> bus;
+        std::vector<sluice::receiver<int>> subscribers;
+        for (int i = 0; i < count; ++i) {
+            subscribers.push_back(bus.subscribe());
+        }
+    });
+    CAPTURE(alone);
+    CHECK(together < 15 * alone);
+}
+
+TEST_CASE("subscribers that come and go without a send do not accumulate", "[broadcast]") {
+    // The broadcaster holds a sender of the channel of everyone whom it has not forgotten.
+    const auto known = [](const std::vector<sluice::receiver<int>>& those) {
+        return std::count_if(those.begin(), those.end(), [](const auto& rx) { return rx.sender_count() > 0; });
+    };
+    const auto staying = GENERATE(0, 1, 5, 100);
+    sluice::broadcaster<int> bus;
+    std::vector<sluice::receiver<int>> stay;
+    for (int i = 0; i < staying; ++i) {
+        stay.push_back(bus.subscribe());
+    }
+    std::vector<sluice::receiver<int>> gone;
+    bool bounded = true;
+    for (int i = 0; i < 1000; ++i) {
+        gone.push_back(bus.subscribe());
+        gone.back().close();
+        bounded = bounded && known(gone) <= staying + 2;
+    }
+    CHECK(bounded);
+    CHECK(bus.subscriber_count() == stay.size());
+    CHECK(bus.send(1) == stay.size());
+    CHECK(known(gone) == 0);
+    CHECK(known(stay) == staying);
+}
+
+TEST_CASE("a stop that was requested before comes before everything", "[broadcast]") {
+    const auto how = GENERATE(given_as::lvalue, given_as::rvalue);
+    sluice::broadcaster<no_default> bus;
+    const auto all = bus.subscribe();
+    const auto strict = bus.subscribe(0, overflow::disconnect);
+    std::stop_source source;
+    source.request_stop();
+    CHECK(send_seven(bus, how, source.get_token()) == outcome{0, 0, false});
+    CHECK(all.empty());
+    CHECK_FALSE(strict.is_closed());
+    CHECK(send_seven(bus, how, std::stop_source().get_token()).reached == 1);
+    CHECK(strict.is_closed());
+}
+
+TEST_CASE("a stop ends the wait for one subscriber; those behind it get the message if that needs no wait",
+          "[broadcast]") {
+    const auto how = GENERATE(given_as::lvalue, given_as::rvalue);
+    const audit books;
+    {
+        sluice::broadcaster<no_default> bus;
+        const auto ahead = bus.subscribe();
+        const auto slow = bus.subscribe(1, overflow::block);
+        const auto behind = bus.subscribe();
+        const auto slow_too = bus.subscribe(1, overflow::block);
+        const auto never_there = bus.subscribe(0, overflow::drop_newest);
+        const auto last = bus.subscribe(1, overflow::drop_oldest);
+        CHECK(bus.send(no_default(0)) == 5);
+        std::stop_source source;
+        task publisher([&] { return send_seven(bus, how, source.get_token()); });
+        REQUIRE(wait_until_asleep(publisher));
+        CHECK(drain(ahead) == std::vector<int>{0, 7});
+        CHECK(drain(behind) == std::vector<int>{0});
+        // The copy that was made for who was waited for goes to the next.
+        SECTION("one is still full") {
+            source.request_stop();
+            if (how == given_as::lvalue) {
+                CHECK(publisher.get() == outcome{3, 3, false});
+            } else {
+                CHECK(publisher.get() == outcome{3, 2, true});
+            }
+            CHECK(drain(slow_too) == std::vector<int>{0});
+        }
+        SECTION("one has made room meanwhile") {
+            CHECK(id_in(slow_too.recv()) == 0);
+            source.request_stop();
+            if (how == given_as::lvalue) {
+                CHECK(publisher.get() == outcome{4, 4, false});
+            } else {
+                CHECK(publisher.get() == outcome{4, 3, true});
+            }
+            CHECK(drain(slow_too) == std::vector<int>{7});
+        }
+        CHECK(drain(slow) == std::vector<int>{0});
+        CHECK(drain(behind) == std::vector<int>{7});
+        CHECK(drain(last) == std::vector<int>{7});
+        CHECK(bus.subscriber_count() == 6);
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a message whose wait was ended by a stop stays with its sender", "[broadcast]") {
+    sluice::broadcaster<no_default> bus;
+    const auto capacity = GENERATE(0u, 1u);
+    const auto slow = bus.subscribe(capacity, overflow::block);
+    for (unsigned i = 0; i < capacity; ++i) {
+        CHECK(bus.send(no_default(0)) == 1);
+    }
+    std::stop_source source;
+    task publisher([&] { return send_seven(bus, given_as::rvalue, source.get_token()); });
+    REQUIRE(wait_until_asleep(publisher));
+    source.request_stop();
+    CHECK(publisher.get() == outcome{0, 0, false});
+    CHECK(slow.size() == capacity);
+}
+
+TEST_CASE("a jthread that publishes ends on its destructor, be it blocked or as quick as it can", "[broadcast]") {
+    sluice::broadcaster<int> bus;
+    const auto all = bus.subscribe();
+    std::size_t last = 9;
+    SECTION("blocked") {
+        const auto slow = bus.subscribe(1, overflow::block);
+        {
+            const std::jthread publisher([&](const std::stop_token& stop) {
+                do {
+                    last = bus.send(1, stop);
+                } while (last == 2);
+            });
+            REQUIRE(eventually([&] { return all.size() == 2; }));
+        }
+        CHECK(last == 1);
+        CHECK(slow.size() == 1);
+    }
+    SECTION("busy") {
+        const auto newest = bus.subscribe(1, overflow::drop_oldest);
+        {
+            const std::jthread publisher([&](const std::stop_token& stop) {
+                do {
+                    last = bus.send(1, stop);
+                } while (last == 2);
+            });
+            REQUIRE(eventually([&] { return all.size() >= 100; }));
+        }
+        CHECK(last == 0);
+        CHECK(newest.size() == 1);
+    }
+}
+
+TEST_CASE("a copy or a move that throws reaches those before, and the next message all", "[broadcast][exception]") {
+    const auto how = GENERATE(given_as::lvalue, given_as::rvalue);
+    const audit books;
+    {
+        sluice::broadcaster<throwing_move> bus;
+        const std::vector<sluice::receiver<throwing_move>> subscribers{bus.subscribe(), bus.subscribe(2),
+                                                                       bus.subscribe()};
+        auto has_left = bus.subscribe();
+        int steps = 0;
+        for (bool throws = true; throws; ++steps) {
+            if (steps == 2) {
+                has_left = {};
+            }
+            throwing_move message(1);
+            throws = false;
+            fuse() = steps + 1;
+            try {
+                (void)(how == given_as::lvalue ? bus.send(std::as_const(message)) : bus.send(std::move(message)));
+            } catch (const spark&) {
+                throws = true;
+                CHECK(id_of(message) == 1);
+            }
+            fuse() = 0;
+            CHECK(bus.send(throwing_move(2)) == (steps < 2 ? 4 : 3));
+            std::size_t reached = 0;
+            bool before = true;
+            for (const auto& rx : subscribers) {
+                const std::vector<int> got = drain(rx);
+                const bool got_it = got == std::vector<int>{1, 2};
+                CHECK((got_it || got == std::vector<int>{2}));
+                CHECK((before || !got_it));
+                before = got_it;
+                reached += got_it;
+            }
+            // A copy and a move for each, where it cannot be a move alone.
+            CHECK(reached == (throws ? static_cast<std::size_t>(steps) / 2 : subscribers.size()));
+            drain(has_left);
+        }
+        CHECK(steps - 1 == (how == given_as::lvalue ? 6 : 5));
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("only messages whose move does not throw may be dropped", "[broadcast][exception]") {
+    sluice::broadcaster<throwing_move> bus;
+    CHECK_THROWS_AS((void)bus.subscribe(3, overflow::drop_oldest), std::invalid_argument);
+    CHECK_THROWS_AS((void)bus.subscribe(3, overflow::drop_newest), std::invalid_argument);
+    CHECK(bus.subscriber_count() == 0);
+    const auto blocks = bus.subscribe(3, overflow::block);
+    const auto disconnects = bus.subscribe(3, overflow::disconnect);
+    CHECK(bus.subscriber_count() == 2);
+    CHECK(bus.send(throwing_move(1)) == 2);
+    CHECK(drain(blocks) == std::vector<int>{1});
+    CHECK(drain(disconnects) == std::vector<int>{1});
+}
+
+TEMPLATE_LIST_TEST_CASE("drop_oldest: who falls behind keeps the newest", "[broadcast]", steady_payloads) {
     const audit books;
     {
         sluice::broadcaster<TestType> bus;
@@ -259,6 +626,103 @@ TEST_CASE("discarded messages of a subscriber that fell behind may use the bus a
         }
     }
     CHECK(spoken >= 2);
+}
+
+TEST_CASE("subscribers come and go while others send: each gets an unbroken stretch of every publisher's messages",
+          "[broadcast]") {
+    struct tag {
+        int publisher;
+        int sequence;
+    };
+    constexpr int publishers = 2;
+    constexpr int each = scaled(3000);
+    const sluice::broadcaster<tag> bus;
+    const auto stays = bus.subscribe();
+    std::atomic<bool> over{false};
+    std::list<task<bool>> visitors;
+    for (const auto capacity : {std::optional<std::size_t>(), std::optional<std::size_t>(1)}) {
+        visitors.emplace_back([&over, &bus, capacity] {
+            bool whole = true;
+            while (!over) {
+                const auto rx = capacity ? bus.subscribe(*capacity) : bus.subscribe();
+                std::vector<int> last(publishers, -1);
+                for (int received = 0; received < 5 && !over;) {
+                    const auto message = rx.try_recv();
+                    if (!message) {
+                        std::this_thread::yield();
+                        continue;
+                    }
+                    int& before = last.at(static_cast<std::size_t>(message->publisher));
+                    whole = whole && (before == -1 || message->sequence == before + 1);
+                    before = message->sequence;
+                    ++received;
+                }
+            }
+            return whole;
+        });
+    }
+    std::list<task<int>> senders;
+    for (int p = 0; p < publishers; ++p) {
+        senders.emplace_back([&bus, p] {
+            int reached = 0;
+            for (int i = 0; i < each; ++i) {
+                reached += bus.send(tag{p, i}) >= 1;
+            }
+            return reached;
+        });
+    }
+    for (auto& sender : senders) {
+        CHECK(sender.get() == each);
+    }
+    over = true;
+    for (auto& visitor : visitors) {
+        CHECK(visitor.get());
+    }
+    std::vector<int> next(publishers, 0);
+    bool complete = true;
+    while (const auto message = stays.try_recv()) {
+        complete = complete && message->sequence == next.at(static_cast<std::size_t>(message->publisher))++;
+    }
+    CHECK(complete);
+    CHECK(next == std::vector<int>(publishers, each));
+    CHECK(bus.subscriber_count() == 1);
+}
+
+TEST_CASE("in a forked child a broadcaster is dropped though another thread was using it", "[broadcast]") {
+    std::optional<sluice::broadcaster<int>> bus(std::in_place);
+    auto rx = bus->subscribe(1, overflow::drop_newest);
+    CHECK(bus->send(0) == 1);
+    std::atomic<bool> over{false};
+    std::atomic<bool> under_way{false};
+    // What this does uses only the broadcaster itself, since the channel is full.
+    task other([&] {
+        std::size_t delivered = 0;
+        while (!over) {
+            delivered += bus->send(1) + bus->subscriber_count() - 1;
+            under_way = true;
+        }
+        return delivered;
+    });
+    REQUIRE(eventually([&] { return under_way.load(); }));
+    int ended = 0;
+    for (; ended < scaled(100); ++ended) {
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            ::alarm(static_cast<unsigned>(patience.count()));
+            bus.reset();
+            rx = {};
+            ::_exit(0);
+        }
+        int status = -1;
+        if (::waitpid(child, &status, 0) != child || status != 0) {
+            break;
+        }
+    }
+    CHECK(ended == scaled(100));
+    over = true;
+    CHECK(other.get() == 0);
+    CHECK(drain(rx) == std::vector<int>{0});
 }
 
 TEST_CASE("several publishers reach several subscribers", "[broadcast]") {

@@ -336,7 +336,7 @@ TEST_CASE("a select whose case throws as it moves the message passes the excepti
 
 TEST_CASE("an exception of what makes the message reaches the sender", "[exception]") {
     struct picky {
-        explicit picky(int id) : value(id) {
+        picky(int id) : value(id) {
             if (id < 0) {
                 throw spark();
             }

@@ -509,7 +509,7 @@ TEST_CASE("a batch that is received where there is no memory for it loses nothin
                                 : rx.try_recv_many(std::back_inserter(got), count));
             },
             whole);
-        CHECK(failed >= 3);
+        CHECK(failed >= 1);
         CHECK(whole());
     }
     CHECK(books.balanced());
@@ -663,7 +663,7 @@ TEST_CASE("receiving, closing, waking and dropping need no memory", "[memory][ex
         CHECK(error_in(nothing) == errc::closed);
         CHECK(error_in(refused) == errc::closed);
         CHECK_FALSE(spent);
-        CHECK(receiver.get() == (which == kind::rendezvous ? 7 : -100 - static_cast<int>(errc::closed)));
+        CHECK(receiver.get() == (which == kind::rendezvous ? 7 : code(errc::closed)));
     }
     CHECK(books.balanced());
 }

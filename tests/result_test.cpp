@@ -3,8 +3,10 @@
 #include "support/kinds.hpp"
 
 #include <memory>
+#include <ostream>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -58,6 +60,17 @@ TEST_CASE("errors are standard error codes", "[result]") {
     }
     CHECK(messages.size() == std::size(all_errors));
     CHECK(std::error_code(errc::closed) != std::make_error_code(std::errc::operation_not_permitted));
+}
+
+TEST_CASE("an error is named in words", "[result]") {
+    static_assert(noexcept(to_string(errc::closed)));
+    static_assert(std::is_same_v<decltype(to_string(errc::closed)), std::string_view>);
+    static_assert(to_string(errc::timeout) == "the deadline passed");
+    for (const errc error : all_errors) {
+        CHECK(to_string(error) == make_error_code(error).message());
+    }
+    CHECK(to_string(errc{}) == "unknown sluice error");
+    CHECK(sluice::category().message(77) == "unknown sluice error");
 }
 
 TEMPLATE_LIST_TEST_CASE("a result holds a value or an error", "[result]", payloads) {
@@ -217,4 +230,192 @@ TEST_CASE("a result is implicitly as copyable and movable as its value", "[resul
     static_assert(std::is_constructible_v<bool, sluice::result<int>>);
     const sluice::result<std::string> made = std::string("made");
     CHECK(made.value() == "made");
+}
+
+TEMPLATE_LIST_TEST_CASE("a function is chained to a result", "[result]", payloads) {
+    const audit books;
+    {
+        int calls = 0;
+        const auto next = [&](TestType message) -> sluice::result<int> {
+            ++calls;
+            if (id_of(message) == 0) return sluice::unexpected(errc::full);
+            return id_of(message) + 1;
+        };
+        CHECK(*received(TestType(7)).and_then(next) == 8);
+        CHECK(error_in(received(TestType(0)).and_then(next)) == errc::full);
+        CHECK(calls == 2);
+        CHECK(error_in(failed<TestType>().and_then(next)) == errc::empty);
+        CHECK(calls == 2);
+        CHECK(received(TestType(7)).and_then([&](TestType) { return sent(); }).has_value());
+        CHECK(error_in(received(TestType(7)).and_then([&](TestType) { return refused(); })) == errc::full);
+    }
+    CHECK(books.balanced());
+}
+
+TEMPLATE_LIST_TEST_CASE("the value of a result is transformed", "[result]", payloads) {
+    const audit books;
+    {
+        int calls = 0;
+        const auto count = [&](const TestType& message) {
+            ++calls;
+            return std::to_string(id_of(message));
+        };
+        CHECK(*received(TestType(7)).transform(count) == "7");
+        CHECK(calls == 1);
+        CHECK(error_in(failed<TestType>().transform(count)) == errc::empty);
+        CHECK(calls == 1);
+
+        auto moved = received(TestType(3)).transform([](TestType&& message) { return std::move(message); });
+        static_assert(std::is_same_v<decltype(moved), sluice::result<TestType>>);
+        CHECK(id_in(moved) == 3);
+
+        auto nothing = received(TestType(4)).transform([&](auto&&) { ++calls; });
+        static_assert(std::is_same_v<decltype(nothing), sluice::result<void>>);
+        CHECK(nothing.has_value());
+        CHECK(calls == 2);
+        CHECK(error_in(failed<TestType>().transform([&](auto&&) { ++calls; })) == errc::empty);
+        CHECK(calls == 2);
+    }
+    CHECK(books.balanced());
+}
+
+TEMPLATE_LIST_TEST_CASE("a failed result is replaced", "[result]", payloads) {
+    const audit books;
+    {
+        errc seen{};
+        const auto instead = [&](errc error) -> sluice::result<TestType> {
+            seen = error;
+            return TestType(5);
+        };
+        CHECK(id_in(received(TestType(7)).or_else(instead)) == 7);
+        CHECK(seen == errc{});
+        CHECK(id_in(failed<TestType>().or_else(instead)) == 5);
+        CHECK(seen == errc::empty);
+        const auto other = [](errc) -> sluice::result<TestType> { return sluice::unexpected(errc::closed); };
+        CHECK(error_in(failed<TestType>().or_else(other)) == errc::closed);
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("functions get the value as what the result is", "[result]") {
+    struct categories {
+        int operator()(std::string&) const { return 1; }
+        int operator()(const std::string&) const { return 2; }
+        int operator()(std::string&&) const { return 3; }
+        int operator()(const std::string&&) const { return 4; }
+    };
+    const auto as_result = [](auto&& value) -> sluice::result<int> {
+        return categories{}(std::forward<decltype(value)>(value));
+    };
+    auto text = received(std::string("abc"));
+    CHECK(*text.transform(categories{}) == 1);
+    CHECK(*std::as_const(text).transform(categories{}) == 2);
+    CHECK(*std::move(text).transform(categories{}) == 3);
+    CHECK(*std::move(std::as_const(text)).transform(categories{}) == 4);
+    CHECK(*text.and_then(as_result) == 1);
+    CHECK(*std::as_const(text).and_then(as_result) == 2);
+    CHECK(*std::move(text).and_then(as_result) == 3);
+    CHECK(*std::move(std::as_const(text)).and_then(as_result) == 4);
+
+    const auto none = [](errc) -> sluice::result<std::string> { return sluice::unexpected(errc::full); };
+    CHECK(*text.or_else(none) == "abc");
+    CHECK(*std::as_const(text).or_else(none) == "abc");
+    CHECK(*std::move(std::as_const(text)).or_else(none) == "abc");
+    CHECK(*text == "abc");
+    CHECK(*std::move(text).or_else(none) == "abc");
+    CHECK(text->empty());
+
+    // A function may be one that is used once, and a pointer to a member.
+    struct once {
+        std::unique_ptr<int> held;
+        int operator()(int more) && { return *held + more; }
+    };
+    CHECK(*received(1).transform(once{std::make_unique<int>(2)}) == 3);
+    CHECK(*received(std::string("abc")).transform(&std::string::size) == 3);
+}
+
+TEST_CASE("functions are chained to a result of nothing", "[result]") {
+    int calls = 0;
+    const auto answer = [&] {
+        ++calls;
+        return 6;
+    };
+    CHECK(*sent().transform(answer) == 6);
+    CHECK(sent().transform([&] { ++calls; }).has_value());
+    CHECK(*sent().and_then([&] { return received(answer()); }) == 6);
+    CHECK(error_in(sent().and_then(refused)) == errc::full);
+    CHECK(calls == 3);
+
+    CHECK(error_in(refused().transform(answer)) == errc::full);
+    CHECK(error_in(refused().transform([&] { ++calls; })) == errc::full);
+    CHECK(error_in(refused().and_then([&] { return received(answer()); })) == errc::full);
+    CHECK(calls == 3);
+
+    errc seen{};
+    const auto forgive = [&](errc error) {
+        seen = error;
+        return sluice::result<void>();
+    };
+    CHECK(refused().or_else(forgive).has_value());
+    CHECK(seen == errc::full);
+    seen = {};
+    CHECK(sent().or_else(forgive).has_value());
+    CHECK(seen == errc{});
+}
+
+TEST_CASE("an error or another", "[result]") {
+    CHECK(failed<int>().error_or(errc::stopped) == errc::empty);
+    CHECK(received(1).error_or(errc::stopped) == errc::stopped);
+    CHECK(refused().error_or(errc::stopped) == errc::full);
+    CHECK(sent().error_or(errc::stopped) == errc::stopped);
+    CHECK(received(errc::full).error_or(errc::stopped) == errc::stopped);
+}
+
+TEST_CASE("a bool is not made from another result", "[result]") {
+    static_assert(!std::is_constructible_v<sluice::result<bool>, sluice::result<int>>);
+    static_assert(!std::is_constructible_v<sluice::result<bool>, sluice::result<void>>);
+    static_assert(std::is_constructible_v<sluice::result<sluice::result<int>>, sluice::result<int>>);
+
+    const auto both = received(false).and_then([](bool b) -> sluice::result<errc> {
+        CHECK_FALSE(b);
+        return errc::closed;
+    });
+    REQUIRE(both.has_value());
+    CHECK(*both == errc::closed);
+    const auto recovered = failed<errc>().or_else([](errc e) -> sluice::result<errc> { return e; });
+    REQUIRE(recovered.has_value());
+    CHECK(*recovered == errc::empty);
+    CHECK_FALSE(*failed<bool>().or_else([](errc) -> sluice::result<bool> { return false; }));
+}
+
+TEST_CASE("results are computed by the compiler", "[result]") {
+    static_assert(sluice::result<int>(2).transform([](int x) { return x + 1; }) == 3);
+    static_assert(sluice::result<int>(2).and_then([](int x) -> sluice::result<long> { return x; }) == 2L);
+    static_assert(*sluice::result<int>(sluice::unexpected(errc::full)).or_else([](errc) -> sluice::result<int> {
+        return 4;
+    }) == 4);
+    static_assert(sluice::result<void>().transform([] { return 5; }) == 5);
+    static_assert(sluice::result<void>(sluice::unexpected(errc::full)).error_or(errc::closed) == errc::full);
+    CHECK(sluice::result<void>(std::in_place).has_value());
+}
+
+namespace {
+
+template <class T>
+concept printable = requires(std::ostream& out, const T& value) {
+    out << value;
+};
+
+struct stamp {};
+[[maybe_unused]] std::ostream& operator<<(std::ostream& out, const sluice::result<stamp>&) { return out; }
+
+}  // namespace
+
+TEST_CASE("a result is printable only where the program says how", "[result]") {
+    static_assert(printable<int>);
+    static_assert(!printable<sluice::result<int>>);
+    static_assert(!printable<sluice::result<bool>>);
+    static_assert(!printable<sluice::result<void>>);
+    static_assert(printable<sluice::result<stamp>>);
+    CHECK(Catch::Detail::stringify(received(1)) == Catch::Detail::stringify(received(2)));
 }

@@ -13,12 +13,17 @@
 #include <ranges>
 #include <type_traits>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include <sluice/detail/core.hpp>
 #include <sluice/detail/wait.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice {
+
+template <class T>
+class receiver;
 
 namespace detail {
 
@@ -30,7 +35,8 @@ struct message_type {
     static_assert(!std::is_const_v<T> && !std::is_volatile_v<T>,
                   "sluice: a message must not be const or volatile; leave that out");
     static_assert(!std::is_array_v<T>, "sluice: a message must not be an array; send a std::array or a std::vector");
-    static_assert(!std::is_void_v<T> && !std::is_function_v<T>, "sluice: a message must be an object");
+    static_assert(!std::is_void_v<T> && !std::is_function_v<T>,
+                  "sluice: a message must be an object; for mere signals send a std::monostate");
 };
 
 // What senders and receivers have in common: a share in the channel, which `Side` counts, close() and the observers.
@@ -96,31 +102,41 @@ struct receiving_side {
     static void drop(auto& core) { core.drop_receiver(); }
 };
 
-// Whether a T can be made of a `From` under the channel's locks: by a move, or by a copy that runs nobody's code.
-// Anything else is made into a T first, outside of them.
-template <class T, class From>
-inline constexpr bool moves_in_place =
-    (std::is_rvalue_reference_v<From> && !std::is_const_v<std::remove_reference_t<From>> &&
-     (std::is_same_v<std::remove_cvref_t<From>, T> || std::is_class_v<std::remove_cvref_t<From>>)) ||
-    (std::is_same_v<std::remove_cvref_t<From>, T> && std::is_trivially_copyable_v<T>);
+// Whether a value of that type and kind can be sent as a T: it converts as where a T is an argument.
+template <class From, class T>
+inline constexpr bool sendable = std::is_convertible_v<From, T>;
 
-// Calls f with the message, or with a T made of it, as an lvalue that f may move from.
-template <class T, class U, class F>
-decltype(auto) as_message(U&& message, F&& f) {
-    if constexpr (moves_in_place<T, U&&>) {
-        return f(message);
-    } else {
-        T made = static_cast<T>(std::forward<U>(message));
-        return f(made);
-    }
+// Says why not.
+template <class From, class T>
+void refuse_to_send() {
+    static_assert(sendable<From, T> || !std::is_same_v<std::remove_cvref_t<From>, T>,
+                  "sluice: this message can't be copied: give it up with std::move");
+    static_assert(sendable<From, T> || std::is_same_v<std::remove_cvref_t<From>, T>,
+                  "sluice: what is sent must be a message of the channel's type, or convert to it implicitly; where an "
+                  "explicit conversion is meant, write it");
 }
 
-// Whether writing to an Out makes a T at the end of a container.
+// Whether a copy of a T runs nobody's code, so that it may be made in its place, under the channel's locks.
+template <class T>
+inline constexpr bool copies_in_place = std::is_trivially_copyable_v<T>&& std::is_trivially_copy_constructible_v<T>;
+
+// The container behind a std::back_insert_iterator that may be written to under the channel's locks: one of the standard
+// library's, whose allocator runs nobody's code either. Null for any other output iterator.
 template <class T, class Out>
-inline constexpr bool appends = false;
-template <class T, class Container>
-    requires std::is_same_v<typename Container::value_type, T>
-inline constexpr bool appends<T, std::back_insert_iterator<Container>> = true;
+std::nullptr_t appended_container(const Out&) {
+    return nullptr;
+}
+template <class Container>
+Container& container_of(const std::back_insert_iterator<Container>& out) {
+    struct access : std::back_insert_iterator<Container> {
+        static Container& of(const std::back_insert_iterator<Container>& o) { return *(o.*&access::container); }
+    };
+    return access::of(out);
+}
+template <class T>
+std::vector<T>* appended_container(const std::back_insert_iterator<std::vector<T>>& out) {
+    return std::addressof(container_of(out));
+}
 
 // Iterates over what a handle receives; see receiver::begin().
 template <class Handle>
@@ -130,10 +146,12 @@ public:
     using difference_type = std::ptrdiff_t;
     using iterator_concept = std::input_iterator_tag;
 
-    explicit message_iterator(const Handle& from) noexcept : from_(&from) {}
+    explicit message_iterator(const Handle& from, stop_token stop = {}) noexcept
+        : from_(&from), stop_(std::move(stop)) {}
     message_iterator(message_iterator&&) = default;
     message_iterator& operator=(message_iterator&& other) {
         from_ = other.from_;
+        stop_ = std::move(other.stop_);
         fetched_ = other.fetched_;
         current_ = unexpected(errc::closed);
         if (other.current_) current_.emplace(*std::move(other.current_));
@@ -155,16 +173,38 @@ private:
     result<value_type>& fetch() const {
         if (!fetched_) {
             current_ = unexpected(errc::closed);
-            from_->receive_into(current_, deadline::never(), {});
+            from_->receive_into(current_, deadline::never(), stop_);
             fetched_ = true;
         }
         return current_;
     }
 
     const Handle* from_;
+    stop_token stop_;
     mutable result<value_type> current_ = unexpected(errc::closed);
     mutable bool fetched_ = false;
 };
+
+// What a handle receives until it is closed and drained, or a stop is requested.
+template <class Handle>
+class message_range : public std::ranges::view_base {
+public:
+    message_range(Handle from, stop_token stop) noexcept : from_(std::move(from)), stop_(std::move(stop)) {}
+
+    message_iterator<Handle> begin() const { return message_iterator<Handle>(from_, stop_); }
+    std::default_sentinel_t end() const noexcept { return {}; }
+
+private:
+    Handle from_;
+    stop_token stop_;
+};
+
+template <class R>
+inline constexpr bool receives = false;
+template <class T>
+inline constexpr bool receives<receiver<T>> = true;
+template <class Handle>
+inline constexpr bool receives<message_range<Handle>> = true;
 
 inline result<void> to_result(errc e) noexcept {
     if (e == errc{}) return {};
@@ -185,9 +225,24 @@ using element_of =
     std::conditional_t<gives_up_elements<R>, std::remove_reference_t<std::ranges::range_reference_t<R>>&&,
                        std::ranges::range_reference_t<R>>;
 
+// Whether send_many takes the range. Not one that receives: what could not be sent would be lost.
+template <class R, class T>
+concept sendable_range = !receives<std::remove_cvref_t<R>> && std::ranges::input_range<R> && sendable<element_of<R>, T>;
+
+template <class R, class T>
+void refuse_to_send_many() {
+    static_assert(
+        sendable_range<R, T> || !receives<std::remove_cvref_t<R>>,
+        "sluice: send_many of what a receiver receives would lose what can't be sent: forward message by message, "
+        "for (auto&& message : rx) if (!tx.send(std::move(message))) ...");
+    static_assert(sendable_range<R, T> || receives<std::remove_cvref_t<R>>,
+                  "sluice: send_many takes a range whose elements are messages of the channel's type, or convert to it "
+                  "implicitly");
+}
+
 // How many messages a batch handles between two visits to the channel.
 template <class T>
-inline constexpr std::size_t chunk = std::clamp<std::size_t>(4096 / sizeof(T), 1, 64);
+inline constexpr std::size_t chunk = (std::clamp<std::size_t>)(4096 / sizeof(T), 1, 64);
 
 // Room for up to a chunk of T, filled from the front.
 template <class T>
@@ -208,7 +263,7 @@ public:
     std::size_t size() const noexcept { return size_; }
 
 private:
-    T* data() noexcept { return reinterpret_cast<T*>(bytes_); }
+    T* data() noexcept { return static_cast<T*>(static_cast<void*>(bytes_)); }
 
     alignas(T) std::byte bytes_[chunk<T> * sizeof(T)];
     std::size_t size_ = 0;
@@ -217,12 +272,14 @@ private:
 }  // namespace detail
 
 /// The sending half of a channel: a cheap, copyable handle. A copy is one more producer; when the last one is dropped,
-/// the channel closes. Every member may be called from any number of threads at once. An empty handle reports `closed`.
+/// the channel closes. Every member may be called from any number of threads at once, but assignment to this handle
+/// object, and from no signal handler. An empty handle reports `closed`.
 ///
-/// The message of a send is a `T`, or anything that a `T` can be made of. It is moved from, or copied, only by a send
-/// that succeeds: after one that fails, an rvalue is as it was. If its copy or move throws, the exception leaves the
-/// send and the channel is as it was. A copy is made outside the library's locks; a move is made inside, so it must not
-/// use the channel that it goes through.
+/// The message of a send is a `T`, or what converts to one implicitly, where the caller stands. It is moved from, or
+/// copied, only by a send that succeeds: after one that fails, an rvalue is as it was. If its copy or move throws, the
+/// exception leaves the send and the channel is as it was. A copy is made outside the library's locks; a move is made
+/// inside, so it must not use the channel that it goes through. A stop that was requested before the call wins over
+/// everything: `stopped`. What was sent happens before it is received.
 template <class T>
 class sender : public detail::handle<T, detail::sending_side> {
     using base = detail::handle<T, detail::sending_side>;
@@ -236,80 +293,153 @@ public:
 
     /// Sends. Blocks while there is no room; on a rendezvous channel, until a receiver has taken the message.
     /// Fails with `closed`, or `stopped` if a stop was requested first.
-    template <class U = T>
-        requires std::constructible_from<T, U>
-    [[nodiscard]] result<void> send(U&& message, const stop_token& stop = {}) const {
-        return send_by(
-            std::forward<U>(message), [] { return deadline::never(); }, stop);
+    [[nodiscard]] result<void> send(const T& message,
+                                    const stop_token& stop = {}) const requires detail::sendable<const T&, T> {
+        return send_copy(message, deadline::never(), stop);
     }
+    [[nodiscard]] result<void> send(T&& message, const stop_token& stop = {}) const {
+        return send_by(message, deadline::never(), stop);
+    }
+    template <class U, class... Rest>
+        requires(!detail::sendable<U, T>)
+    result<void> send(U&&, Rest&&...)
+    const { return refused<U>(); }
 
     /// Sends if that is possible at once: there is room, or a receiver waits. Fails with `full` or `closed`. Never
     /// blocks.
-    template <class U = T>
-        requires std::constructible_from<T, U>
-    [[nodiscard]] result<void> try_send(U&& message) const {
+    [[nodiscard]] result<void> try_send(const T& message) const requires detail::sendable<const T&, T> {
+        if (!core_ || core_->is_closed()) return unexpected(errc::closed);
+        if (!core_->may_send()) return unexpected(core_->is_closed() ? errc::closed : errc::full);
+        if constexpr (detail::copies_in_place<T>) {
+            return detail::to_result(detail::to_errc(core_->try_send(message), errc::full));
+        } else {
+            return try_send(T(message));
+        }
+    }
+    [[nodiscard]] result<void> try_send(T&& message) const {
         if (!core_) return unexpected(errc::closed);
-        return detail::as_message<T>(std::forward<U>(message), [this](auto& m) {
-            return detail::to_result(detail::to_errc(core_->try_send(m), errc::full));
-        });
+        return detail::to_result(detail::to_errc(core_->try_send(message), errc::full));
     }
+    template <class U>
+        requires(!detail::sendable<U, T>)
+    result<void> try_send(U&&)
+    const { return refused<U>(); }
 
-    /// Sends. Blocks for at most `patience`; none, or a negative one, tries once. `duration::max()` waits for ever.
+    /// Sends. Blocks for at most `timeout`; none, or a negative one, tries once. `duration::max()` waits for ever.
     /// Fails with `closed`, `stopped` or `timeout`.
-    template <class U = T, class Rep, class Period>
-        requires std::constructible_from<T, U>
-    [[nodiscard]] result<void> send_timeout(U&& message, const std::chrono::duration<Rep, Period>& patience,
-                                            const stop_token& stop = {}) const {
-        return send_by(
-            std::forward<U>(message), [&] { return deadline::after(patience); }, stop);
+    template <class Rep, class Period>
+    [[nodiscard]] result<void> send_timeout(const T& message, const std::chrono::duration<Rep, Period>& timeout,
+                                            const stop_token& stop = {}) const requires detail::sendable<const T&, T> {
+        return send_copy(message, deadline::after(timeout), stop);
     }
+    template <class Rep, class Period>
+    [[nodiscard]] result<void> send_timeout(T&& message, const std::chrono::duration<Rep, Period>& timeout,
+                                            const stop_token& stop = {}) const {
+        return send_by(message, deadline::after(timeout), stop);
+    }
+    template <class U, class... Rest>
+        requires(!detail::sendable<U, T>)
+    result<void> send_timeout(U&&, Rest&&...)
+    const { return refused<U>(); }
 
     /// Sends. Blocks until `when` at most, on the clock of `when`. Fails with `closed`, `stopped` or `timeout`.
-    template <class U = T, class Clock, class Duration>
-        requires std::constructible_from<T, U>
-    [[nodiscard]] result<void> send_until(U&& message, const std::chrono::time_point<Clock, Duration>& when,
-                                          const stop_token& stop = {}) const {
-        return send_by(
-            std::forward<U>(message), [&] { return deadline::at(when); }, stop);
+    template <class Clock, class Duration>
+    [[nodiscard]] result<void> send_until(const T& message, const std::chrono::time_point<Clock, Duration>& when,
+                                          const stop_token& stop = {}) const requires detail::sendable<const T&, T> {
+        return send_copy(message, deadline::at(when), stop);
     }
+    template <class Clock, class Duration>
+    [[nodiscard]] result<void> send_until(T&& message, const std::chrono::time_point<Clock, Duration>& when,
+                                          const stop_token& stop = {}) const {
+        return send_by(message, deadline::at(when), stop);
+    }
+    template <class U, class... Rest>
+        requires(!detail::sendable<U, T>)
+    result<void> send_until(U&&, Rest&&...)
+    const { return refused<U>(); }
 
     /// Sends the elements in order, as many under one lock as fit, and blocks while there is no room. Returns how many
-    /// were sent: fewer than all only if the channel closed. The elements of an rvalue container, and of a range of
-    /// rvalues, are moved from as they are sent, others copied; those that were not sent are as they were. (Of a
-    /// single-pass range that makes its elements as it goes, one element may be read and not sent.)
-    template <std::ranges::input_range R>
-        requires std::constructible_from<T, detail::element_of<R>>
-    [[nodiscard]] std::size_t send_many(R&& range) const { return send_range(std::forward<R>(range), true); }
-    [[nodiscard]] std::size_t send_many(std::initializer_list<T> messages) const { return send_range(messages, true); }
+    /// were sent: fewer than all only if the channel closed, or a stop was requested, which is looked at before each 64
+    /// elements. The elements of an rvalue container, and of a range of rvalues, are moved from as they are sent, others
+    /// copied; those that were not sent are as they were. (Of elements that have to be converted, and of a range that
+    /// makes its elements as it goes, one may be given up and not sent.)
+    template <class R>
+        requires detail::sendable_range<R, T>
+    [[nodiscard]] std::size_t send_many(R&& range, const stop_token& stop = {}) const {
+        return send_range(std::forward<R>(range), true, stop);
+    }
+    [[nodiscard]] std::size_t send_many(std::initializer_list<T> messages, const stop_token& stop = {}) const {
+        return send_range(messages, true, stop);
+    }
+    template <class R, class... Rest>
+        requires(!detail::sendable_range<R, T>)
+    std::size_t send_many(R&&, Rest&&...)
+    const {
+        detail::refuse_to_send_many<R, T>();
+        return 0;
+    }
 
     /// The same without blocking: sends the elements that fit now.
-    template <std::ranges::input_range R>
-        requires std::constructible_from<T, detail::element_of<R>>
-    [[nodiscard]] std::size_t try_send_many(R&& range) const { return send_range(std::forward<R>(range), false); }
+    template <class R>
+        requires detail::sendable_range<R, T>
+    [[nodiscard]] std::size_t try_send_many(R&& range) const { return send_range(std::forward<R>(range), false, {}); }
     [[nodiscard]] std::size_t try_send_many(std::initializer_list<T> messages) const {
-        return send_range(messages, false);
+        return send_range(messages, false, {});
+    }
+    template <class R>
+        requires(!detail::sendable_range<R, T>)
+    std::size_t try_send_many(R&&)
+    const {
+        detail::refuse_to_send_many<R, T>();
+        return 0;
     }
 
 private:
-    template <class U, class Deadline>
-    result<void> send_by(U&& message, Deadline&& until, const stop_token& stop) const {
-        if (!core_) return unexpected(errc::closed);
-        return detail::as_message<T>(std::forward<U>(message),
-                                     [&](auto& m) { return detail::to_result(core_->send(m, until(), stop)); });
+    template <class U>
+    static result<void> refused() {
+        detail::refuse_to_send<U, T>();
+        return {};
+    }
+
+    // `message` is a T, or a const T that is copied in its place.
+    template <class U>
+    result<void> send_by(U& message, const deadline& until, const stop_token& stop) const {
+        if (!core_) return unexpected(stop.stop_requested() ? errc::stopped : errc::closed);
+        return detail::to_result(core_->send(message, until, stop));
+    }
+
+    // Makes no copy where it is certain beforehand that it can't be sent.
+    result<void> send_copy(const T& message, const deadline& until, const stop_token& stop) const {
+        if constexpr (detail::copies_in_place<T>) {
+            return send_by(message, until, stop);
+        } else {
+            if (stop.stop_requested()) return unexpected(errc::stopped);
+            if (!core_ || core_->is_closed()) return unexpected(errc::closed);
+            if (until.was_passed() && !core_->may_send()) return unexpected(errc::timeout);
+            T copy(message);
+            return send_by(copy, until, stop);
+        }
     }
 
     template <class R>
-    std::size_t send_range(R&& range, bool blocking) const {
-        if (!core_) return 0;
+    std::size_t send_range(R&& range, bool blocking, const stop_token& stop) const {
+        if (!core_ || stop.stop_requested()) return 0;
         using element = detail::element_of<R>;
-        constexpr std::size_t most = std::ranges::forward_range<R> ? detail::chunk<T> : 1;
+        constexpr bool is_message = std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T>;
+        // Sent from where they stand; copied, or made, before they are sent, as many as fit at once; or one by one, where
+        // making one takes something away.
+        constexpr bool in_place =
+            is_message &&
+            ((std::is_rvalue_reference_v<element> && !std::is_const_v<std::remove_reference_t<element>>) ||
+             detail::copies_in_place<T>);
+        constexpr bool copied =
+            std::is_lvalue_reference_v<element> || std::is_trivially_copyable_v<std::remove_cvref_t<element>>;
+        constexpr std::size_t most = std::ranges::forward_range<R> && (in_place || copied) ? detail::chunk<T> : 1;
 
         std::size_t sent = 0;
         auto it = std::ranges::begin(range);
         const auto end = std::ranges::end(range);
-        if constexpr (std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T> &&
-                      detail::moves_in_place<T, element>) {
-            // Sent from where they stand: a chunk of pointers to them.
+        if constexpr (in_place) {
             using pointer = std::add_pointer_t<std::remove_reference_t<element>>;
             std::array<pointer, most> elements;
             while (it != end) {
@@ -325,7 +455,7 @@ private:
                     }
                 }
                 const std::size_t done = send_chunk(
-                    [&](std::size_t i) -> auto& { return *elements[i]; }, count, blocking);
+                    [&](std::size_t i) -> auto& { return *elements[i]; }, count, blocking, stop);
                 sent += done;
                 if (done < count) break;
                 if constexpr (most == 1) ++it;
@@ -333,9 +463,14 @@ private:
         } else {
             detail::chunk_buffer<T> made;
             while (it != end) {
-                for (; made.size() < most && it != end; ++it) made.add(static_cast<element>(*it));
+                if (core_->is_closed()) break;
+                const std::size_t room = core_->room();
+                if (room == 0 && !blocking && !core_->may_send()) break;
+                for (const std::size_t count = (std::clamp<std::size_t>)(room, 1, most);
+                     made.size() < count && it != end; ++it)
+                    made.add(static_cast<element>(*it));
                 const std::size_t done =
-                    send_chunk([&](std::size_t i) -> T& { return made[i]; }, made.size(), blocking);
+                    send_chunk([&](std::size_t i) -> T& { return made[i]; }, made.size(), blocking, stop);
                 sent += done;
                 if (done < made.size()) break;
                 made.clear();
@@ -346,10 +481,11 @@ private:
 
     // Sends at(0) to at(count - 1); returns how many were sent.
     template <class At>
-    std::size_t send_chunk(At&& at, std::size_t count, bool blocking) const {
+    std::size_t send_chunk(At&& at, std::size_t count, bool blocking, const stop_token& stop) const {
         std::size_t sent = 0;
+        if (stop.stop_requested()) return 0;
         while (core_->try_send_some(at, count, sent) == detail::attempt::blocked) {
-            if (!blocking || core_->send(at(sent), deadline::never(), {}) != errc{}) break;
+            if (!blocking || core_->send(at(sent), deadline::never(), stop) != errc{}) break;
             ++sent;
         }
         return sent;
@@ -358,9 +494,15 @@ private:
 
 /// The receiving half of a channel: a cheap, copyable handle. A copy is one more consumer, each message goes to one of
 /// them; when the last one is dropped, the channel closes and what it still holds is destroyed. Every member may be
-/// called from any number of threads at once. An empty handle reports `closed`.
+/// called from any number of threads at once, but assignment to this handle object, and from no signal handler. An empty
+/// handle reports `closed`.
 ///
-/// If the move of a message throws, the exception leaves the receive and the message is still the first of the channel.
+/// If the move of a message throws, the exception leaves the receive and the message is still the first of the channel;
+/// but where the message is moved out of a sender that is blocked, the exception is that sender's, and the receive goes
+/// on. A stop that was requested before the call wins over everything: `stopped`.
+///
+/// A thread that is cancelled (pthread_cancel) in a blocking operation leaves the channel in order; what was just handed
+/// to it is lost. Beyond that cancellation is not supported.
 template <class T>
 class receiver : public detail::handle<T, detail::receiving_side> {
     using base = detail::handle<T, detail::receiving_side>;
@@ -375,6 +517,14 @@ public:
     /// Receives the oldest message. Blocks while the channel is empty and open. Fails with `closed` once it is closed
     /// and drained, or `stopped` if a stop was requested first; then nothing was taken.
     [[nodiscard]] result<T> recv(const stop_token& stop = {}) const { return recv_by(deadline::never(), stop); }
+    template <class U, class... Rest>
+        requires(!std::convertible_to<U, const stop_token&>)
+    result<T> recv(U&&, Rest&&...)
+    const {
+        static_assert(std::convertible_to<U, const stop_token&>,
+                      "sluice: recv takes nothing but a stop token, and returns the message: auto message = rx.recv()");
+        return unexpected(errc::closed);
+    }
 
     /// Receives if there is a message now, or a sender waits on a rendezvous channel. Fails with `empty` or `closed`.
     /// Never blocks.
@@ -387,12 +537,12 @@ public:
         return message;
     }
 
-    /// Receives. Blocks for at most `patience`; none, or a negative one, tries once. `duration::max()` waits for ever.
+    /// Receives. Blocks for at most `timeout`; none, or a negative one, tries once. `duration::max()` waits for ever.
     /// Fails with `closed`, `stopped` or `timeout`; then nothing was taken.
     template <class Rep, class Period>
-    [[nodiscard]] result<T> recv_timeout(const std::chrono::duration<Rep, Period>& patience,
+    [[nodiscard]] result<T> recv_timeout(const std::chrono::duration<Rep, Period>& timeout,
                                          const stop_token& stop = {}) const {
-        return recv_by(deadline::after(patience), stop);
+        return recv_by(deadline::after(timeout), stop);
     }
 
     /// Receives. Blocks until `when` at most, on the clock of `when`. Fails with `closed`, `stopped` or `timeout`.
@@ -403,23 +553,24 @@ public:
     }
 
     /// Waits for at least one message, then writes up to `limit` of those that are there to `out`, under as few locks
-    /// as it can. Returns how many: 0 only if the channel is closed (or `limit` is 0). If writing one to `out` throws,
-    /// the exception leaves the call and the messages behind that one are still in the channel.
+    /// as it can. Returns how many: 0 only if the channel is closed or a stop was requested (or `limit` is 0). The token
+    /// is looked at before each 64 messages. If writing one to `out` throws, the exception leaves the call, that one is
+    /// gone, and the messages behind it are still in the channel.
     template <std::output_iterator<T&&> Out>
-    [[nodiscard]] std::size_t recv_many(Out out, std::size_t limit) const {
-        if (limit == 0) return 0;
-        if (const std::size_t taken = receive_some(out, limit); taken > 0) return taken;
-        result<T> first = recv();
+    [[nodiscard]] std::size_t recv_many(Out out, std::size_t limit, const stop_token& stop = {}) const {
+        if (limit == 0 || stop.stop_requested()) return 0;
+        if (const std::size_t taken = receive_some(out, limit, stop); taken > 0) return taken;
+        result<T> first = recv(stop);
         if (!first) return 0;
         *out = *std::move(first);
         ++out;
-        return 1 + receive_some(out, limit - 1);
+        return 1 + receive_some(out, limit - 1, stop);
     }
 
     /// The same without blocking; 0 if no message is there.
     template <std::output_iterator<T&&> Out>
     [[nodiscard]] std::size_t try_recv_many(Out out, std::size_t limit) const {
-        return receive_some(out, limit);
+        return receive_some(out, limit, {});
     }
 
     /// Iterates over the messages until the channel is closed and drained: `for (auto&& message : rx)`. A single-pass
@@ -429,12 +580,17 @@ public:
     iterator begin() const { return iterator(*this); }
     std::default_sentinel_t end() const noexcept { return {}; }
 
+    /// The same until a stop is requested: `for (auto&& message : rx.until(stop))`. Holds a copy of the handle.
+    [[nodiscard]] detail::message_range<receiver> until(stop_token stop) const { return {*this, std::move(stop)}; }
+
 private:
     friend iterator;
 
     // `message` holds nothing yet. It is filled in place: once taken from the channel, a message is not moved any more.
     void receive_into(result<T>& message, const deadline& until, const stop_token& stop) const {
-        const errc e = core_ ? core_->receive(message, until, stop) : errc::closed;
+        const errc e = core_                   ? core_->receive(message, until, stop)
+                       : stop.stop_requested() ? errc::stopped
+                                               : errc::closed;
         if (e != errc{}) message = unexpected(e);
     }
 
@@ -444,35 +600,49 @@ private:
         return message;
     }
 
-    // Writing to `out` is either sure not to throw, then it is done from a buffer and with no lock held; or it makes a
-    // T at the end of a standard container, which runs nobody's code but T's move; or it can throw, and then it is done
-    // message by message, so that none is in between when it does.
+    // Messages are taken in chunks where none can be in between when something throws: if neither a move nor writing to
+    // `out` does, from a buffer and with no lock held; at the end of a std::vector, in its place, when it has room. Else
+    // they are taken one by one.
     template <class Out>
-    std::size_t receive_some(Out& out, std::size_t limit) const {
+    std::size_t receive_some(Out& out, std::size_t limit, const stop_token& stop) const {
         std::size_t taken = 0;
         if (!core_) return 0;
         constexpr bool writing_throws = !noexcept(*out = std::declval<T&&>()) || !noexcept(++out);
         if constexpr (std::is_nothrow_move_constructible_v<T> && !writing_throws) {
             detail::chunk_buffer<T> buffer;
-            while (!core_->is_rendezvous() && taken < limit) {
-                const std::size_t wanted = std::min(limit - taken, detail::chunk<T>);
+            taken = receive_chunks(limit, stop, [&](std::size_t wanted) {
                 const std::size_t got = core_->try_receive_some([&](T&& m) { buffer.add(std::move(m)); }, wanted);
                 for (std::size_t i = 0; i < got; ++i, ++out) *out = std::move(buffer[i]);
                 buffer.clear();
-                taken += got;
-                if (got < wanted) return taken;
-            }
-        } else if constexpr (detail::appends<T, Out>) {
-            while (!core_->is_rendezvous() && taken < limit) {
-                const std::size_t got = core_->try_receive_some([&](T&& m) { *out = std::move(m); }, limit - taken);
-                taken += got;
-                if (got == 0) return taken;
-            }
+                return got;
+            });
+        } else if constexpr (!std::is_null_pointer_v<decltype(detail::appended_container<T>(out))>) {
+            std::vector<T>& container = *detail::appended_container<T>(out);
+            taken = receive_chunks(limit, stop, [&](std::size_t wanted) {
+                wanted = (std::min)(wanted, core_->size());
+                if (container.capacity() - container.size() < wanted)
+                    container.reserve((std::max)(container.size() + wanted, 2 * container.capacity()));
+                return core_->try_receive_some([&](T&& m) { container.push_back(std::move(m)); }, wanted);
+            });
         }
+        if (taken > 0) return taken;
         for (; taken < limit; ++taken, ++out) {
+            if (taken % 64 == 63 && stop.stop_requested()) break;
             result<T> message = try_recv();
             if (!message) break;
             *out = *std::move(message);
+        }
+        return taken;
+    }
+
+    // Calls take(n) until it has taken nothing, or `limit` in all. Not on a rendezvous, where there are no chunks.
+    template <class Take>
+    std::size_t receive_chunks(std::size_t limit, const stop_token& stop, Take&& take) const {
+        std::size_t taken = 0;
+        while (!core_->is_rendezvous() && taken < limit) {
+            const std::size_t got = take((std::min)(limit - taken, detail::chunk<T>));
+            taken += got;
+            if (got == 0 || stop.stop_requested()) break;
         }
         return taken;
     }
@@ -495,21 +665,37 @@ channel<T> make_channel(std::optional<std::size_t> limit) {
 
 /// An asynchronous channel: a send never blocks. Memory is taken as messages come, and given back when they are gone.
 template <class T>
-[[nodiscard]] channel<T> unbounded() {
-    return detail::make_channel<T>(std::nullopt);
-}
+    requires(!std::is_void_v<T>)
+[[nodiscard]] channel<T> unbounded() { return detail::make_channel<T>(std::nullopt); }
 
 /// A channel in which at most `capacity` messages wait; a send blocks while that many do. A capacity of 0 makes a
 /// rendezvous. Memory is taken as messages come, so a large capacity costs nothing by itself.
 template <class T>
-[[nodiscard]] channel<T> bounded(std::size_t capacity) {
-    return detail::make_channel<T>(capacity);
-}
+    requires(!std::is_void_v<T>)
+[[nodiscard]] channel<T> bounded(std::size_t capacity) { return detail::make_channel<T>(capacity); }
 
 /// A synchronous channel: a send returns when a receiver has taken the message.
 template <class T>
-[[nodiscard]] channel<T> rendezvous() {
-    return bounded<T>(0);
+    requires(!std::is_void_v<T>)
+[[nodiscard]] channel<T> rendezvous() { return bounded<T>(0); }
+
+namespace detail {
+// A channel without messages does not exist; what is written for one gets a channel of signals and a sentence.
+template <class T>
+channel<std::monostate> refuse_void() {
+    static_assert(!std::is_void_v<T>,
+                  "sluice: there is no channel of void: for mere signals make one of std::monostate");
+    return {};
 }
+}  // namespace detail
+template <class T>
+    requires(std::is_void_v<T>)
+channel<std::monostate> unbounded() { return detail::refuse_void<T>(); }
+template <class T>
+    requires(std::is_void_v<T>)
+channel<std::monostate> bounded(std::size_t) { return detail::refuse_void<T>(); }
+template <class T>
+    requires(std::is_void_v<T>)
+channel<std::monostate> rendezvous() { return detail::refuse_void<T>(); }
 
 }  // namespace sluice

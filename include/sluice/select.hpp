@@ -18,6 +18,7 @@
 #include <sluice/channel.hpp>
 #include <sluice/detail/core.hpp>
 #include <sluice/detail/selection.hpp>
+#include <sluice/detail/throw.hpp>
 #include <sluice/detail/wait.hpp>
 #include <sluice/result.hpp>
 
@@ -72,12 +73,25 @@ constexpr wants wanted() {
     }
 }
 
-// Moves from the outcome.
+// These name the two types in a compiler's message.
+template <class Handler, class Message>
+concept receive_handler = wanted<Handler, result<Message>, Message>()
+!= wants::neither;
+template <class Handler>
+concept send_handler = wanted<Handler, result<void>>()
+!= wants::neither;
+
+// Moves from the outcome, and ends what the handler leaves of it: a message may hold a channel.
 template <wants Wanted, class Handler, class Outcome>
 void call(Handler& handler, Outcome& outcome) {
+    struct end_of_message {
+        Outcome& outcome;
+        ~end_of_message() { outcome = unexpected(errc::empty); }
+    };
+    const end_of_message end{outcome};
     if constexpr (Wanted == wants::message) {
         handler(*std::move(outcome));
-    } else {
+    } else if constexpr (Wanted == wants::outcome) {
         handler(std::move(outcome));
     }
 }
@@ -89,7 +103,7 @@ template <class T, class Receiver, class Handler>
 struct receive_case {
     static constexpr wants handler_wants = wanted<Handler, result<T>, T>();
     static_assert(
-        handler_wants != wants::neither,
+        receive_handler<Handler, T>,
         "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as well");
 
     using owned = receive_case<T, receiver<T>, std::decay_t<Handler>>;
@@ -106,28 +120,44 @@ struct receive_case {
 
         void start() override { got_ = unexpected(errc::closed); }
         void run() override { call<handler_wants>(case_.handler, got_); }
-        attempt try_now() override {
+        attempt try_now(const precondition* others) override {
             if (!core_) return attempt::closed;
-            if (!core_->may_receive()) return attempt::blocked;
-            const attempt tried = core_->try_receive(got_);
-            return tried == attempt::closed && handler_wants == wants::outcome ? attempt::done : tried;
+            if (!core_->may_receive(seen_)) return attempt::blocked;
+            return outcome(core_->try_receive_if(others, got_), others);
+        }
+        bool unchanged() const override {
+            snapshot now;
+            return !core_ || closed_ || (!core_->may_receive(now) && now == seen_);
         }
         bool may_be_ready() const noexcept override { return core_ && core_->may_receive(); }
         bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
         attempt enlist() override {
             if (!core_) return attempt::closed;
-            const attempt tried = core_->enlist(got_, self_);
-            return tried == attempt::closed && handler_wants == wants::outcome ? decide_for(self_) : tried;
+            const attempt tried = outcome(core_->enlist(got_, self_), nullptr);
+            return tried == attempt::done && closed_ ? decide_for(self_) : tried;
         }
         void withdraw() override {
-            if (core_) core_->withdraw(self_);
+            if (core_ && !core_->withdraw(self_) && self_.what == waiter::outcome::closed) closed_ = true;
+        }
+        bool dropped_out() const noexcept override { return closed_; }
+        bool retains_memory() const noexcept override { return core_ && core_->retains_memory(); }
+        void give_back_memory() override {
+            if (core_) core_->give_back_memory();
         }
 
     private:
+        attempt outcome(attempt tried, const precondition* others) {
+            closed_ = tried == attempt::closed;
+            if (!closed_ || handler_wants != wants::outcome) return tried;
+            return holds(others) ? attempt::done : attempt::lost;
+        }
+
         receive_case& case_;
         core<T>* const core_;
         waiting_receiver<T> self_;
         result<T> got_ = unexpected(errc::closed);
+        snapshot seen_ = 0;
+        bool closed_ = false;  // and drained
     };
 };
 
@@ -135,13 +165,13 @@ struct no_handler {
     void operator()() const noexcept {}
 };
 
+// `Value` is const T& or T&&; T where the case is owned.
 template <class T, class Sender, class Value, class Handler>
 struct send_case {
     static constexpr wants handler_wants = wanted<Handler, result<void>>();
     static_assert(
-        handler_wants != wants::neither,
+        send_handler<Handler>,
         "sluice: the handler of on_send must take nothing, or a sluice::result<void> to hear of closing as well");
-    static_assert(std::is_constructible_v<T, Value>, "sluice: on_send cannot make a message of this value");
 
     using owned = send_case<T, sender<T>, T, std::decay_t<Handler>>;
     owned own() && {
@@ -162,54 +192,62 @@ struct send_case {
         void run() override {
             if constexpr (handler_wants == wants::message) {
                 case_.handler();
-            } else {
+            } else if constexpr (handler_wants == wants::outcome) {
                 case_.handler(closed_ ? result<void>(unexpected(errc::closed)) : result<void>());
             }
         }
-        bool spent() const noexcept override { return sent_; }
-        attempt try_now() override {
+        attempt try_now(const precondition* others) override {
             if (!core_) return attempt::closed;
-            if (!core_->may_send()) return attempt::blocked;
-            return outcome(core_->is_closed() ? attempt::closed : core_->try_send(message()));
+            if (!core_->may_send(seen_)) return attempt::blocked;
+            return outcome(core_->is_closed() ? attempt::closed : core_->try_send_if(others, message()), others);
+        }
+        bool unchanged() const override {
+            snapshot now;
+            return !core_ || closed_ || (!core_->may_send(now) && now == seen_);
         }
         bool may_be_ready() const noexcept override { return core_ && core_->may_send(); }
         bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
+        void prepare() override {
+            if (core_) message();
+        }
         attempt enlist() override {
             if (!core_) return attempt::closed;
-            const attempt tried = outcome(core_->enlist(message(), self_));
+            const attempt tried = outcome(core_->enlist(message(), self_), nullptr);
             return tried == attempt::done && closed_ ? decide_for(self_) : tried;
         }
         void withdraw() override {
-            if (core_) core_->withdraw(self_);
+            if (core_ && !core_->withdraw(self_) && self_.what == waiter::outcome::closed) closed_ = true;
         }
         void completed() override {
             if (self_.error) std::rethrow_exception(std::exchange(self_.error, nullptr));
             sent_ = true;
         }
+        bool dropped_out() const noexcept override { return closed_ || sent_; }
 
     private:
-        static constexpr bool in_place = moves_in_place<T, Value> || std::is_same_v<Value, T>;
+        // Copied by the send itself if that runs nobody's code, and before the first time that it may be sent if not.
+        static constexpr bool in_place = !std::is_lvalue_reference_v<Value> || std::is_trivially_copyable_v<T>;
 
-        // What is sent: the value itself, or a T made of it before the first time that it may be needed.
         auto& message() {
             if constexpr (in_place) {
                 return case_.value;
             } else {
-                if (!made_) made_.emplace(static_cast<T>(case_.value));
-                return *made_;
+                if (!copy_) copy_.emplace(case_.value);
+                return *copy_;
             }
         }
-        attempt outcome(attempt tried) noexcept {
+        attempt outcome(attempt tried, const precondition* others) {
             sent_ = tried == attempt::done;
             closed_ = tried == attempt::closed;
-            if (sent_) made_.reset();
-            return closed_ && handler_wants == wants::outcome ? attempt::done : tried;
+            if (!closed_ || handler_wants != wants::outcome) return tried;
+            return holds(others) ? attempt::done : attempt::lost;
         }
 
         send_case& case_;
         core<T>* const core_;
         waiting_sender<T> self_;
-        std::optional<std::conditional_t<in_place, char, T>> made_;
+        std::optional<std::conditional_t<in_place, char, T>> copy_;
+        snapshot seen_ = 0;
         bool closed_ = false, sent_ = false;
     };
 };
@@ -232,7 +270,7 @@ struct time_case {
 
         void start() override { until_ = make_deadline(case_.when); }
         void run() override { case_.handler(); }
-        sync::clock::time_point next_look() const override { return until_.next_look(); }
+        deadline next_look() const override { return until_; }
         bool due() const override { return until_.passed(); }
 
     private:
@@ -281,13 +319,15 @@ struct stop_case {
 
     class runner final : public select_case {
     public:
-        explicit runner(stop_case& c) : select_case(self_), case_(c) {}
+        explicit runner(stop_case& c) : select_case(self_, kind::stop), case_(c) {}
 
         void run() override { case_.handler(); }
-        attempt try_now() override {
-            if (case_.token.stop_requested()) return attempt::done;
+        attempt try_now(const precondition* others) override {
+            if (case_.token.stop_requested()) return holds(others) ? attempt::done : attempt::lost;
             return case_.token.stop_possible() ? attempt::blocked : attempt::closed;
         }
+        bool unchanged() const override { return !case_.token.stop_requested(); }
+        bool due() const override { return case_.token.stop_requested(); }
         bool may_be_ready() const noexcept override { return case_.token.stop_requested(); }
         // The one who requests the stop completes the case, as a peer.
         attempt enlist() override {
@@ -301,7 +341,7 @@ struct stop_case {
         struct completion {
             waiter* of;
             void operator()() const {
-                if (contend(nullptr, of, [] {}) == contest::won) of->wake();
+                if (decide_as_peer(*of)) of->wake();
             }
         };
 
@@ -316,20 +356,39 @@ inline constexpr bool is_otherwise = false;
 template <class Handler>
 inline constexpr bool is_otherwise<otherwise_case<Handler>> = true;
 
+// What stands for a case whose making was refused, so that a select does not complain once more.
+struct refused_case {};
+
 template <class Case>
-concept selectable = !std::is_const_v<std::remove_reference_t<Case>> && requires {
+inline constexpr bool is_case = requires {
     typename std::remove_cvref_t<Case>::runner;
 };
+template <class Case>
+inline constexpr bool is_refused = std::is_same_v<std::remove_cvref_t<Case>, refused_case>;
+
+// What select and selector::add take.
+template <class Case>
+constexpr bool check_case() {
+    static_assert(
+        is_case<Case> || is_refused<Case>,
+        "sluice: a select takes cases: on_recv(rx, handler), on_send(tx, value), on_timeout(duration, handler), "
+        "on_deadline, on_stop or otherwise");
+    static_assert(
+        !is_case<Case> || !std::is_lvalue_reference_v<Case>,
+        "sluice: a case refers to what it was made of, which may be gone when it is kept in a variable: write it "
+        "inside the call of select, or of selector::add");
+    return is_case<Case> && !std::is_lvalue_reference_v<Case>;
+}
 
 template <class... Cases>
-result<std::size_t> select_from(bool biased, Cases&... cases) {
+result<std::size_t> select_from(preference prefers, Cases&... cases) {
     static_assert((0 + ... + int(is_otherwise<Cases>)) <= 1, "sluice: a select takes at most one otherwise");
     std::tuple<typename Cases::runner...> runners(cases...);
     return std::apply(
-        [biased](auto&... runner) -> result<std::size_t> {
+        [prefers](auto&... runner) -> result<std::size_t> {
             const std::array<select_case*, sizeof...(runner)> all{&runner...};
             std::array<std::uint32_t, sizeof...(runner)> order;
-            const result<std::size_t> chosen = selection(all, order, biased).choose(deadline::never(), errc::timeout);
+            const result<std::size_t> chosen = selection(all, order, prefers).choose(deadline::never(), errc::timeout);
             if (chosen) all[*chosen]->run();
             return chosen;
         },
@@ -339,7 +398,8 @@ result<std::size_t> select_from(bool biased, Cases&... cases) {
 }  // namespace detail
 
 // ---- The cases. A case refers to what it was given as an lvalue, and to the value of an on_send in any event: use it
-// in the full expression that makes it. A handler may be anything that can be called; what it returns is ignored.
+// in the full expression that makes it. A handler may be anything that can be called; what it returns is ignored. A case
+// on an empty handle is never ready, which is the way to switch it off.
 
 /// Ready when a message can be received. A handler that takes the message (also a generic one) is called with it; a
 /// closed and drained channel takes the case out of the race. A handler that is declared to take a `result<T>` is then
@@ -353,18 +413,46 @@ template <class T, class Handler>
     return {std::move(rx), std::forward<Handler>(handler)};
 }
 
-/// Ready when the value can be sent. An rvalue is moved from, and an lvalue copied into the channel, only if this case
-/// is chosen. A handler that takes nothing is called after that; a closed channel takes the case out of the race. One
-/// that is declared to take a `result<void>` is then called too, with `closed`.
-template <class T, class Value = T, class Handler = detail::no_handler>
-[[nodiscard]] detail::send_case<T, const sender<T>&, Value&&, Handler> on_send(const sender<T>& tx, Value&& value,
-                                                                               Handler&& handler = {}) {
-    return {tx, std::forward<Handler>(handler), std::forward<Value>(value)};
+template <class Source>
+detail::refused_case on_recv(const Source&) {
+    static_assert(
+        !std::is_object_v<Source>,
+        "sluice: on_recv takes a handler, which is called with the message: on_recv(rx, [](T message) { ... })");
+    return {};
 }
-template <class T, class Value = T, class Handler = detail::no_handler>
-[[nodiscard]] detail::send_case<T, sender<T>, Value&&, Handler> on_send(sender<T>&& tx, Value&& value,
-                                                                        Handler&& handler = {}) {
-    return {std::move(tx), std::forward<Handler>(handler), std::forward<Value>(value)};
+
+/// Ready when the value can be sent. An rvalue is moved from only if this case is chosen; an lvalue may be copied
+/// beforehand, once, unless the select can send it at once: where that is dear, give an rvalue, or use a selector, which
+/// owns it. A handler that takes nothing is called after that; a closed channel takes the case out of the race. One
+/// that is declared to take a `result<void>` is then called too, with `closed`.
+template <class T, class Handler = detail::no_handler>
+[[nodiscard]] detail::send_case<T, const sender<T>&, const T&, Handler> on_send(const sender<T>& tx,
+                                                                                const std::type_identity_t<T>& value,
+                                                                                Handler&& handler = {}) {
+    return {tx, std::forward<Handler>(handler), value};
+}
+template <class T, class Handler = detail::no_handler>
+[[nodiscard]] detail::send_case<T, const sender<T>&, T&&, Handler> on_send(const sender<T>& tx,
+                                                                           std::type_identity_t<T>&& value,
+                                                                           Handler&& handler = {}) {
+    return {tx, std::forward<Handler>(handler), std::move(value)};
+}
+template <class T, class Handler = detail::no_handler>
+[[nodiscard]] detail::send_case<T, sender<T>, const T&, Handler> on_send(sender<T>&& tx,
+                                                                         const std::type_identity_t<T>& value,
+                                                                         Handler&& handler = {}) {
+    return {std::move(tx), std::forward<Handler>(handler), value};
+}
+template <class T, class Handler = detail::no_handler>
+[[nodiscard]] detail::send_case<T, sender<T>, T&&, Handler> on_send(sender<T>&& tx, std::type_identity_t<T>&& value,
+                                                                    Handler&& handler = {}) {
+    return {std::move(tx), std::forward<Handler>(handler), std::move(value)};
+}
+template <class T, class U, class... Handler>
+    requires(!detail::sendable<U, T>)
+detail::refused_case on_send(const sender<T>&, U&&, Handler&&...) {
+    detail::refuse_to_send<U, T>();
+    return {};
 }
 
 /// Runs if nothing else was ready for that long, counted from the beginning of the select.
@@ -396,39 +484,66 @@ template <class Handler>
 }
 
 /// Waits until one of the cases is ready, does what it says, and runs its handler with no lock held; its exceptions
-/// pass through. Among cases that are ready at once each is equally likely. The others have no effect at all: nothing
-/// is received, no value moved from. Returns the index of the case that ran, or `closed` when nothing can ever become
-/// ready, and none ran.
-template <detail::selectable... Cases>
+/// pass through. Among cases that are ready at once each is equally likely, but that a stop which was requested before the
+/// call comes first. The others have no effect at all: nothing is received, no value moved from. Returns the index of the
+/// case that ran, or `closed` when nothing can ever become ready, and none ran.
+template <class... Cases>
 result<std::size_t> select(Cases&&... cases) {
-    return detail::select_from(false, cases...);
+    if constexpr ((detail::check_case<Cases>() && ...)) {
+        return detail::select_from(detail::preference::random, cases...);
+    } else {
+        return unexpected(errc::closed);
+    }
 }
 
 /// The same, but of several cases that are ready at once the first is taken.
-template <detail::selectable... Cases>
+template <class... Cases>
 result<std::size_t> select_biased(Cases&&... cases) {
-    return detail::select_from(true, cases...);
+    if constexpr ((detail::check_case<Cases>() && ...)) {
+        return detail::select_from(detail::preference::listed, cases...);
+    } else {
+        return unexpected(errc::closed);
+    }
 }
 
+/// Makes a selector that prefers its cases in the order in which they were added.
+struct biased_t {
+    explicit biased_t() = default;
+};
+inline constexpr biased_t biased{};
+
 /// A select whose cases are known only at run time. A case holds copies of its handles and handler, and owns the value
-/// of an on_send; once that value was sent, the case removes itself.
+/// of an on_send. It removes itself, before its handler is called, once nothing more can come of it: when its value was
+/// sent; when its channel has closed (for an on_recv: and is drained), after which a handler that takes a result is
+/// called once more, with `closed`. So a handler may add its own successor. Timers' cases stay, also when they are over.
 ///
-/// A selector is used by one thread at a time. Handlers may add and remove cases of their own group, but not wait on
-/// it.
+/// The choice among cases that are ready is fair: no ready case waits for more than size() others.
+///
+/// A selector is used by one thread at a time; it is movable while nobody waits. Handlers may add and remove cases of
+/// their own group, but not wait on it.
 class selector {
 public:
+    selector() = default;
+    explicit selector(biased_t) noexcept : biased_(true) {}
+    selector(const selector&) = delete;
+    selector& operator=(const selector&) = delete;
+    selector(selector&&) = default;
+    selector& operator=(selector&&) = default;
+    ~selector() = default;
+
     /// Adds a case and returns its id, which is never used again. Throws std::invalid_argument for a second
-    /// `otherwise`.
-    template <detail::selectable Case>
+    /// `otherwise`. If it throws, the value of an on_send is as it was.
+    template <class Case>
     std::size_t add(Case&& c) {
-        using owned = typename std::remove_cvref_t<Case>::owned;
-        constexpr bool is_otherwise = detail::is_otherwise<owned>;
-        if (is_otherwise && has_otherwise())
-            throw std::invalid_argument("sluice: a selector takes at most one otherwise");
-        // What may throw comes before the value of an on_send is moved from.
-        if (members_.size() == members_.capacity()) members_.reserve(2 * members_.size() + 1);
-        const auto held = std::make_shared<member_of<owned>>(std::forward<Case>(c));
-        members_.push_back({next_id_, std::shared_ptr<detail::select_case>(held, &held->runner)});
+        if constexpr (detail::check_case<Case>()) {
+            using owned = typename std::remove_cvref_t<Case>::owned;
+            if (detail::is_otherwise<owned> && has_otherwise())
+                detail::throw_error(std::invalid_argument("sluice: a selector takes at most one otherwise"));
+            // What may throw comes before the value of an on_send is moved from.
+            if (members_.size() == members_.capacity()) members_.reserve(2 * members_.size() + 1);
+            const auto held = std::make_shared<member_of<owned>>(std::forward<Case>(c));
+            members_.push_back({next_id_, std::shared_ptr<detail::select_case>(held, &held->runner)});
+        }
         return next_id_++;
     }
 
@@ -441,22 +556,27 @@ public:
         return true;
     }
 
+    /// How many cases there are.
     std::size_t size() const noexcept { return members_.size(); }
     bool empty() const noexcept { return members_.empty(); }
 
-    /// Runs one case as select does, and returns its id. Blocks until one is ready; `closed` if none can ever be, as in
-    /// an empty group.
-    result<std::size_t> wait() { return choose(detail::deadline::never(), errc::timeout); }
-    /// The same if one is ready now; else `empty`. Never blocks.
-    result<std::size_t> try_wait() { return choose(detail::deadline::passed_already(), errc::empty); }
-    /// The same if one is ready in time; else `timeout`.
+    /// Runs one case as select does, and returns its id. Blocks until one is ready. Fails with `closed` if none can ever
+    /// be, as in an empty group, or with `stopped` if a stop was requested first.
+    result<std::size_t> wait(const detail::stop_token& stop = {}) {
+        return choose(detail::deadline::never(), errc::timeout, stop);
+    }
+    /// The same if one is ready now; else fails with `empty`. Never blocks.
+    result<std::size_t> try_wait() { return choose(detail::deadline::passed_already(), errc::empty, {}); }
+    /// The same if one is ready in time; else fails with `timeout`.
     template <class Rep, class Period>
-    result<std::size_t> wait_timeout(const std::chrono::duration<Rep, Period>& patience) {
-        return choose(detail::deadline::after(patience), errc::timeout);
+    result<std::size_t> wait_timeout(const std::chrono::duration<Rep, Period>& patience,
+                                     const detail::stop_token& stop = {}) {
+        return choose(detail::deadline::after(patience), errc::timeout, stop);
     }
     template <class Clock, class Duration>
-    result<std::size_t> wait_until(const std::chrono::time_point<Clock, Duration>& when) {
-        return choose(detail::deadline::at(when), errc::timeout);
+    result<std::size_t> wait_until(const std::chrono::time_point<Clock, Duration>& when,
+                                   const detail::stop_token& stop = {}) {
+        return choose(detail::deadline::at(when), errc::timeout, stop);
     }
 
 private:
@@ -477,22 +597,54 @@ private:
                            [](const member& m) { return m.runner->what() == detail::select_case::kind::otherwise; });
     }
 
-    result<std::size_t> choose(const detail::deadline& limit, errc at_limit) {
+    // The place of the first case after the one that ran last; they are in the order of their ids.
+    std::size_t next_place() const {
+        const auto next =
+            std::find_if(members_.begin(), members_.end(), [this](const member& m) { return m.id > last_; });
+        return next == members_.end() ? 0 : static_cast<std::size_t>(next - members_.begin());
+    }
+
+    result<std::size_t> choose(const detail::deadline& limit, errc at_limit, const detail::stop_token& stop) {
+        using detail::preference;
         cases_.clear();
         for (const member& m : members_) cases_.push_back(m.runner.get());
         order_.resize(cases_.size());
-        const result<std::size_t> chosen = detail::selection(cases_, order_, false).choose(limit, at_limit);
+        removed_.reserve(members_.size());  // before anything is received
+        const result<std::size_t> chosen =
+            detail::selection(cases_, order_, biased_ ? preference::listed : preference::rotating,
+                              biased_ || members_.empty() ? 0 : next_place())
+                .choose(limit, at_limit, stop);
+        const member ready = chosen ? members_[*chosen] : member{};  // the handler may remove it
+        remove_dropped_out();
         if (!chosen) return chosen;
-        const member ready = members_[*chosen];  // the handler may remove it
-        if (ready.runner->spent()) remove(ready.id);
+        last_ = ready.id;
         ready.runner->run();
         return ready.id;
     }
 
+    void remove_dropped_out() {
+        const auto is_out = [](const member& m) { return m.runner->dropped_out(); };
+        const auto first = std::find_if(members_.begin(), members_.end(), is_out);
+        if (first == members_.end()) return;
+        std::vector<member> removed = std::move(removed_);  // what they drop may use the group
+        auto kept = first;
+        for (auto m = first; m != members_.end(); ++m) {
+            if (is_out(*m)) {
+                removed.push_back(std::move(*m));
+            } else {
+                *kept++ = std::move(*m);
+            }
+        }
+        members_.erase(kept, members_.end());
+    }
+
     std::vector<member> members_;
     std::size_t next_id_ = 0;
+    std::size_t last_ = static_cast<std::size_t>(-1);  // the id of the case that ran last
+    bool biased_ = false;
     std::vector<detail::select_case*> cases_;  // scratch space
     std::vector<std::uint32_t> order_;
+    std::vector<member> removed_;
 };
 
 }  // namespace sluice

@@ -25,15 +25,29 @@ int main() {
     rx.recv_many(std::back_inserter(several), 8);      // discarded
     rx.try_recv_many(std::back_inserter(several), 8);  // discarded
 
-    sluice::select(sluice::on_recv(rx, [](int) {}));         // discarded
-    sluice::select_biased(sluice::on_recv(rx, [](int) {}));  // discarded
+    sluice::timer due = sluice::after(1ms);
+    due.recv();             // discarded
+    due.try_recv();         // discarded
+    due.recv_timeout(1ms);  // discarded
+    due.recv_until(now);    // discarded
 
+    sluice::broadcaster<int> bus;
+    bus.subscribe();  // discarded
+    bus.send(1);      // discarded
+
+    sluice::on_recv(rx, [](int) {});  // discarded
+    sluice::on_send(tx, 1);           // discarded
+
+    // Nothing is lost here: a case has told its handler what it came to.
+    sluice::select(sluice::on_recv(rx, [](int) {}), sluice::on_timeout(1ms, [] {}));
+    sluice::select_biased(sluice::on_recv(rx, [](int) {}), sluice::on_timeout(1ms, [] {}));
     sluice::selector group;
-    group.wait();             // discarded
-    group.try_wait();         // discarded
-    group.wait_timeout(1ms);  // discarded
-    group.wait_until(now);    // discarded
-
+    group.wait();
+    group.try_wait();
+    group.wait_timeout(1ms);
+    group.wait_until(now);
+    group.add(sluice::on_recv(rx, [](int) {}));
+    group.remove(0);
     tx.close();
     rx.close();
 }

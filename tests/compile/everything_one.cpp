@@ -6,6 +6,27 @@
 
 #include <chrono>
 #include <string>
+#include <type_traits>
+#include <utility>
+
+#if defined(__cpp_lib_expected)
+// A result becomes a std::expected, if there is one.
+template <class T>
+using expected = std::expected<T, sluice::errc>;
+static_assert(std::is_same_v<decltype(to_expected(sluice::result<int>())), expected<int>>);
+static_assert(*to_expected(sluice::result<int>(3)) == 3);
+static_assert(to_expected(sluice::result<int>(sluice::unexpected(sluice::errc::full))).error() == sluice::errc::full);
+static_assert(to_expected(sluice::result<void>()).has_value());
+static_assert(to_expected(sluice::result<void>(sluice::unexpected(sluice::errc::full))).error() == sluice::errc::full);
+static_assert(*to_expected(sluice::result<sluice::errc>(sluice::errc::empty)) == sluice::errc::empty);
+static_assert(!*to_expected(sluice::result<bool>(false)));
+struct move_only {
+    constexpr explicit move_only(int n) : number(n) {}
+    move_only(move_only&&) = default;
+    int number;
+};
+static_assert(to_expected(sluice::result<move_only>(std::in_place, 3))->number == 3);
+#endif
 
 sluice::errc echo(sluice::receiver<std::string> rx, sluice::sender<std::string> tx);
 

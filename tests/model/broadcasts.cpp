@@ -1,17 +1,30 @@
-// broadcaster: its policies while subscribers receive, come and go.
+// broadcaster: its policies while subscribers receive, come and go, and stops.
 #include <model/models.hpp>
 #include <model/operations.hpp>
 
 #include <array>
 #include <memory>
+#include <new>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace model {
 
 namespace {
 
-using M = number;
+using M = steady;
 using sluice::overflow;
+
+// Whether each of them gets the message `id` next, which is then sent.
+template <class Bus, class Receivers>
+void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
+    expect(bus.send(M(id)) == those.size(), "a send does not reach everyone who is there");
+    for (const auto& rx : those) {
+        const auto m = rx.try_recv();
+        expect(m && m->id() == id, "a message is lost, doubled or out of order");
+    }
+}
 
 }  // namespace
 
@@ -133,6 +146,158 @@ using sluice::overflow;
             expect(x + y == 3, "a message is lost or doubled");
         }
     });
+
+    add("broadcast/comers",
+        "Those who come at the same time, while a send forgets one who has left, are all there after it.", limits, [] {
+            sluice::broadcaster<M> bus;
+            (void)bus.subscribe();
+            std::array<sluice::receiver<M>, 3> rx;
+            rx[0] = bus.subscribe();
+            (void)bus.subscribe();
+            std::size_t reached = 0;
+            {
+                thread publisher([&] { reached = bus.send(M(1)); });
+                thread a([&] { rx[1] = bus.subscribe(); });
+                thread b([&] { rx[2] = bus.subscribe(); });
+            }
+            std::size_t got = 0;
+            for (auto& r : rx) got += r.try_recv().has_value();
+            expect(reached == got && rx[0].empty(), "a send says that it reached another number");
+            expect_all_reached(bus, rx, 2);
+        });
+
+    add("broadcast/not-for-who-comes-later",
+        "Someone who comes while a publisher waits does not get its message, and gets the next one.", limits, [] {
+            sluice::broadcaster<M> bus;
+            const auto slow = bus.subscribe(1);
+            expect(bus.send(M(1)) == 1, "a send did not reach the subscriber");
+            std::vector<sluice::receiver<M>> late;
+            {
+                thread publisher([&] { expect(bus.send(M(2)) == 1, "a send did not reach the subscriber alone"); });
+                wait_until_quiet();
+                thread comer([&] {
+                    for (int i = 0; i < 2; ++i) late.push_back(bus.subscribe());
+                    expect(bus.subscriber_count() == 3, "someone is missing");
+                    expect(slow.recv().value().id() == 1, "a message is lost or out of order");
+                });
+            }
+            expect(slow.recv().value().id() == 2, "a message is lost or out of order");
+            late.push_back(slow);
+            expect_all_reached(bus, late, 3);
+        });
+
+    for (const bool drains : {false, true}) {
+        add(std::string("broadcast/stop-") + (drains ? "against-room" : "against-leaving"),
+            "A stop ends the wait for one subscriber, and those behind it get the message.", limits, [drains] {
+                sluice::broadcaster<M> bus;
+                auto slow = bus.subscribe(1);
+                expect(bus.send(M(1)) == 1, "a send did not reach the subscriber");
+                const auto behind = bus.subscribe(1);
+                const auto last = bus.subscribe(1);
+                stop_source source;
+                std::size_t reached = 0;
+                {
+                    thread publisher([&, stop = source.get_token()] { reached = bus.send(M(2), stop); });
+                    thread stopper([&] { source.request_stop(); });
+                    thread reader([&] {
+                        if (drains) {
+                            expect(slow.recv().value().id() == 1, "a message is lost or out of order");
+                        } else {
+                            slow = {};
+                        }
+                    });
+                }
+                const auto m = slow.try_recv();
+                const auto n = behind.try_recv();
+                const auto o = last.try_recv();
+                expect(!m || (drains && m->id() == 2), "a message is lost or out of order");
+                expect((!n || n->id() == 2) && (!o || o->id() == 2), "a message is damaged");
+                // Nothing happens if the stop came first.
+                expect(n.has_value() == o.has_value() && (n || !m), "a stop kept the message from one who had room");
+                expect(reached == std::size_t{m.has_value()} + 2 * std::size_t{n.has_value()},
+                       "a send says that it reached another number");
+                std::vector<sluice::receiver<M>> those{behind, last};
+                if (slow) those.push_back(slow);
+                expect_all_reached(bus, those, 3);
+            });
+    }
+
+    add("broadcast/stop-alone", "A publisher that only a stop can free ends, and keeps its message.", limits, [] {
+        sluice::broadcaster<M> bus;
+        const std::array rx{bus.subscribe(1), bus.subscribe(2), bus.subscribe(0)};
+        const auto of_room = bus.subscribe(1, overflow::drop_newest);
+        stop_source fill;
+        {
+            thread publisher([&, stop = fill.get_token()] {
+                expect(bus.send(M(1), stop) == 3, "a send did not reach those who had room");
+            });
+            wait_until_quiet();
+            fill.request_stop();
+        }
+        stop_source source;
+        M message(2);
+        {
+            thread publisher([&, stop = source.get_token()] {
+                expect(bus.send(std::move(message), stop) <= 1, "a send reached those who had no room");
+            });
+            thread stopper([&] { source.request_stop(); });
+        }
+        expect(message.id() == 2, "a message was moved from that the last one did not take");
+        expect(rx[0].size() == 1 && of_room.size() == 1, "a channel has got more than it can hold");
+    });
+
+    add("broadcast/last-leaves", "When the last subscriber leaves during a send, the message is whole or delivered.",
+        limits, [] {
+            sluice::broadcaster<M> bus;
+            const auto first = bus.subscribe(1);
+            auto last = bus.subscribe(1);
+            M message(1);
+            std::size_t reached = 0;
+            {
+                thread publisher([&] { reached = bus.send(std::move(message)); });
+                thread leaver([&] { last = {}; });
+            }
+            const auto m = first.try_recv();
+            expect(m && m->id() == 1 && (reached == 1 || reached == 2), "a message is lost");
+            expect_all_reached(bus, std::array{first}, 2);
+        });
+
+    budgets scarce = limits;
+    scarce.faults = 1;
+    scarce.preemptions = 1;
+    add("broadcast/no-memory", "An allocation that fails leaves the broadcaster and its subscribers usable.", scarce,
+        [] {
+            sluice::broadcaster<M> bus;
+            std::vector<sluice::receiver<M>> rx;
+            rx.reserve(3);
+            rx.push_back(bus.subscribe());
+            (void)bus.subscribe();
+            std::optional<sluice::receiver<M>> late;
+            bool threw = false;
+            {
+                thread publisher([&] {
+                    const scarce_memory none;
+                    try {
+                        const std::size_t reached = bus.send(M(1));
+                        expect(reached == 1 || reached == 2, "a send says that it reached another number");
+                    } catch (const std::bad_alloc&) {
+                    }
+                });
+                thread comer([&] {
+                    const scarce_memory none;
+                    try {
+                        late = bus.subscribe();
+                    } catch (const std::bad_alloc&) {
+                        threw = true;
+                    }
+                });
+            }
+            expect(late.has_value() != threw, "a subscription that failed was made");
+            if (late) rx.push_back(*late);
+            expect(bus.subscriber_count() == rx.size(), "someone is missing, or there who is not");
+            for (const auto& r : rx) (void)r.try_recv();
+            expect_all_reached(bus, rx, 2);
+        });
     return true;
 }();
 

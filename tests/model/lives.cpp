@@ -133,7 +133,7 @@ void stream(std::optional<std::size_t> capacity, int count) {
             if (!channel.watch_closing(watcher)) {
                 expect(rx.is_closed(), "an open channel passes for closed");
             } else if (choose_below(2) == 0 || !channel.unwatch_closing(watcher)) {
-                sleeper.wait();
+                sleeper.wait_for_wake();
                 expect(watcher.what == sluice::detail::waiter::outcome::closed,
                        "a watcher is woken for another reason");
             }

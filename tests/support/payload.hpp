@@ -166,10 +166,13 @@ int id_of(const T& value) {
     return value.id();
 }
 
-/// The number of the message, or -100 minus the error: distinct from every message.
+/// An error as a number: distinct from every message.
+constexpr int code(sluice::errc error) { return -100 - static_cast<int>(error); }
+
+/// The number of the message, or the code of the error.
 template <class T>
 int id_in(const sluice::result<T>& outcome) {
-    return outcome ? id_of(*outcome) : -100 - static_cast<int>(outcome.error());
+    return outcome ? id_of(*outcome) : code(outcome.error());
 }
 
 /// The error, or `errc{}`, which is none of them, where there is a value.

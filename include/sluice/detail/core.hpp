@@ -2,6 +2,9 @@
 // claims.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -15,6 +18,7 @@
 
 #include <sluice/detail/queue.hpp>
 #include <sluice/detail/sync.hpp>
+#include <sluice/detail/throw.hpp>
 #include <sluice/detail/wait.hpp>
 #include <sluice/result.hpp>
 
@@ -43,7 +47,7 @@ namespace sluice::detail {
 //      decided may stand in line a little longer; whoever meets it removes it.)
 //   2. While a sender waits that can still be completed, there is no room. It began to wait when it saw none with both
 //      locks held; since then every receive has found it in `senders_` and let the first in line put its message in
-//      before it let go.
+//      before it let go of the front lock.
 //   3. So a message is never passed by a later one, and of two that wait on the same side the first is served first.
 //   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own
 //      peer.
@@ -67,7 +71,7 @@ enum class attempt : std::uint8_t {
     done,
     blocked,  // no message, no room
     closed,
-    lost,  // the select that made it had been decided before; nothing was done
+    lost,  // the select that made it had been decided before, or its precondition does not hold; nothing was done
 };
 
 template <class T>
@@ -80,7 +84,7 @@ struct waiting_sender : waiter {
     // Makes a T of the message: in `*to`, or if that is null, at `slot`.
     void (*give)(void* message, result<T>* to, T* slot) = nullptr;
     void* message = nullptr;
-    std::exception_ptr error;  // what its move threw, if a receiver tried to put it into the queue
+    std::exception_ptr error;  // what its move threw, when a receiver took it, or tried to put it into the queue
 
     template <class U>
     void offer(U& source) noexcept {
@@ -96,6 +100,9 @@ struct waiting_sender : waiter {
     }
 };
 
+// What a look at a channel found to be so, for telling later whether it has been so all the time since then.
+using snapshot = std::size_t;
+
 template <class T>
 class core {
     static_assert(std::is_move_constructible_v<T> && std::is_destructible_v<T>,
@@ -103,15 +110,16 @@ class core {
 
 public:
     // At most `limit` messages fit; without one, any number. Starts with one receiver and with one sender, or with
-    // none: a channel into which nobody will ever send, and which is open all the same.
-    static core* make(std::optional<std::size_t> limit, std::size_t senders = 1) {
+    // none: a channel into which nobody will ever send, and which is open all the same. `first` is the number of the first
+    // message; only tests begin elsewhere.
+    static core* make(std::optional<std::size_t> limit, std::size_t senders = 1, std::size_t first = 0) {
         // Aligned by hand: aligned operator new costs several times what all the rest of a channel does.
         std::size_t space = sizeof(core) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
         void* const memory = ::operator new(space);
         void* second_line = static_cast<std::byte*>(memory) + cache_line;
         std::align(2 * cache_line, sizeof(core) - cache_line, second_line, space -= cache_line);
         return ::new (static_cast<void*>(static_cast<std::byte*>(second_line) - cache_line))
-            core(memory, limit, senders);
+            core(memory, limit, senders, first);
     }
 
     // ---- Handles. The channel is gone when the last one of both kinds is.
@@ -145,20 +153,53 @@ public:
             if (front_.received() == received) return sent - received;
         }
     }
+    // How many more messages fit, about.
+    std::size_t room() const noexcept { return limit_ - (std::min)(size(), limit_); }
     bool full() const noexcept { return bounded_ && size() >= limit_; }
     std::size_t sender_count() const noexcept { return sender_count_.load(std::memory_order_acquire); }
     std::size_t receiver_count() const noexcept { return receiver_count_.load(std::memory_order_acquire); }
 
-    // Whether an attempt can do anything but block; as good as an attempt that finds that it would.
-    bool may_receive() const noexcept {
-        // Read first: if nothing was sent beyond it by then, the queue is empty.
+    // Whether an attempt can do anything but block. `false` is exact: there was a moment during the call at which an
+    // attempt would have blocked. If two calls return false with the same `seen`, that was so all the time from the end
+    // of the first to the beginning of the second. The counters only grow, and:
+    //   - with room for messages, a receive blocks at a moment at which nothing was sent beyond what was received, and
+    //     nobody waits to send (whoever does is let in by the receive under way). Between two looks, what was received
+    //     can't have caught up with what was sent and stayed behind it again unless something was sent. `sent` is read
+    //     again at the end since one who was let in has left the line before the look at it;
+    //   - likewise a send, the other way round; but what waits to receive does not count, as it waits for an empty queue;
+    //   - on a rendezvous both depend on who waits, and `arrivals_` counts all that begin to;
+    //   - a channel that is not closed has not been closed before.
+    bool may_receive(snapshot& seen) const noexcept {
+        if (is_rendezvous()) {
+            seen = arrivals_.load(std::memory_order_acquire);
+            return !senders_.empty() || is_closed();
+        }
         const std::size_t received = front_.received();
-        return back_.sent() != received || !senders_.empty() || is_closed();
+        seen = back_.sent();
+        return seen != received || !senders_.empty() || is_closed() || back_.sent() != seen;
+    }
+    bool may_send(snapshot& seen) const noexcept {
+        if (!bounded_) return true;
+        if (is_rendezvous()) {
+            seen = arrivals_.load(std::memory_order_acquire);
+            return !receivers_.empty() || is_closed();
+        }
+        const std::size_t sent = back_.sent();
+        seen = front_.received();
+        return sent - seen != limit_ || is_closed();
+    }
+    bool may_receive() const noexcept {
+        snapshot seen;
+        return may_receive(seen);
     }
     bool may_send() const noexcept {
-        const std::size_t sent = back_.sent();
-        return sent - front_.received() < limit_ || !receivers_.empty() || is_closed();
+        snapshot seen;
+        return may_send(seen);
     }
+
+    // What is kept for a stream; see queue.hpp. For a receiver that has slept for a while.
+    bool retains_memory() const noexcept { return back_.retains(); }
+    void give_back_memory() { shrink(guard(front_lock_), true); }
 
     // ---- Attempts, which never block; one that is `patient` may take a microsecond to let a batch gather. A message
     // is moved from only by an attempt that is `done`. If its move throws, it stays where it was.
@@ -178,7 +219,7 @@ public:
         if (senders_.empty()) {
             if (front_.available(back_, patient) > 0) {
                 pop_into(out);
-                if (front_.used_up() && back_.outgrown()) trim(std::move(front));
+                if (front_.used_up() && back_.outgrown()) shrink(std::move(front), false);
                 return attempt::done;
             }
             if (!patient || !front_.awaits_more()) return closed_under_lock() ? attempt::closed : attempt::blocked;
@@ -198,7 +239,7 @@ public:
                 ++sent;
                 continue;
             }
-            std::size_t room = std::min(back_.room(limit_, front_), count - sent);
+            std::size_t room = (std::min)(back_.room(limit_, front_), count - sent);
             if (room == 0) return attempt::blocked;
             std::size_t number = back_.next();
             const auto publish = [&] { back_.publish(number); };
@@ -216,7 +257,7 @@ public:
     std::size_t try_receive_some(Sink&& sink, std::size_t count) {
         wake_list wakes;
         guard front(front_lock_);
-        const std::size_t there = std::min(front_.available(back_), count);
+        const std::size_t there = (std::min)(front_.available(back_), count);
         if (there == 0) return 0;
         {
             std::size_t number = front_.next();
@@ -233,27 +274,55 @@ public:
                 std::destroy_at(std::addressof(message));
             }
         }
-        if (front_.used_up() && back_.outgrown()) trim(std::move(front));
+        if (front_.used_up() && back_.outgrown()) shrink(std::move(front), false);
         return there;
     }
 
-    // Sends; where there is no room, the oldest message makes some and comes out in `displaced`.
-    template <class U>
-    attempt send_displacing(U& message, std::optional<T>& displaced) {
+    // Sends; where there is no room, the oldest message makes some and comes out in `displaced`. Passes those who wait
+    // to send, so it is only for channels on which nobody does. Throws before anything has changed, or not at all.
+    attempt send_displacing(T& message, std::optional<T>& displaced) {
+        static_assert(std::is_nothrow_move_constructible_v<T>);
         wake_list wakes;
         const guard front(front_lock_);
         const guard back(back_lock_);
         const attempt tried = put(message, nullptr, wakes);
         if (tried != attempt::blocked || front_.available(back_) == 0) return tried;
+        back_.prepare_replacing(front_);
         pop_into(displaced);
         return put(message, nullptr, wakes);
     }
 
+    // The same for a select that may have to prefer another case.
+
+    template <class U>
+    attempt try_send_if(const precondition* others, U& message) {
+        if (!others) return try_send(message);
+        wake_list wakes;
+        const guard back(back_lock_);
+        if (closed_under_lock()) return attempt::closed;
+        // Room only grows under this lock, and whoever is completed below was waiting before.
+        if (receivers_.empty() && back_.room(limit_, front_) == 0) return attempt::blocked;
+        return others->holds() ? put(message, nullptr, wakes) : attempt::lost;
+    }
+
+    attempt try_receive_if(const precondition* others, result<T>& out) {
+        if (!others) return try_receive(out);
+        wake_list wakes;
+        const guard front(front_lock_);
+        if (front_.available(back_) == 0 && senders_.empty())
+            return closed_under_lock() ? attempt::closed : attempt::blocked;
+        return others->holds() ? take(out, nullptr, wakes) : attempt::lost;
+    }
+
     // ---- Operations that block. errc{} says that they have succeeded.
+
+    // A stop that was requested before wins over everything. Where a stop and a deadline may both come, even the first
+    // attempt is left to the slow path, which learns of the stop as it comes and so knows which was first.
 
     template <class U>
     errc send(U& message, const deadline& until, const stop_token& stop) {
-        if (!is_rendezvous() || may_send()) {
+        if (stop.stop_requested()) return errc::stopped;
+        if ((!is_rendezvous() || may_send()) && !(stop.stop_possible() && !until.is_never())) {
             const attempt tried = try_send(message, true);
             if (tried == attempt::done) return {};
             if (tried == attempt::closed) return errc::closed;
@@ -262,7 +331,8 @@ public:
     }
 
     errc receive(result<T>& out, const deadline& until, const stop_token& stop) {
-        if (!is_rendezvous() || may_receive()) {
+        if (stop.stop_requested()) return errc::stopped;
+        if ((!is_rendezvous() || may_receive()) && !(stop.stop_possible() && !until.is_never())) {
             const attempt tried = try_receive(out, true);
             if (tried == attempt::done) return {};
             if (tried == attempt::closed) return errc::closed;
@@ -281,7 +351,7 @@ public:
         const attempt tried = put(message, &self, wakes);
         if (tried == attempt::blocked) {
             self.offer(message);
-            senders_.push_back(self);
+            stand(senders_, self);
         }
         return tried;
     }
@@ -293,7 +363,7 @@ public:
         const attempt tried = take(out, &self, wakes);
         if (tried == attempt::blocked) {
             self.message = &out;
-            receivers_.push_back(self);
+            stand(receivers_, self);
         }
         return tried;
     }
@@ -330,12 +400,15 @@ public:
     }
 
 private:
-    core(void* memory, std::optional<std::size_t> limit, std::size_t senders) noexcept
-        : limit_(limit.value_or(std::numeric_limits<std::size_t>::max())),
+    core(void* memory, std::optional<std::size_t> limit, std::size_t senders, std::size_t first) noexcept
+        : front_(first),
+          limit_(limit.value_or((std::numeric_limits<std::size_t>::max)())),
           bounded_(limit.has_value()),
           one_side_gone_(senders == 0),
+          made_in_(sync::fork_count()),
           memory_(memory),
-          sender_count_(senders) {}
+          sender_count_(senders),
+          back_(first) {}
     ~core() = default;
 
     template <class F>
@@ -348,19 +421,30 @@ private:
 
     bool closed_under_lock() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
+    // Both locks held.
+    void stand(wait_queue& line, waiter& self) noexcept {
+        self.what = waiter::outcome::none;
+        arrivals_.store(arrivals_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        line.push_back(self);
+    }
+
     // Hands the message to the first receiver in line, or puts it into the queue. Back lock held; front lock too if
     // `self` is given.
     template <class U>
     attempt put(U& message, waiter* self, wake_list& wakes) {
         if (closed_under_lock()) return attempt::closed;
         if (!receivers_.empty()) {
-            const auto hand_over = [&message](waiting_receiver<T>& peer) { peer.message->emplace(std::move(message)); };
+            const auto hand_over = [&message](waiting_receiver<T>& peer) {
+                peer.message->emplace(std::move(message));
+                return true;
+            };
             const attempt tried = serve<waiting_receiver<T>>(receivers_, self, wakes, hand_over);
             if (tried != attempt::blocked) return tried;
         }
         if (!self) return push(message) ? attempt::done : attempt::blocked;
         if (back_.room(limit_, front_) == 0) return attempt::blocked;
-        return contend(self, nullptr, [&] { push(message); }) == contest::won ? attempt::done : attempt::lost;
+        const auto enqueue = [&] { return push(message); };
+        return contend(self, nullptr, enqueue) == contest::won ? attempt::done : attempt::lost;
     }
 
     // Puts the message into the queue; false if there is no room.
@@ -373,22 +457,30 @@ private:
         return true;
     }
 
-    // Completes the first in line who can be, by running `transfer` with him; blocked if nobody can. The lock that
-    // guards the line is held.
+    // Completes the first in line that can be, by running `transfer` with it; blocked if none can. One whose own message
+    // could not be moved is completed as well, to hear of it, and the next one takes its turn. The lock that guards the
+    // line is held.
     template <class Waiter, class Transfer>
     static attempt serve(wait_queue& line, waiter* self, wake_list& wakes, Transfer&& transfer) {
         for (waiter* next = line.front(); waiter* const w = next;) {
             next = line.after(*w);
             if (same_select(self, w)) continue;
-            const contest c = contend(self, w, [&] { transfer(static_cast<Waiter&>(*w)); });
+            const contest c = contend(self, w, [&] { return transfer(static_cast<Waiter&>(*w)); });
             if (c == contest::self_lost) return attempt::lost;
             line.remove(*w);
             if (c == contest::peer_lost) continue;
             w->what = waiter::outcome::done;
             wakes.add(*w);
-            return attempt::done;
+            if (c == contest::won) return attempt::done;
         }
         return attempt::blocked;
+    }
+
+    // Moves the message of a waiting sender by f(). What that throws is the sender's to hear; false then.
+    template <class F>
+    static bool move_for(waiting_sender<T>& sender, F&& f) {
+        sender.error = thrown_by(std::forward<F>(f));
+        return !sender.error;
     }
 
     // The rest of an attempt that has met somebody, or has found so little that it waits a while and looks again. Out
@@ -409,12 +501,18 @@ private:
     // is taken here if need be.
     attempt take(result<T>& out, waiter* self, wake_list& wakes) {
         if (front_.available(back_) == 0) {
-            const auto take_over = [&out](waiting_sender<T>& peer) { peer.give(peer.message, &out, nullptr); };
+            const auto take_over = [&out](waiting_sender<T>& peer) {
+                return move_for(peer, [&] { peer.give(peer.message, &out, nullptr); });
+            };
             const attempt tried = serve<waiting_sender<T>>(senders_, self, wakes, take_over);
             return tried == attempt::blocked && closed_under_lock() ? attempt::closed : tried;
         }
         if (self) {
-            if (contend(self, nullptr, [&] { pop_into(out); }) != contest::won) return attempt::lost;
+            const auto dequeue = [&] {
+                pop_into(out);
+                return true;
+            };
+            if (contend(self, nullptr, dequeue) != contest::won) return attempt::lost;
             admit(wakes);
         } else {
             pop_into(out);
@@ -443,33 +541,31 @@ private:
         return try_receive(out);
     }
 
-    // Gives back what a burst took, if the queue is empty.
-    [[gnu::noinline]] void trim(guard&& held) {
+    // If the queue is empty, gives back what a burst took; also what is kept for a stream, if it has stood `idle`.
+    [[gnu::noinline]] void shrink(guard&& held, bool idle) {
         queue_contents<T> memory;
         const guard front(std::move(held));
         const guard back(back_lock_);
-        if (front_.available(back_) == 0) memory = front_.reset(back_);
+        if (front_.available(back_) != 0) return;
+        if (idle) {
+            back_.forget_growth();
+            memory = front_.reset(back_);
+        } else if (back_.outgrown()) {
+            memory = back_.keep_or_reset(front_);
+        }
     }
 
-    // Puts the messages of waiting senders into the queue while there is room. Both locks held. The moves are the
-    // senders': what they throw is theirs to hear.
+    // Puts the messages of waiting senders into the queue while there is room. Both locks held.
     void admit(wake_list& wakes) {
-        while (waiter* const w = senders_.front()) {
-            if (back_.room(limit_, front_) == 0) return;
-            auto& sender = static_cast<waiting_sender<T>&>(*w);
-            const contest c = contend(nullptr, w, [&] {
-                try {
-                    const std::size_t number = back_.next();
-                    sender.give(sender.message, nullptr, back_.slot(number, limit_, front_));
-                    back_.publish(number + 1);
-                } catch (...) {
-                    sender.error = std::current_exception();
-                }
+        const auto enqueue = [this](waiting_sender<T>& sender) {
+            return move_for(sender, [&] {
+                const std::size_t number = back_.next();
+                sender.give(sender.message, nullptr, back_.slot(number, limit_, front_));
+                back_.publish(number + 1);
             });
-            senders_.remove(sender);
-            if (c == contest::peer_lost) continue;
-            w->what = waiter::outcome::done;
-            wakes.add(*w);
+        };
+        while (!senders_.empty() && back_.room(limit_, front_) > 0) {
+            if (serve<waiting_sender<T>>(senders_, nullptr, wakes, enqueue) != attempt::done) return;
         }
     }
 
@@ -512,34 +608,90 @@ private:
             out, until, stop, [&] { return try_receive(out, true); }, [this] { return may_receive(); });
     }
 
-    // What a blocking operation does after its first attempt: backs off, stands in line, parks.
+    // An operation that is blocked, and its thread. Leaves the line however this ends, also where the thread is
+    // cancelled in its sleep. What a peer touches lies together.
+    template <class Waiter>
+    struct alignas(cache_line) blocked {
+        explicit blocked(core& c) noexcept : channel(c) { self.sleeper = &sleeper; }
+        blocked(const blocked&) = delete;
+        blocked& operator=(const blocked&) = delete;
+        ~blocked() {
+            if (in_line) leave();
+        }
+
+        // False if it was completed, by one that has nothing more to do with it now.
+        bool leave() {
+            in_line = false;
+            if (channel.withdraw(self)) return true;
+            sleeper.wait_for_wake();
+            return false;
+        }
+
+        Waiter self;
+        parker sleeper;
+        core& channel;
+        bool in_line = false;
+        sync::atomic<bool> stopped{false};  // before the deadline
+    };
+
+    // What a blocking operation does after its first attempt, if it made one: backs off, stands in line, parks. That
+    // it is told of a stop, or has seen its deadline pass, counts only if it finds nothing after that.
     template <class Waiter, class Message, class Try, class May>
     errc wait_for(Message& message, const deadline& until, const stop_token& stop, Try&& try_again, May&& may_succeed) {
-        if (stop.stop_requested()) return errc::stopped;
-        if (until.passed()) return errc::timeout;
+        std::optional<blocked<Waiter>> me;  // late, if it may be: it takes time to make
+        const auto interrupt = [&me, &until] {
+            if (until.passed()) return;
+            me->stopped.store(true, std::memory_order_release);
+            me->sleeper.interrupt();
+        };
+        std::optional<stop_callback<decltype(interrupt)>> on_stop;
         attempt tried = attempt::blocked;
+        if (stop.stop_possible()) {
+            me.emplace(*this);
+            on_stop.emplace(stop, interrupt);
+        } else if (until.was_passed()) {
+            return errc::timeout;  // before the attempt that was made
+        }
+        if (!until.is_never()) {
+            const bool passed = until.passed();
+            if (passed || stop.stop_possible()) tried = try_again();
+            if (passed && tried == attempt::blocked)
+                return me && me->stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
+        }
         backoff spin;
-        // On a rendezvous somebody has to stand in line before anything can happen.
+        // On a rendezvous nothing can happen before one side stands in line.
         while (!is_rendezvous() && tried == attempt::blocked && spin.wait()) {
             if (may_succeed()) tried = try_again();
         }
         if (tried == attempt::blocked) {
-            sleeping<Waiter> me;
-            tried = enlist(message, me.self);
-            if (tried == attempt::blocked) return sleep(me, until, stop, spin);
+            if (!me) me.emplace(*this);
+            tried = enlist(message, me->self);
+            if (tried == attempt::blocked) return park(*me, until, spin);
         }
         return tried == attempt::done ? errc{} : errc::closed;
     }
 
+    // Sleeps until the operation, which stands in line, is completed, or it is time to give up. A receiver that has
+    // slept for a while gives back the memory that is kept for a stream.
     template <class Waiter>
-    errc sleep(sleeping<Waiter>& me, const deadline& until, const stop_token& stop, backoff& spin) {
-        const auto interrupt = [&me] { me.sleeper.interrupt(); };
-        const stop_callback<decltype(interrupt)> on_stop(stop, interrupt);
-        if (!me.sleeper.wait(until, spin)) {
-            if (withdraw(me.self)) return stop.stop_requested() ? errc::stopped : errc::timeout;
-            me.sleeper.wait();  // completed just now: that counts
+    errc park(blocked<Waiter>& me, const deadline& until, backoff& spin) {
+        constexpr bool receives = std::is_same_v<Waiter, waiting_receiver<T>>;
+        me.in_line = true;
+        const auto gives_up = [&] { return me.stopped.load(std::memory_order_acquire) || until.passed(); };
+        bool woken = false, over = false;
+        if (receives && retains_memory()) {
+            const deadline idle = deadline::after(std::chrono::milliseconds(10));
+            woken = me.sleeper.wait(deadline::sooner(until, idle), spin);
+            over = !woken && gives_up();
+            if (!woken && !over) give_back_memory();
         }
-        if constexpr (std::is_same_v<Waiter, waiting_sender<T>>) {
+        while (!woken && !over) {
+            woken = me.sleeper.wait(until, spin);
+            over = !woken && gives_up();
+        }
+        if (!woken && me.leave()) return me.stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
+        me.in_line = false;
+        if constexpr (!receives) {
             if (me.self.error) std::rethrow_exception(me.self.error);
         }
         return me.self.what == waiter::outcome::done ? errc{} : errc::closed;
@@ -559,6 +711,7 @@ private:
     // The last handle of one side is gone. The side that comes second frees the channel; to the one that comes first,
     // its exchange of `one_side_gone_` is the last access.
     void leave(bool discard) {
+        if (made_in_ != sync::fork_count()) return abandon();
         if (!one_side_gone_.load(std::memory_order_acquire)) {
             queue_contents<T> garbage;
             wake_list wakes;
@@ -576,6 +729,13 @@ private:
         ::operator delete(memory);
     }
 
+    // In the child of a fork the locks may be held, and the messages half moved, by threads that are not there: leaves
+    // everything as it is, where a leak checker finds it.
+    void abandon() noexcept {
+        static std::atomic<core*> all{nullptr};
+        if (!abandoned_.exchange(true, std::memory_order_relaxed)) memory_ = all.exchange(this);
+    }
+
     // On cache lines: the front's lock with those who wait for what is done under it and what is used up by it; the
     // front's counter, at which the back looks; what is seldom written, on two lines; and the back's lock and counter
     // likewise. Processors fetch a pair of lines at a time, so make() begins with the second half of one: no line that
@@ -588,11 +748,13 @@ private:
     const bool bounded_;
     sync::atomic<bool> closed_{false};
     sync::atomic<bool> one_side_gone_;
+    sync::atomic<bool> abandoned_{false};
+    const unsigned made_in_;  // the fork_count()
     wait_queue watchers_;
-    void* const memory_;
+    void* memory_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
-    std::byte rest_of_the_line_[8];
+    sync::atomic<std::size_t> arrivals_{0};  // how many have stood in line; written with both locks held
 
     sync::mutex back_lock_;
     wait_queue receivers_;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -22,9 +24,13 @@ namespace sluice::detail {
 // alone:
 //   - the front touches the slot of message i only once it has read sent() > i, with acquire;
 //   - the back fills a slot again only once it has read received() > i for the message i that was in it, with acquire.
-// A full ring is followed by one twice as large, up to 64 KiB; the front gives a ring back once it has emptied it and
-// the next one is there. So elements never move from slot to slot, a steady stream goes round in one ring and allocates
-// nothing, and what a burst took comes back.
+// A full ring is followed by one twice as large, up to 64 KiB, or 32 messages if that is more; the front gives a ring
+// back once it has emptied it and the next one is there. So elements never move from slot to slot.
+//
+// Memory. A ring above 2 KiB that is found empty is given back, for it may have been for one burst; but one that has
+// grown again to where it was before is kept, for a stream, as long as all empty channels of the process together keep
+// no more than `most_retained`. A receiver that has waited for a while gives back what was kept. So a steady stream
+// goes round in one ring and allocates nothing, and what a burst took comes back.
 
 // What is left of a queue that was given up: a chain of segments, of whose type only `destroy` knows.
 struct remains {
@@ -32,38 +38,57 @@ struct remains {
     void (*destroy)(remains*) noexcept = nullptr;
 };
 
-// Destroys them now; but where that is done on this thread already, further up the stack, leaves them to it. So
-// messages that hold channels that hold messages, and so on, are destroyed one after the other and not one inside the
-// other, however deep they go.
-inline void bury(remains* r) noexcept {
+// Destroys them now. But where that is done on this thread already, `deepest` times one inside the other, leaves them to
+// the innermost of those: so messages that hold channels that hold messages, and so on, do not use up the stack, however
+// deep they go.
+inline void destroy_nested(remains* r) noexcept {
+    constexpr unsigned deepest = 16;
     struct state {
+        unsigned depth = 0;
         remains* first = nullptr;
-        remains** end = nullptr;  // where the next one goes; null unless bury() is under way
+        remains** end = nullptr;  // where the next one goes; null unless `deepest` is reached
     };
     thread_local state here;
-    if (here.end) {
+    if (here.depth == deepest) {
         *here.end = r;
         here.end = &r->next_remains;
         return;
     }
-    here.first = r;
-    here.end = &r->next_remains;
-    while (remains* const one = here.first) {
-        // Those that come while this one is destroyed begin a new chain: its memory goes with it.
-        here.first = one->next_remains;
-        if (!here.first) here.end = &here.first;
-        one->destroy(one);
+    if (++here.depth == deepest) here.end = &here.first;
+    r->destroy(r);
+    if (here.depth == deepest) {
+        while (remains* const one = here.first) {
+            // Those that come while this one is destroyed begin a new chain: its memory goes with it.
+            here.first = one->next_remains;
+            if (!here.first) here.end = &here.first;
+            one->destroy(one);
+        }
     }
-    here.end = nullptr;
+    --here.depth;
 }
+
+// What the empty channels of this process keep for the next messages, in bytes.
+class retained_memory {
+public:
+    static bool reserve(std::size_t bytes) noexcept {
+        if (total_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= most_retained) return true;
+        release(bytes);
+        return false;
+    }
+    static void release(std::size_t bytes) noexcept { total_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+private:
+    static constexpr std::size_t most_retained = 32 * 1024 * 1024;
+    inline static std::atomic<std::size_t> total_{0};
+};
 
 template <class T>
 class queue_segment : public remains {
 public:
     // With slots of its own, which follow it.
-    static queue_segment* make(std::size_t slots) {
-        void* const memory = allocate(header() + slots * sizeof(T));
-        return ::new (memory) queue_segment(slots, static_cast<std::byte*>(memory) + header());
+    static queue_segment* make(std::size_t size) {
+        void* const memory = allocate(header() + size * sizeof(T));
+        return ::new (memory) queue_segment(size, static_cast<std::byte*>(memory) + header());
     }
     // Frees what make() made.
     static void free(queue_segment* s) noexcept {
@@ -76,13 +101,13 @@ public:
     }
 
     queue_segment(std::size_t slot_count, std::byte* memory) noexcept
-        : slots(slot_count), storage(reinterpret_cast<T*>(memory)) {}
+        : size(slot_count), storage(static_cast<T*>(static_cast<void*>(memory))) {}
 
-    static constexpr std::size_t most_slots = std::bit_floor(std::max<std::size_t>(64 * 1024 / sizeof(T), 2));
+    static constexpr std::size_t largest = std::bit_floor((std::max<std::size_t>)(64 * 1024 / sizeof(T), 32));
 
-    T* slot(std::size_t number) noexcept { return storage + (number & (slots - 1)); }
+    T* slot(std::size_t number) noexcept { return storage + (number & (size - 1)); }
 
-    const std::size_t slots;  // a power of two
+    const std::size_t size;  // in slots, a power of two
     T* const storage;
     std::size_t first = 0;  // the number of the first message written here
     std::size_t end = 0;    // the number after that of the last one; written before `next` is set
@@ -102,7 +127,9 @@ private:
     static constexpr std::size_t header() noexcept {
         return (sizeof(queue_segment) + alignof(T) - 1) / alignof(T) * alignof(T);
     }
-    T* own_storage() noexcept { return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + header()); }
+    T* own_storage() noexcept {
+        return static_cast<T*>(static_cast<void*>(reinterpret_cast<std::byte*>(this) + header()));
+    }
 };
 
 // What a queue held when it was reset. Destroys the messages, oldest first, and the memory.
@@ -133,7 +160,7 @@ public:
         if constexpr (std::is_trivially_destructible_v<T>) {
             front_->destroy(front_);
         } else {
-            bury(front_);
+            destroy_nested(front_);
         }
     }
 
@@ -151,7 +178,7 @@ class queue_front {
 public:
     using segment = queue_segment<T>;
 
-    queue_front() = default;
+    explicit queue_front(std::size_t first) noexcept : seen_sent_(first), received_(first) {}
     ~queue_front() { drop_spare(); }
     queue_front(const queue_front&) = delete;
     queue_front& operator=(const queue_front&) = delete;
@@ -205,7 +232,7 @@ private:
 
     // Keeps one of the largest segments for the back, as the only one who fills the place.
     void give_back(segment* s) noexcept {
-        if (s->slots == segment::most_slots && !spare_.load(std::memory_order_relaxed)) {
+        if (s->size == segment::largest && !spare_.load(std::memory_order_relaxed)) {
             spare_.store(s, std::memory_order_release);
         } else {
             segment::free(s);
@@ -220,8 +247,8 @@ private:
     }
 
     segment* segment_ = nullptr;
-    std::size_t seen_sent_ = 0;
-    sync::atomic<std::size_t> received_{0};
+    std::size_t seen_sent_;
+    sync::atomic<std::size_t> received_;
     patience patience_;
     std::byte rest_of_the_line_[cache_line - (sizeof(received_) + sizeof(patience_)) % cache_line];
     // What both ends use and neither goes on writing. The first segment, which the back puts here before the first
@@ -240,6 +267,8 @@ template <class T>
 class queue_back {
 public:
     using segment = queue_segment<T>;
+
+    explicit queue_back(std::size_t first) noexcept : room_end_(first), sent_(first) {}
 
     std::size_t sent() const noexcept { return sent_.load(std::memory_order_acquire); }
 
@@ -278,14 +307,39 @@ public:
     bool awaits_more() const noexcept { return patience_.is_waiting(); }
     void wait() const noexcept { patience_.wait(); }
 
-    // Whether a burst has taken more than a ring; reset() gives it back. Any thread may ask, as a hint.
+    // Sees to it that once the oldest message is taken, the next one has a slot: all that can throw on the way.
+    void prepare_replacing(queue_front<T>& front) {
+        const std::size_t number = next();
+        if (!has_front(number, front.received()) && written(number) == segment_->size)
+            append(number, front, segment_->size);
+    }
+
+    // Whether there is memory to be given back when the queue is empty: keep_or_reset(). Any thread may ask, as a hint.
     bool outgrown() const noexcept { return outgrown_.load(std::memory_order_relaxed); }
+    // Whether memory is kept although the queue may be empty, beyond the first ring; a hint.
+    bool retains() const noexcept { return outgrown() || retained_.load(std::memory_order_relaxed) != 0; }
+
+    // The queue is empty, and both ends stand still. Keeps the ring for a stream that has needed it before; else gives
+    // everything back.
+    queue_contents<T> keep_or_reset(queue_front<T>& front) noexcept {
+        const auto size = static_cast<std::uint32_t>(segment_->size);
+        const bool again = grown_before_ >= size;
+        grown_before_ = (std::max)(grown_before_, size);
+        release_retained();
+        if (!again || !retained_memory::reserve(bytes_retained(size))) return front.reset(*this);
+        retained_.store(size, std::memory_order_relaxed);
+        outgrown_.store(false, std::memory_order_relaxed);
+        return {};
+    }
+    // Forgets that it has grown: the next time is a burst again.
+    void forget_growth() noexcept { grown_before_ = 0; }
 
 private:
     friend queue_front<T>;
 
     static constexpr std::size_t inner_bytes = 32;
-    static constexpr std::size_t first_slots = std::bit_floor(std::clamp<std::size_t>(2048 / sizeof(T), 1, 32));
+    static constexpr std::size_t small_ring = 2048;  // bytes, which are always kept
+    static constexpr std::size_t first_size = std::bit_floor((std::clamp<std::size_t>)(small_ring / sizeof(T), 1, 32));
 
     // The first few slots, beside the counter that announces what is in them: a message that is handed to and fro takes
     // one cache line less. Only for what needs no destructor, as the slots go when the queue does.
@@ -301,37 +355,44 @@ private:
 
     void find_slots(std::size_t number, std::size_t limit, queue_front<T>& front) {
         const std::size_t received = front.received();
-        std::size_t slots = 0;
-        if (segment_) {
-            const bool begun = static_cast<std::ptrdiff_t>(received - segment_->first) > 0;
-            slots = (begun ? received : segment_->first) + segment_->slots - number;
+        std::size_t free = 0;
+        if (segment_) free = segment_->size - (has_front(number, received) ? number - received : written(number));
+        if (free == 0) {
+            const std::size_t most = std::bit_ceil((std::min)(limit, segment::largest));
+            append(number, front, (std::min)(segment_ ? (std::max)(segment_->size * 2, first_size) : first_size, most));
+            free = segment_->size;
         }
-        if (slots == 0) {
-            const std::size_t most = std::bit_ceil(std::min(limit, segment::most_slots));
-            append(number, front, std::min(segment_ ? std::max(segment_->slots * 2, first_slots) : first_slots, most));
-            slots = segment_->slots;
-        }
-        room_end_ = number + std::min(slots, limit - (number - received));
+        room_end_ = number + (std::min)(free, limit - (number - received));
     }
 
-    void append(std::size_t number, queue_front<T>& front, std::size_t slots) {
+    // How many messages were written to the segment, until has_front(): later the number may have wrapped round.
+    std::size_t written(std::size_t number) const noexcept { return number - segment_->first; }
+    // Whether the front has come to the segment, so that all messages that wait are in it. Noticed when its slots have
+    // been used once at the latest, so that no counter wraps round in between.
+    bool has_front(std::size_t number, std::size_t received) noexcept {
+        return has_front_ = has_front_ || number - received <= written(number);
+    }
+
+    void append(std::size_t number, queue_front<T>& front, std::size_t size) {
         segment* following = front.take_spare();
         if (following) {
             following->next.store(nullptr, std::memory_order_relaxed);
         } else if (!segment_ && inner_slots > 0) {
-            following = std::construct_at(&front.header_.inner, std::min(inner_slots, slots), inner_);
+            following = std::construct_at(&front.header_.inner, (std::min)(inner_slots, size), inner_);
         } else {
-            following = segment::make(slots);
+            following = segment::make(size);
         }
         following->first = number;
         if (!segment_) {
             front.first_ = following;
         } else {
-            if (segment_->slots == segment::most_slots) outgrown_.store(true, std::memory_order_relaxed);
             segment_->end = number;
             segment_->next.store(following, std::memory_order_release);
         }
         segment_ = following;
+        has_front_ = false;
+        if (following->size * sizeof(T) > small_ring && following->size > retained_.load(std::memory_order_relaxed))
+            outgrown_.store(true, std::memory_order_relaxed);
     }
 
     void restart() noexcept {
@@ -339,14 +400,29 @@ private:
         segment_ = nullptr;
         room_end_ = next();
         outgrown_.store(false, std::memory_order_relaxed);
+        release_retained();
+    }
+
+    void release_retained() noexcept {
+        if (const std::uint32_t size = retained_.load(std::memory_order_relaxed)) {
+            retained_.store(0, std::memory_order_relaxed);
+            retained_memory::release(bytes_retained(size));
+        }
+    }
+    // With a spare one, if it is one of the largest.
+    static constexpr std::size_t bytes_retained(std::size_t size) noexcept {
+        return size * sizeof(T) * (size == segment::largest ? 2 : 1);
     }
 
     segment* segment_ = nullptr;
-    std::size_t room_end_ = 0;  // messages before this number have a free slot, and room under the limit
-    sync::atomic<std::size_t> sent_{0};
+    std::size_t room_end_;  // messages before this number have a free slot, and room under the limit
+    sync::atomic<std::size_t> sent_;
     alignas(void*) std::byte inner_[inner_bytes];
     patience patience_;
     sync::atomic<bool> outgrown_{false};
+    bool has_front_ = false;
+    std::uint32_t grown_before_ = 0;           // the size of the largest ring with which the queue was found empty
+    sync::atomic<std::uint32_t> retained_{0};  // the size of the ring that is kept for a stream; 0 if none is
 };
 
 }  // namespace sluice::detail

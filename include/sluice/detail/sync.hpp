@@ -18,11 +18,16 @@
 #include <sys/single_threaded.h>
 #endif
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
 namespace sluice::detail::sync {
 
 using mutex = std::mutex;
 using condition_variable = std::condition_variable;
 using clock = std::chrono::steady_clock;
+using system_clock = std::chrono::system_clock;  // the one other clock that a condition variable can wait on
 
 template <class T>
 using atomic = std::atomic<T>;
@@ -43,12 +48,14 @@ struct stop_callback {
 };
 #endif
 
-// Whether another thread can run while this one spins. False also before static initialisation has got here: then
-// nobody spins.
-inline const bool several_cpus = std::thread::hardware_concurrency() > 1;
+// Whether another thread can run while this one spins.
+inline bool several_cpus() noexcept {
+    static const bool several = std::thread::hardware_concurrency() > 1;
+    return several;
+}
 
-// Whether the process has only this thread, so that a lock would keep nobody out; std::shared_ptr asks the same of
-// glibc.
+// Whether the process has only this thread. It may start the next one at any time, also in a message's move, so this is
+// good for choosing the quicker of two ways alone.
 inline bool single_threaded() noexcept {
 #if __has_include(<sys/single_threaded.h>)
     return __libc_single_threaded;
@@ -56,6 +63,23 @@ inline bool single_threaded() noexcept {
     return false;
 #endif
 }
+
+// Changes in the child of each fork: what was made under another number may be locked for ever there, by a thread that
+// only the parent has. One number for all shared objects of a process. Each of them asks to be told by itself, since one
+// that is unloaded is told no more.
+#if defined(__unix__) || defined(__APPLE__)
+struct [[gnu::visibility("default")]] fork_counter {
+    inline static std::atomic<unsigned> count{0};
+};
+[[gnu::visibility("hidden")]] inline unsigned fork_count() noexcept {
+    static const int counting =
+        ::pthread_atfork(nullptr, nullptr, [] { fork_counter::count.fetch_add(1, std::memory_order_relaxed); });
+    (void)counting;
+    return fork_counter::count.load(std::memory_order_relaxed);
+}
+#else
+inline unsigned fork_count() noexcept { return 0; }
+#endif
 
 inline void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)

@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <mutex>
+#include <ratio>
 #include <type_traits>
 #include <utility>
 
@@ -35,7 +37,7 @@ public:
 
 private:
     static constexpr int pausing = 40, steps = 44;
-    int step_ = sync::several_cpus ? 0 : pausing;  // alone on a CPU, only giving it away helps
+    int step_ = sync::several_cpus() ? 0 : pausing;  // alone on a CPU, only giving it away helps
     unsigned pauses_ = 1;
 };
 
@@ -66,7 +68,7 @@ public:
         waiting_ = false;
         const unsigned now = pauses_.load(std::memory_order_relaxed);
         if (seen_ != static_cast<std::uint16_t>(count)) {
-            pauses_.store(static_cast<std::uint8_t>(std::min(2 * now, longest)), std::memory_order_relaxed);
+            pauses_.store(static_cast<std::uint8_t>((std::min)(2 * now, longest)), std::memory_order_relaxed);
             gap_ = shortest_gap;
         } else {
             pauses_.store(static_cast<std::uint8_t>(now > shortest ? now / 2 : 0), std::memory_order_relaxed);
@@ -76,7 +78,7 @@ public:
 
 private:
     [[gnu::noinline]] bool decide_to_wait(std::size_t there, std::size_t count, bool idle) noexcept {
-        if (there == 0 || there >= batch || !sync::several_cpus || sync::single_threaded()) return false;
+        if (there == 0 || there >= batch || !sync::several_cpus() || sync::single_threaded()) return false;
         if (idle) pauses_.store(shortest, std::memory_order_relaxed);
         seen_ = static_cast<std::uint16_t>(count);
         waiting_ = true;
@@ -94,8 +96,9 @@ private:
 };
 
 // Holds a mutex. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this
-// library is held for some ten nanoseconds, a visit to the kernel takes microseconds. While the process has only one
-// thread, holds nothing.
+// library is held for some ten nanoseconds, a visit to the kernel takes microseconds. Held also while the process has
+// only one thread, as the moves of messages and the allocator may start the first other one under the lock; a mutex of
+// the C library knows by itself when it needs no locked instruction.
 class guard {
 public:
     explicit guard(sync::mutex& m) : mutex_(m) { lock(); }
@@ -107,8 +110,11 @@ public:
     }
 
     void lock() {
-        if (sync::single_threaded()) return;
-        if (!mutex_.try_lock()) lock_slowly();
+        if (sync::single_threaded()) {
+            mutex_.lock();
+        } else if (!mutex_.try_lock()) {
+            lock_slowly();
+        }
         owns_ = true;
     }
 
@@ -116,7 +122,7 @@ private:
     void lock_slowly() {
         // At growing distances: so its holder, if he comes back at once, runs on undisturbed and with his cache lines
         // at hand.
-        for (int pauses = 16; sync::several_cpus && pauses <= 256; pauses *= 2) {
+        for (int pauses = 16; sync::several_cpus() && pauses <= 256; pauses *= 2) {
             for (int i = 0; i < pauses; ++i) sync::pause();
             if (mutex_.try_lock()) return;
         }
@@ -132,25 +138,46 @@ private:
 using sync::stop_callback;
 using sync::stop_token;
 
-// The duration in the clock's unit, rounded up; what would overflow becomes max() or min(), a NaN min().
-template <class Rep, class Period>
-sync::clock::duration saturated(const std::chrono::duration<Rep, Period>& d) {
-    using ticks = sync::clock::duration;
-    const std::chrono::duration<long double, ticks::period> wide(d);
-    // Far from where rounding could overflow.
-    constexpr auto bound = static_cast<long double>(ticks::max().count() / 2);
-    if (wide.count() >= bound) return ticks::max();
-    if (!(wide.count() > -bound)) return ticks::min();
-    return std::chrono::ceil<ticks>(d);
+// rest * Ratio, for a rest below the denominator, rounded up.
+template <class Ticks, class Ratio>
+constexpr Ticks rounded_up(std::intmax_t rest) {
+    if constexpr (Ratio::den <= (std::numeric_limits<std::intmax_t>::max)() / Ratio::num) {
+        const std::intmax_t product = rest * Ratio::num;
+        return Ticks(product / Ratio::den + (product % Ratio::den > 0 ? 1 : 0));
+    } else {
+        using wide = std::chrono::duration<long double, typename Ticks::period>;
+        return std::chrono::ceil<Ticks>(wide(static_cast<long double>(rest) * Ratio::num / Ratio::den));
+    }
 }
 
-// When to give up. Made once, at the start of an operation.
+// The duration in units of `Ticks`, rounded up; what would overflow becomes max() or min(), a NaN min().
+template <class Ticks = sync::clock::duration, class Rep, class Period>
+Ticks saturated(const std::chrono::duration<Rep, Period>& d) {
+    const std::chrono::duration<long double, typename Ticks::period> wide(d);
+    // Far from where rounding could overflow.
+    constexpr auto bound = static_cast<long double>((Ticks::max)().count() / 2);
+    if (wide.count() >= bound) return (Ticks::max)();
+    if (!(wide.count() > -bound)) return (Ticks::min)();
+    if constexpr (std::is_integral_v<Rep>) {
+        // The whole units of `Ticks` apart from the rest, as duration_cast's product of both overflows.
+        using ratio = std::ratio_divide<Period, typename Ticks::period>;
+        using number = std::common_type_t<Rep, std::intmax_t>;
+        const auto count = static_cast<number>(d.count());
+        constexpr auto num = static_cast<number>(ratio::num), den = static_cast<number>(ratio::den);
+        const auto whole = static_cast<typename Ticks::rep>(count / den * num);
+        return Ticks(whole) + rounded_up<Ticks, ratio>(static_cast<std::intmax_t>(count % den));
+    } else {
+        return std::chrono::ceil<Ticks>(wide);
+    }
+}
+
+// When to give up. Made once, at the start of an operation. Refers to a time point of a clock of the user's.
 class deadline {
 public:
     using clock = sync::clock;
 
-    static deadline never() noexcept { return deadline(clock::time_point::max()); }
-    static deadline passed_already() noexcept { return deadline(clock::time_point::min()); }
+    static deadline never() noexcept { return deadline((clock::time_point::max)()); }
+    static deadline passed_already() noexcept { return deadline((clock::time_point::min)()); }
 
     static deadline at_steady(clock::time_point when) noexcept { return deadline(when); }
 
@@ -158,47 +185,98 @@ public:
     static deadline after(const std::chrono::duration<Rep, Period>& d) {
         const clock::duration wait = saturated(d);
         if (wait <= clock::duration::zero()) return passed_already();
-        return deadline(wait == clock::duration::max() ? clock::time_point::max() : clock::now() + wait);
+        return wait == (clock::duration::max)() ? never() : deadline(clock::now() + wait);
     }
 
-    // A time point of another clock is kept by reference and compared with that clock again and again, whose changes
-    // are so followed.
+    // A time point of another clock is compared with that clock again and again, whose changes are so followed.
     template <class Clock, class Duration>
     static deadline at(const std::chrono::time_point<Clock, Duration>& when) {
         if constexpr (std::is_same_v<Clock, clock>) {
             return deadline(clock::time_point(saturated(when.time_since_epoch())));
         } else {
-            if (when == std::chrono::time_point<Clock, Duration>::max()) return never();
-            deadline d(clock::time_point::max());
-            d.foreign_ = &when;
-            d.left_ = [](const void* p) {
-                const auto& point = *static_cast<const std::chrono::time_point<Clock, Duration>*>(p);
-                const auto now = Clock::now();
-                // As wide numbers: the difference of two far points overflows.
-                using wide = std::chrono::duration<long double>;
-                return saturated(wide(point.time_since_epoch()) - wide(now.time_since_epoch()));
-            };
+            if (when == (std::chrono::time_point<Clock, Duration>::max)()) return never();
+            deadline d = never();
+            if constexpr (std::is_same_v<Clock, sync::system_clock>) {
+                d.kind_ = clock_kind::system;
+                d.system_when_ =
+                    sync::system_clock::time_point(saturated<sync::system_clock::duration>(when.time_since_epoch()));
+            } else {
+                d.kind_ = clock_kind::other;
+                d.other_when_ = &when;
+                d.other_left_ = [](const void* p) {
+                    const auto& point = *static_cast<const std::chrono::time_point<Clock, Duration>*>(p);
+                    const auto now = Clock::now();
+                    // As wide numbers: the difference of two far points overflows.
+                    using wide = std::chrono::duration<long double>;
+                    return saturated(wide(point.time_since_epoch()) - wide(now.time_since_epoch()));
+                };
+            }
             return d;
         }
     }
 
-    bool is_never() const noexcept { return when_ == clock::time_point::max() && !foreign_; }
-    bool passed() const {
-        if (foreign_) return left_(foreign_) <= clock::duration::zero();
-        return when_ == clock::time_point::min() || (when_ != clock::time_point::max() && clock::now() >= when_);
+    // The sooner of the two, as far as one wait can follow two clocks: see next_look().
+    static deadline sooner(const deadline& a, const deadline& b) {
+        if (a.is_never()) return b;
+        if (b.is_never()) return a;
+        return deadline((std::min)(a.next_look(), b.next_look()));
     }
-    // Until when to sleep before passed() is asked again.
+
+    bool is_never() const noexcept { return kind_ == clock_kind::steady && when_ == (clock::time_point::max)(); }
+    // Whether it had passed before the operation began, by what the caller wrote: a duration that is not positive.
+    bool was_passed() const noexcept { return kind_ == clock_kind::steady && when_ == (clock::time_point::min)(); }
+
+    bool is_on_other_clock() const noexcept { return kind_ == clock_kind::other; }
+
+    bool passed() const {
+        switch (kind_) {
+            case clock_kind::system: return sync::system_clock::now() >= system_when_;
+            case clock_kind::other: return other_left_(other_when_) <= clock::duration::zero();
+            case clock_kind::steady: break;
+        }
+        return was_passed() || (!is_never() && clock::now() >= when_);
+    }
+
+    // Sleeps in `sleeper` until it is notified, or for so long that passed() is to be asked again.
+    template <class Sleeper, class Lock>
+    void sleep(Sleeper& sleeper, Lock& lock) const {
+        if (is_never()) {
+            sleeper.wait(lock);
+        } else if (kind_ == clock_kind::system) {
+            sleeper.wait_until(lock, system_when_);
+        } else {
+            sleeper.wait_until(lock, next_look());
+        }
+    }
+
+    // Until when to sleep, on the steady clock, before passed() is asked again. What cannot be waited for on it is looked
+    // at every 20 ms.
     clock::time_point next_look() const {
-        if (!foreign_) return when_;
-        return clock::now() + std::min(left_(foreign_), clock::duration(std::chrono::milliseconds(20)));
+        constexpr clock::duration grain = std::chrono::milliseconds(20);
+        switch (kind_) {
+            case clock_kind::system:
+                return clock::now() +
+                       (std::min)(saturated(std::chrono::duration<long double, sync::system_clock::period>(
+                                                system_when_.time_since_epoch()) -
+                                            sync::system_clock::now().time_since_epoch()),
+                                  grain);
+            case clock_kind::other: return clock::now() + (std::min)(other_left_(other_when_), grain);
+            case clock_kind::steady: break;
+        }
+        return when_;
     }
 
 private:
+    // steady and system: a condition variable waits on them, and follows when the system's clock is set.
+    enum class clock_kind : std::uint8_t { steady, system, other };
+
     explicit deadline(clock::time_point when) noexcept : when_(when) {}
 
     clock::time_point when_;
-    const void* foreign_ = nullptr;
-    clock::duration (*left_)(const void*) = nullptr;
+    clock_kind kind_ = clock_kind::steady;
+    sync::system_clock::time_point system_when_{};
+    const void* other_when_ = nullptr;
+    clock::duration (*other_left_)(const void*) = nullptr;
 };
 
 // ---- Parking
@@ -213,48 +291,46 @@ private:
 //   - No wake-up is lost: either wake()'s exchange comes first, then the announcement fails and the thread does not
 //     sleep; or it comes second, then it sees `parked` and notifies with the mutex held, so not between the thread's
 //     last look and its sleep.
+// A thread that is cancelled as it sleeps leaves `parked` announced; wait_for_wake() takes up from there.
 class parker {
 public:
-    // Waits until wake() or the deadline, and also until interrupt() if it is to be heeded; true after wake(). While
-    // `spin` has a budget left, spins first.
-    bool wait(const deadline& until, backoff& spin, bool heed_interrupt = true) {
+    // Waits until wake(), the deadline or interrupt(); true after wake(). While `spin` has a budget left, spins first.
+    bool wait(const deadline& until, backoff& spin) {
         do {
             if (woken()) return true;
         } while (spin.wait());
-        std::unique_lock lock(mutex_);
-        state expected = state::awake;
-        if (!state_.compare_exchange_strong(expected, state::parked, std::memory_order_acq_rel)) return true;
-        while (!notified_ && !(interrupted_ && heed_interrupt) && !until.passed()) {
-            if (until.is_never()) {
-                sleeper_.wait(lock);
-            } else {
-                sleeper_.wait_until(lock, until.next_look());
-            }
+        if (!until.is_on_other_clock()) return sleep(until) == event::woken;
+        // That clock is the user's, and is not asked under a lock.
+        while (!until.passed()) {
+            const event e = sleep(deadline::at_steady(until.next_look()));
+            if (e != event::passed) return e == event::woken;
         }
-        expected = state::parked;
-        if (!notified_ && state_.compare_exchange_strong(expected, state::awake, std::memory_order_acq_rel))
-            return false;
-        while (!notified_) sleeper_.wait(lock);
-        return true;
+        return woken();
     }
 
     // Waits for a wake() that is certain to come.
-    void wait() {
+    void wait_for_wake() {
         backoff spin;
-        wait(deadline::never(), spin, false);
+        while (!announced_) {
+            if (woken()) return;
+            if (!spin.wait()) break;
+        }
+        std::unique_lock<sync::mutex> lock(mutex_);
+        if (!announced_ && !announce()) return;
+        while (!notified_) sleeper_.wait(lock);
     }
 
-    // Called once, by the one who has completed the operation; the last that he does with it.
+    // Called once, by the one that has completed the operation; the last that it does with it.
     void wake() {
         if (state_.exchange(state::woken, std::memory_order_acq_rel) == state::awake) return;
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard<sync::mutex> lock(mutex_);
         notified_ = true;
         sleeper_.notify_one();
     }
 
     // Makes wait() return, to look round. The caller sees to it that the parker is still there.
     void interrupt() {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard<sync::mutex> lock(mutex_);
         interrupted_ = true;
         sleeper_.notify_one();
     }
@@ -262,9 +338,30 @@ public:
 private:
     enum class state : std::uint8_t { awake, parked, woken };
 
+    enum class event : std::uint8_t { woken, interrupted, passed };
+
+    event sleep(const deadline& until) {
+        std::unique_lock<sync::mutex> lock(mutex_);
+        if (!announce()) return event::woken;
+        while (!notified_ && !interrupted_ && !until.passed()) until.sleep(sleeper_, lock);
+        state expected = state::parked;
+        if (!notified_ && state_.compare_exchange_strong(expected, state::awake, std::memory_order_acq_rel)) {
+            announced_ = false;
+            return std::exchange(interrupted_, false) ? event::interrupted : event::passed;
+        }
+        while (!notified_) sleeper_.wait(lock);
+        return event::woken;
+    }
+
+    // With mutex_ held; false if wake() came first.
+    bool announce() {
+        state expected = state::awake;
+        return announced_ = state_.compare_exchange_strong(expected, state::parked, std::memory_order_acq_rel);
+    }
     bool woken() const noexcept { return state_.load(std::memory_order_acquire) == state::woken; }
 
-    sync::atomic<state> state_{state::awake};  // first, next to the waiter: see sleeping
+    sync::atomic<state> state_{state::awake};  // first, next to the waiter: see blocked
+    bool announced_ = false;                   // of the thread alone
     bool notified_ = false;                    // under mutex_
     bool interrupted_ = false;                 // under mutex_
     sync::mutex mutex_;
@@ -281,7 +378,7 @@ struct waiter;
 struct claim {
     sync::mutex lock;
     bool decided = false;
-    bool by_peer = false;  // once decided: by someone else, who wakes the select after it
+    bool by_peer = false;        // once decided: by someone else, who wakes the select after it
     waiter* winner = nullptr;    // once decided: the case that was completed; none if the select is to look round again
     std::size_t open_cases = 0;  // what the select still waits for: closing channels take their cases out
 };
@@ -316,15 +413,6 @@ struct waiter {
 };
 
 inline constexpr std::size_t cache_line = 64;
-
-// A thread that sleeps for one operation. What its peer touches lies together.
-template <class Waiter>
-struct alignas(cache_line) sleeping {
-    sleeping() noexcept { self.sleeper = &sleeper; }
-
-    Waiter self;
-    parker sleeper;
-};
 
 // Tells the select of `w` that its channel has closed. True if it is to be woken, decided without a winner, to look
 // round again; not so if it was decided before, or if the case just drops out and others are still open.
@@ -389,19 +477,18 @@ private:
     waiter* last_ = nullptr;
 };
 
-enum class contest : std::uint8_t { won, self_lost, peer_lost };
+enum class contest : std::uint8_t { won, self_lost, peer_lost, peer_failed };
 
 // Completes `self` (a select that is already enlisted elsewhere, or none) and `peer` (a linked waiter, or none)
 // together, by running `transfer`; both must belong to different selects. Nothing happens where one of them was decided
-// before. If `transfer` throws, the peer stays as it was and the select of `self` is over, decided without a winner.
+// before. If `transfer` returns false, the peer's own message could not be moved: the peer is completed, to hear of it,
+// and the select of `self` stays undecided. If `transfer` throws, the peer stays as it was and the select of `self` is
+// over, decided without a winner.
 template <class F>
 contest contend(waiter* self, waiter* peer, F&& transfer) {
     claim* const mine = self ? self->owner : nullptr;
     claim* const theirs = peer ? peer->owner : nullptr;
-    if (!mine && !theirs) {
-        transfer();
-        return contest::won;
-    }
+    if (!mine && !theirs) return transfer() ? contest::won : contest::peer_failed;
     claim* first = mine ? mine : theirs;
     claim* second = mine ? theirs : nullptr;
     if (second && reinterpret_cast<std::uintptr_t>(second) < reinterpret_cast<std::uintptr_t>(first))
@@ -413,13 +500,36 @@ contest contend(waiter* self, waiter* peer, F&& transfer) {
     if (mine && mine->decided) return contest::self_lost;
     if (theirs && theirs->decided) return contest::peer_lost;
     if (mine) mine->decided = true;
-    transfer();
-    if (mine) mine->winner = self;
+    const bool transferred = transfer();
+    if (mine) {
+        mine->decided = transferred;
+        mine->winner = transferred ? self : nullptr;
+    }
     if (theirs) {
         theirs->decided = theirs->by_peer = true;
         theirs->winner = peer;
     }
-    return contest::won;
+    return transferred ? contest::won : contest::peer_failed;
 }
+
+// Decides the select of `w` for it, with nothing to hand over; false if it was decided before.
+inline bool decide_as_peer(waiter& w) {
+    return contend(nullptr, &w, [] { return true; }) == contest::won;
+}
+
+// Asked under the lock of a channel, just before an attempt is done for a select that prefers other cases: whether
+// none of them has become ready meanwhile. The attempt is `lost` if one has.
+class precondition {
+public:
+    precondition() = default;
+    precondition(const precondition&) = delete;
+    precondition& operator=(const precondition&) = delete;
+    virtual bool holds() const = 0;
+
+protected:
+    ~precondition() = default;
+};
+
+inline bool holds(const precondition* p) { return !p || p->holds(); }
 
 }  // namespace sluice::detail

@@ -41,7 +41,7 @@ public:
     std::string to_string() const {
         if (kind_ == family::unix_socket) return "unix:" + where_;
         const bool bare = where_.find(':') == std::string::npos;
-        return "tcp:" + (bare ? where_ : "[" + where_ + "]") + ":" + std::to_string(port_);
+        return "tcp:" + (bare ? where_ : "[" + where_ + "]") + ":" + std::to_string(unsigned{port_});
     }
 
     friend bool operator==(const address&, const address&) = default;
@@ -96,7 +96,7 @@ inline std::vector<socket_name> resolve(const address& a) {
     hints.ai_flags = AI_NUMERICSERV;
     addrinfo* found = nullptr;
     const std::string host = a.host();
-    const int outcome = ::getaddrinfo(host.c_str(), std::to_string(a.port()).c_str(), &hints, &found);
+    const int outcome = ::getaddrinfo(host.c_str(), std::to_string(unsigned{a.port()}).c_str(), &hints, &found);
     if (outcome != 0) fail(outcome == EAI_SYSTEM ? errno : ENXIO, a.to_string() + ": " + ::gai_strerror(outcome));
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
     std::vector<socket_name> names;

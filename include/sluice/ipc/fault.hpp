@@ -12,13 +12,13 @@ class fault {
 public:
     /// None, unless there was an error.
     [[nodiscard]] std::error_code error() const {
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         return error_;
     }
     /// Notes an error; none leaves it as it is.
     void note(std::error_code e) {
         if (!e) return;
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         error_ = e;
     }
 

@@ -124,7 +124,7 @@ private:
                     return;
                 }
                 const std::span<const std::byte> got(buffer_.data(), static_cast<std::size_t>(size));
-                if ((error_ = check(got, type_))) return;
+                if ((error_ = mismatch(got, type_))) return;
                 if (!inlet_->take(got.subspan(sizeof(queue_header)))) return;
             }
         } catch (...) {
@@ -202,7 +202,7 @@ public:
     /// that were not received when the end is dropped are lost. Throws std::system_error.
     template <class T>
     [[nodiscard]] sluice::receiver<T> receiver() const {
-        auto ends = bounded<T>(std::max<std::size_t>(1, chosen_.capacity != 0 ? chosen_.capacity : chosen_.depth));
+        auto ends = bounded<T>((std::max<std::size_t>)(1, chosen_.capacity != 0 ? chosen_.capacity : chosen_.depth));
         const std::shared_ptr<detail::pump> p = detail::pump::make();
         p->add(std::make_unique<detail::queue_reader>(another_descriptor(), std::move(ends.tx), largest_, p->waking(),
                                                       report_));
@@ -212,7 +212,7 @@ public:
 
     /// The largest encoded message that fits.
     std::size_t max_message() const noexcept {
-        return std::min(chosen_.max_message, largest_ - sizeof(detail::queue_header));
+        return (std::min)(chosen_.max_message, largest_ - sizeof(detail::queue_header));
     }
 
     /// Why one of the ends that were made here was last closed by an error; none if that has not happened.

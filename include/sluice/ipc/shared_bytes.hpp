@@ -19,6 +19,7 @@ namespace detail {
 // Blocks of memory that were used and will be used again. Memory that is new to a process costs more than what is
 // copied into it: the system clears each page when it is first touched. Nobody waits for them, lest a child that was
 // forked at a bad moment wait for ever: a block that can't be had is made, and one that can't be given back is freed.
+class [[gnu::visibility("default")]] used_blocks;  // one for all shared objects, hidden symbols or not
 class used_blocks {
 public:
     static used_blocks& self() {
@@ -28,7 +29,7 @@ public:
 
     // Room for `size` bytes, of the size that it has in truth.
     std::pair<std::unique_ptr<std::byte[]>, std::size_t> take(std::size_t size) {
-        std::unique_lock held(mutex_, std::defer_lock);
+        std::unique_lock<std::mutex> held(mutex_, std::defer_lock);
         if (size >= least && held.try_lock()) {
             // The one that was given back last is the likeliest to be in the processor's cache.
             const auto fits = [size](const block& b) { return b.second >= size && b.second / 2 <= size; };
@@ -42,7 +43,7 @@ public:
         return {std::make_unique_for_overwrite<std::byte[]>(size), size};
     }
     void give_back(std::unique_ptr<std::byte[]> memory, std::size_t size) noexcept {
-        std::unique_lock held(mutex_, std::defer_lock);
+        std::unique_lock<std::mutex> held(mutex_, std::defer_lock);
         if (size < least || !held.try_lock() || kept_ + size > most) return;
         blocks_.emplace_back(std::move(memory), size);
         kept_ += size;
@@ -69,7 +70,7 @@ public:
     shared_bytes() = default;
     /// Copies them once.
     explicit shared_bytes(std::span<const std::byte> bytes) : shared_bytes(bytes.size()) {
-        std::copy(bytes.begin(), bytes.end(), room().begin());
+        std::copy(bytes.begin(), bytes.end(), block_->memory.get());
     }
     /// `size` bytes, which `fill` writes to the span that it is called with.
     template <class F>

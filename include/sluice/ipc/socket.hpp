@@ -135,7 +135,7 @@ struct attempts {
 // looks again and again, at growing distances up to a fiftieth of a second, until the deadline or until `stopped`.
 inline descriptor connect_to(const address& where, const attempts& how, const wake_up& stopped) {
     const std::vector<socket_name> names = resolve(where);
-    for (auto nap = std::chrono::milliseconds(1);; nap = std::min(2 * nap, std::chrono::milliseconds(20))) {
+    for (auto nap = std::chrono::milliseconds(1);; nap = (std::min)(2 * nap, std::chrono::milliseconds(20))) {
         int error = 0;
         for (const socket_name& name : names) {
             descriptor fd = open_socket(name.family());
@@ -244,8 +244,9 @@ private:
         bound.size = sizeof bound.storage;
         if (::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&bound.storage), &bound.size) != 0)
             fail(errno, where_.to_string());
-        return ntohs(bound.family() == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(bound.get())->sin6_port
-                                                : reinterpret_cast<const sockaddr_in*>(bound.get())->sin_port);
+        const void* const name = bound.get();
+        return ntohs(bound.family() == AF_INET6 ? static_cast<const sockaddr_in6*>(name)->sin6_port
+                                                : static_cast<const sockaddr_in*>(name)->sin_port);
     }
 
     ipc::address where_;
@@ -355,7 +356,7 @@ public:
     /// called once; throws std::system_error.
     template <class T>
     [[nodiscard]] sluice::receiver<T> receiver() {
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         if (closed_.load() || pump_)
             detail::fail(EINVAL, address().to_string() + ": receiver() was called before, or the listener is closed");
         auto ends = bounded<T>(detail::capacity_for<T>(options_));
@@ -393,7 +394,7 @@ public:
     void close() noexcept {
         closed_.store(true, std::memory_order_release);
         wake_.signal();
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         if (const auto p = std::exchange(pump_, nullptr); p && generation_ == detail::process::generation())
             p->stop_and_wait();
         newcomers_.clear();
@@ -411,7 +412,7 @@ private:
     };
 
     std::optional<newcomer> next_client(const detail::greeting& wanted, const sluice::detail::stop_token& stop) {
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         if (pump_) detail::fail(EINVAL, address().to_string() + ": receiver() has the clients");
         const auto wake = [this] { wake_.signal(); };
         const sluice::detail::stop_callback<decltype(wake)> on_stop(stop, wake), on_end(options_.stop, wake);
@@ -421,8 +422,8 @@ private:
                 return {};
             polled.assign({{wake_.fd(), POLLIN, 0}, {socket_->fd(), POLLIN, 0}});
             for (const newcomer& n : newcomers_) polled.push_back({n.fd.get(), POLLIN, 0});
-            if (detail::uninterrupted([&] { return ::poll(polled.data(), static_cast<nfds_t>(polled.size()), -1); }) <
-                0)
+            const auto count = static_cast<unsigned>(polled.size());
+            if (detail::uninterrupted([&] { return ::poll(polled.data(), count, -1); }) < 0)
                 detail::fail(errno, address().to_string());
             if (polled[0].revents != 0) wake_.clear();
             auto next = newcomers_.begin();
@@ -440,7 +441,7 @@ private:
             detail::descriptor fd = detail::accept_from(socket_->fd(), socket_->family());
             if (fd) {
                 newcomers_.push_back(
-                    {std::move(fd), detail::decoder(std::min(options_.max_message, detail::longest_message))});
+                    {std::move(fd), detail::decoder((std::min)(options_.max_message, detail::longest_message))});
             } else if (!detail::nobody_waits(errno)) {
                 detail::fail(errno, address().to_string());
             }
@@ -458,12 +459,11 @@ private:
         }
         from.read.received(static_cast<std::size_t>(size));
         std::span<const std::byte> none;
-        std::error_code e;
-        switch (from.read.next(none)) {
-            case detail::decoder::found::nothing: return progress::waiting;
-            case detail::decoder::found::greeting: e = detail::check(*from.read.greeted(), wanted); break;
-            default: e = from.read.error(); break;
-        }
+        const auto found = from.read.next(none);
+        if (found == detail::decoder::found::nothing) return progress::waiting;
+        const std::error_code e = found == detail::decoder::found::greeting
+                                      ? detail::mismatch(*from.read.greeted(), wanted)
+                                      : from.read.error();
         if (!e) return progress::greeted;
         report_->note(e);
         return progress::gone;

@@ -1,4 +1,4 @@
-// Rejected with "must not be an array": a channel of arrays.
+// Rejected with "sluice: .*must not be an array": a channel of arrays.
 #include <sluice/sluice.hpp>
 
 int main() { auto [tx, rx] = sluice::unbounded<int[3]>(); }

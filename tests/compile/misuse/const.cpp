@@ -1,4 +1,4 @@
-// Rejected with "must not be const": a channel of constants, which could not be moved out.
+// Rejected with "sluice: .*must not be const": a channel of constants, which could not be moved out.
 #include <sluice/sluice.hpp>
 
 int main() { auto [tx, rx] = sluice::unbounded<const int>(); }

@@ -1,4 +1,4 @@
-// Rejected with "must be movable": a channel of objects that cannot leave their place.
+// Rejected with "sluice: .*must be movable": a channel of objects that cannot leave their place.
 #include <sluice/sluice.hpp>
 
 #include <mutex>

@@ -1,4 +1,4 @@
-// Rejected with "handler": a receiving case whose handler has no place for the message.
+// Rejected with "sluice: .*handler": a receiving case whose handler has no place for the message.
 #include <sluice/sluice.hpp>
 
 int main() {

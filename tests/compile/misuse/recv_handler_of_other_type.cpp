@@ -1,9 +1,11 @@
-// Rejected with "handler": a receiving case whose handler takes another type.
+// Rejected with "sluice: .*handler", "apple", "pear": a receiving case whose handler takes another type.
 #include <sluice/sluice.hpp>
 
-#include <string>
+struct apple {};
+struct pear {};
+void eat(pear);
 
 int main() {
-    auto [tx, rx] = sluice::unbounded<int>();
-    (void)sluice::select(sluice::on_recv(rx, [](std::string) {}));
+    auto [tx, rx] = sluice::unbounded<apple>();
+    (void)sluice::select(sluice::on_recv(rx, eat));
 }

@@ -1,4 +1,4 @@
-// Rejected with "must not be a reference": a handle on a channel of references.
+// Rejected with "sluice: .*must not be a reference": a handle on a channel of references.
 #include <sluice/sluice.hpp>
 
 int main() {

@@ -1,4 +1,4 @@
-// Rejected with "handler": a sending case whose handler asks for the message that was sent.
+// Rejected with "sluice: .*handler": a sending case whose handler asks for the message that was sent.
 #include <sluice/sluice.hpp>
 
 int main() {

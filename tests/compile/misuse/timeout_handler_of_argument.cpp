@@ -1,4 +1,4 @@
-// Rejected with "handler": a timeout whose handler takes an argument.
+// Rejected with "sluice: .*handler": a timeout whose handler takes an argument.
 #include <sluice/sluice.hpp>
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Rejected with "at most one otherwise": a select with two ways out when nothing is ready.
+// Rejected with "sluice: .*at most one otherwise": a select with two ways out when nothing is ready.
 #include <sluice/sluice.hpp>
 
 int main() {

@@ -133,7 +133,12 @@ inline ssize_t write_some(int fd, medium kind, const iovec* parts, int count) no
     return uninterrupted([&] { return ::sendmsg(fd, &message, flags); });
 }
 
-inline bool would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
+inline bool would_block(int error) noexcept {
+#if EAGAIN != EWOULDBLOCK
+    if (error == EWOULDBLOCK) return true;
+#endif
+    return error == EAGAIN;
+}
 
 // ---- Waiting
 

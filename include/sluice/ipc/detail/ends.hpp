@@ -108,7 +108,7 @@ public:
         return count;
     }
     void wrote(std::size_t size) noexcept {
-        const std::size_t first = std::min(size, bytes.size() - written_);
+        const std::size_t first = (std::min)(size, bytes.size() - written_);
         written_ += first;
         tail = tail.subspan(size - first);
         if (written_ < bytes.size()) return;
@@ -215,11 +215,9 @@ public:
     bool may_have() const noexcept override { return core_of(from_)->may_receive(); }
 
     line wait() override {
-        switch (core_of(from_)->enlist(arrived_, node_)) {
-            case sluice::detail::attempt::blocked: return line::waiting;
-            case sluice::detail::attempt::closed: return line::closed;
-            default: return line::refused;
-        }
+        const auto outcome = core_of(from_)->enlist(arrived_, node_);
+        if (outcome == sluice::detail::attempt::blocked) return line::waiting;
+        return outcome == sluice::detail::attempt::closed ? line::closed : line::refused;
     }
     bool withdraw() override { return core_of(from_)->withdraw(node_); }
     void close() noexcept override { from_.close(); }
@@ -291,7 +289,7 @@ template <class T>
 class channel_inlet final : public inlet {
 public:
     channel_inlet(sender<T> to, const std::shared_ptr<wake_up>& wake)
-        : to_(std::move(to)), batch_(std::min(most, to_.capacity().value_or(most))), room_(wake), closing_(wake) {
+        : to_(std::move(to)), batch_((std::min)(most, to_.capacity().value_or(most))), room_(wake), closing_(wake) {
         taken_.reserve(batch_);
         closing_.begin();
         if (!core_of(to_)->watch_closing(closing_)) closing_.end();

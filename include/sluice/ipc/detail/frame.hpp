@@ -49,17 +49,17 @@ void append_plain(std::vector<std::byte>& out, const Plain& value) {
     out.insert(out.end(), bytes, bytes + sizeof value);
 }
 
-inline std::error_code check(const greeting& got) noexcept {
+inline std::error_code mismatch(const greeting& got) noexcept {
     if (got.magic_number != magic) return make_error_code(std::errc::bad_message);
     if (got.version_number != version) return make_error_code(std::errc::protocol_not_supported);
     return {};
 }
-inline std::error_code check(const greeting& got, const greeting& wanted) noexcept {
+inline std::error_code mismatch(const greeting& got, const greeting& wanted) noexcept {
     if (got.forth != wanted.forth || got.back != wanted.back) return make_error_code(std::errc::wrong_protocol_type);
     return {};
 }
 
-inline std::error_code check(std::span<const std::byte> message, std::uint64_t type) noexcept {
+inline std::error_code mismatch(std::span<const std::byte> message, std::uint64_t type) noexcept {
     queue_header got;
     if (message.size() < sizeof got) return make_error_code(std::errc::bad_message);
     std::memcpy(&got, message.data(), sizeof got);
@@ -88,7 +88,7 @@ public:
         if (end_ == capacity_ || (begin_ > 0 && begin_ + wanted > capacity_)) {
             const std::size_t held = end_ - begin_;
             if (wanted > capacity_ && 2 * held >= capacity_) {
-                reallocate(std::min(wanted, 2 * capacity_));
+                reallocate((std::min)(wanted, 2 * capacity_));
             } else {
                 std::memmove(data_.get(), data_.get() + begin_, held);
                 begin_ = 0;
@@ -176,7 +176,7 @@ public:
             return found::diverted;
         }
         if (forgotten_ > 0) {
-            const std::size_t size = std::min(forgotten_, arrivals_.bytes().size());
+            const std::size_t size = (std::min)(forgotten_, arrivals_.bytes().size());
             arrivals_.consume(size);
             forgotten_ -= size;
             if (forgotten_ > 0) return found::nothing;
@@ -217,12 +217,12 @@ private:
     found next_greeting(std::span<const std::byte> there) noexcept {
         greeting got;
         // What cannot become a greeting is not waited for to be complete.
-        const std::size_t begun = std::min(there.size(), sizeof magic);
+        const std::size_t begun = (std::min)(there.size(), sizeof magic);
         if (begun > 0 && std::memcmp(there.data(), &magic, begun) != 0) return fail(std::errc::bad_message);
         wanted_ = sizeof got;
         if (there.size() < sizeof got) return found::nothing;
         std::memcpy(&got, there.data(), sizeof got);
-        if (const std::error_code e = check(got)) {
+        if (const std::error_code e = mismatch(got)) {
             error_ = e;
             return found::error;
         }

@@ -91,7 +91,7 @@ private:
     static constexpr clock::duration pause = std::chrono::microseconds(10);
 
     flow write_out(bool pumping) noexcept {
-        int looks = sluice::detail::sync::several_cpus ? 50 : 0;
+        int looks = sluice::detail::sync::several_cpus() ? 50 : 0;
         int writes = pumping ? 16 : 1;  // then others get their turn: who sends goes on, the pump looks for orders
         for (;;) {
             if (abandoned_.load(std::memory_order_acquire)) over_ = true;

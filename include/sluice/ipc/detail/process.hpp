@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -36,15 +37,12 @@ public:
 
 // One for each process. A child that was forked begins anew: it has none of its parent's threads, so it closes its
 // copies of the descriptors that they serve; or else their peers would not see the end of a stream before the child's.
+// Shared objects that are compiled with hidden symbols have it in common too.
+class [[gnu::visibility("default")]] process;
 class process {
 public:
     static process& self() {
         static process* const instance = new process;  // for ever: threads may outlive the statics
-        static const struct at_exit {
-            at_exit() = default;
-            at_exit(const at_exit&) = delete;
-            ~at_exit() { instance->finish(); }
-        } guard;
         return *instance;
     }
 
@@ -54,7 +52,7 @@ public:
     // The descriptor that `open` returns, if any, is not inherited by forked children, from the first moment.
     template <class F>
     int open(F&& open) {
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         own_.reserve(own_.size() + 64);  // so that nothing throws once it is open
         const int fd = open();
         if (fd >= 0) {
@@ -72,7 +70,7 @@ public:
         return fd;
     }
     void close(int fd) noexcept {
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         own_[static_cast<std::size_t>(fd)] = false;
         ::close(fd);
     }
@@ -84,7 +82,7 @@ public:
     template <class Worker>
     void start(std::shared_ptr<Worker> w) {
         {
-            const std::lock_guard held(mutex_);
+            const std::lock_guard<std::mutex> held(mutex_);
             workers_.push_back(w.get());
         }
         sigset_t all, before;
@@ -106,6 +104,7 @@ public:
 private:
     process() {
         ::pthread_atfork([] { self().mutex_.lock(); }, [] { self().mutex_.unlock(); }, [] { self().begin_anew(); });
+        std::atexit([] { self().finish(); });
     }
 
     void begin_anew() noexcept {
@@ -119,7 +118,7 @@ private:
     }
 
     void leave(worker* w) noexcept {
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         workers_.erase(std::find(workers_.begin(), workers_.end(), w));
         left_.notify_all();
     }
@@ -128,7 +127,7 @@ private:
     static constexpr std::chrono::seconds patience{5};
 
     void finish() {
-        std::unique_lock lock(mutex_);
+        std::unique_lock<std::mutex> lock(mutex_);
         const auto all_left = [this] { return workers_.empty(); };
         for (worker* const w : workers_) w->finish();
         std::uint64_t seen;

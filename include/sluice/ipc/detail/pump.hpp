@@ -60,7 +60,7 @@ public:
     // Ends all stations at once. From any thread but the pump's own: waits until that is done.
     void stop_and_wait() {
         order(command::abort);
-        std::unique_lock lock(mutex_);
+        std::unique_lock<std::mutex> lock(mutex_);
         ended_.wait(lock, [this] { return over_; });
     }
 
@@ -74,7 +74,7 @@ public:
             loop();
         }
         stations_.clear();
-        const std::lock_guard held(mutex_);
+        const std::lock_guard<std::mutex> held(mutex_);
         over_ = true;
         ended_.notify_all();
     }
@@ -115,9 +115,9 @@ private:
             std::optional<std::chrono::steady_clock::time_point> retry;
             for (const auto& s : stations_) {
                 polled_.push_back(s->interest());
-                if (const auto r = s->retry()) retry = retry ? std::min(*retry, *r) : r;
+                if (const auto r = s->retry()) retry = retry ? (std::min)(*retry, *r) : r;
             }
-            if (::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), milliseconds_until(retry)) < 0) {
+            if (::poll(polled_.data(), static_cast<unsigned>(polled_.size()), milliseconds_until(retry)) < 0) {
                 // More descriptors than the process is allowed by now, or no memory: looks at all of them, after a nap.
                 ::poll(nullptr, 0, 20);
                 for (pollfd& p : polled_) p.revents = p.events;

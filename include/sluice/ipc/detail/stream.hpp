@@ -55,13 +55,13 @@ public:
         hello.forth = type_id<T>();
         hello.back = returning;
         append_plain(outbox_.bytes, hello);
-        attach(std::move(from), {std::min(chosen.max_message, longest_message), hello.forth, false});
+        attach(std::move(from), {(std::min)(chosen.max_message, longest_message), hello.forth, false});
     }
 
     // Receives into the channel. `read` is what was read of the stream already.
     template <class T>
     void receive_into(sender<T> to, const options& chosen, std::uint64_t returning) {
-        receive_into(std::move(to), returning, decoder(std::min(chosen.max_message, longest_message)));
+        receive_into(std::move(to), returning, decoder((std::min)(chosen.max_message, longest_message)));
     }
     template <class T>
     void receive_into(sender<T> to, std::uint64_t returning, decoder read) {
@@ -163,7 +163,7 @@ private:
                     inlet_->take_prepared();
                     return true;
                 case decoder::found::greeting:
-                    if (const std::error_code e = check(*decoder_->greeted(), wanted_)) {
+                    if (const std::error_code e = mismatch(*decoder_->greeted(), wanted_)) {
                         verdict_ = e;
                         return false;
                     }
@@ -230,7 +230,7 @@ private:
         if (size > 0) {
             const auto got = static_cast<std::size_t>(size);
             decoder_->received(got);
-            budget -= std::min(budget, got);
+            budget -= (std::min)(budget, got);
             return got == space.size() && budget > 0;
         }
         if (size == -1 && would_block(errno)) return false;

@@ -37,7 +37,8 @@ public:
         std::condition_variable::wait(inner);
         inner.release();
     }
-    void wait_until(std::unique_lock<mutex>& lock, clock::time_point until) {
+    template <class Clock, class Duration>
+    void wait_until(std::unique_lock<mutex>& lock, const std::chrono::time_point<Clock, Duration>& until) {
         std::unique_lock<std::mutex> inner(*lock.mutex(), std::adopt_lock);
         std::condition_variable::wait_until(inner, until);
         inner.release();

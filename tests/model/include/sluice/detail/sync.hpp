@@ -12,12 +12,15 @@ using model::atomic;
 using model::clock;
 using model::condition_variable;
 using model::mutex;
-using model::several_cpus;
 using model::stop_callback;
 using model::stop_token;
 using model::yield;
 
+using system_clock = clock;
+
+inline bool several_cpus() noexcept { return model::several_cpus; }
 inline bool single_threaded() noexcept { return false; }
+inline unsigned fork_count() noexcept { return 0; }
 inline void pause() noexcept {}  // whatever a thread does next, another may go first
 inline std::uint32_t random_below(std::uint32_t bound) noexcept { return model::choose_below(bound); }
 

@@ -1,0 +1,4 @@
+// Rejected with "sluice: .*monostate": a channel of signals, which carry nothing.
+#include <sluice/sluice.hpp>
+
+int main() { auto [tx, rx] = sluice::bounded<void>(1); }

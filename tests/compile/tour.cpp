@@ -1,0 +1,4 @@
+// The tour as a program.
+#include "tour.hpp"
+
+int main() { tour::everything(); }

@@ -1,0 +1,61 @@
+// What must be one in a process is one for the program and both of its shared objects.
+#include "object.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include <dlfcn.h>
+
+extern "C" const object* contents();
+
+namespace {
+
+using sluice::errc;
+
+void expect(bool so, const char* what) {
+    if (so) return;
+    std::fprintf(stderr, "not so: %s\n", what);
+    std::exit(1);
+}
+
+void throw_error() { (void)sluice::result<void>(sluice::unexpected(errc::closed)).value(); }
+
+void check(const object& o, const object& other) {
+    using namespace std::chrono_literals;
+    expect(o.category == &sluice::category(), "one category");
+    expect(o.closed == errc::closed && o.closed == other.closed, "an error of another object is the same");
+    expect(o.process == &sluice::ipc::detail::process::self(), "one list of threads and descriptors");
+    expect(o.used_blocks == &sluice::ipc::detail::used_blocks::self(), "one store of blocks");
+
+    try {
+        o.throw_error();
+        expect(false, "value() throws");
+    } catch (const sluice::channel_error& e) {
+        expect(e.code() == errc::closed, "the program gets the error of an object");
+    }
+    expect(o.catches(throw_error), "an object catches what the program throws");
+    expect(o.catches(other.throw_error), "an object catches what another throws");
+
+    auto [tx, rx] = o.make_channel();
+    expect(tx.send(1) && rx.recv() == 1, "a channel of an object serves the program");
+
+    const auto inbox = o.listen(sluice::ipc::tcp("127.0.0.1", 0));
+    const auto jobs = inbox->receiver<int>();
+    const auto to = sluice::ipc::connect<int>(inbox->address(), 1min);
+    expect(to.send(2) && jobs.recv_timeout(1min) == 2, "a listener of an object receives");
+    o.tour();
+}
+
+}  // namespace
+
+int main() {
+    void* const opened = ::dlopen(OPENED, RTLD_NOW | RTLD_LOCAL);
+    expect(opened, "the other object can be opened");
+    const auto get = reinterpret_cast<const object* (*)()>(::dlsym(opened, "contents"));
+    expect(get && get() != contents(), "it has contents of its own");
+    check(*contents(), *get());
+    check(*get(), *contents());
+    std::puts("one of each");
+}
