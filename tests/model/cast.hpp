@@ -38,55 +38,47 @@ template <class M>
 void play_select_send(table<M>& t, tx_of<M> tx, rx_of<M>, int id) {
     history::operation op(book, "select(send)");
     M m(id);
-    if (!sluice::select(sending(op, tx, t.channel.number, m))) op.came_to(event::send_refused, t.channel.number);
+    chose(op, sluice::select(sending(op, tx, t.channel.number, m)));
 }
 template <class M>
 void play_select_send_timeout(table<M>& t, tx_of<M> tx, rx_of<M>, int id) {
     history::operation op(book, "select(send, timeout)");
     M m(id);
-    expect(sluice::select(sending_or_closed(op, tx, t.channel.number, m),
-                          sluice::on_timeout(clock::tick, [&] { op.came_to(event::no_room, t.channel.number); }))
-               .has_value(),
-           "a select with a timeout chose nothing");
+    chose(op, sluice::select(sending_or_closed(op, tx, t.channel.number, m), giving_up_after(op, clock::tick)), false);
+}
+template <class M>
+void play_select_send_otherwise(table<M>& t, tx_of<M> tx, rx_of<M>, int id) {
+    history::operation op(book, "select(send, otherwise)");
+    M m(id);
+    chose(op, sluice::select(sending_or_closed(op, tx, t.channel.number, m), giving_up(op)), false);
 }
 template <class M>
 void play_select_recv(table<M>& t, tx_of<M>, rx_of<M> rx, int) {
     history::operation op(book, "select(recv)");
-    if (!sluice::select(receiving(op, rx, t.channel.number))) op.came_to(event::receive_refused, t.channel.number);
+    chose(op, sluice::select(receiving(op, rx, t.channel.number)));
 }
 template <class M>
 void play_select_recv_timeout(table<M>& t, tx_of<M>, rx_of<M> rx, int) {
     history::operation op(book, "select(recv, timeout)");
-    expect(sluice::select(receiving_or_closed(op, rx, t.channel.number),
-                          sluice::on_timeout(clock::tick, [&] { op.came_to(event::no_message, t.channel.number); }))
-               .has_value(),
-           "a select with a timeout chose nothing");
+    chose(op, sluice::select(receiving_or_closed(op, rx, t.channel.number), giving_up_after(op, clock::tick)), false);
 }
 template <class M>
 void play_select_recv_otherwise(table<M>& t, tx_of<M>, rx_of<M> rx, int) {
     history::operation op(book, "select(recv, otherwise)");
-    expect(sluice::select(receiving_or_closed(op, rx, t.channel.number),
-                          sluice::otherwise([&] { op.came_to(event::no_message, t.channel.number); }))
-               .has_value(),
-           "a select with an otherwise chose nothing");
+    chose(op, sluice::select(receiving_or_closed(op, rx, t.channel.number), giving_up(op)), false);
 }
 template <class M>
 void play_select_recv_stop(table<M>& t, tx_of<M>, rx_of<M> rx, int) {
     history::operation op(book, "select(recv, stop)");
-    op.ends_when_stopped();
-    expect(sluice::select(receiving_or_closed(op, rx, t.channel.number),
-                          sluice::on_stop(t.stop.get_token(), [&] { user_code("a handler runs"); }))
-               .has_value(),
-           "a select with a stop token chose nothing");
+    const stop_token stop = t.stop.get_token();
+    chose(op, sluice::select(receiving_or_closed(op, rx, t.channel.number), stopping(op, stop)), false);
 }
 // Both ends of the channel in one select, which must not serve itself.
 template <class M>
 void play_select_both(table<M>& t, tx_of<M> tx, rx_of<M> rx, int id) {
     history::operation op(book, "select(recv, send)");
     M m(id);
-    if (!sluice::select(receiving(op, rx, t.channel.number), sending(op, tx, t.channel.number, m))) {
-        op.came_to(event::send_refused, t.channel.number);
-    }
+    chose(op, sluice::select(receiving(op, rx, t.channel.number), sending(op, tx, t.channel.number, m)));
 }
 
 template <class M>
@@ -107,6 +99,7 @@ const std::vector<part<M>>& parts() {
          true, false},
         {"select_send", play_select_send<M>, true, false},
         {"select_send_timeout", play_select_send_timeout<M>, true, false},
+        {"select_send_otherwise", play_select_send_otherwise<M>, true, false},
         {"recv", [](table_t& t, tx_of<M>, rx_of<M> rx, int) { recv(rx, t.channel.number); }, false, true},
         {"try_recv", [](table_t& t, tx_of<M>, rx_of<M> rx, int) { try_recv(rx, t.channel.number); }, false, true},
         {"recv_timeout", [](table_t& t, tx_of<M>, rx_of<M> rx, int) { recv_timeout(rx, t.channel.number); }, false,
@@ -123,12 +116,7 @@ const std::vector<part<M>>& parts() {
         {"select_recv_stop", play_select_recv_stop<M>, false, true},
         {"select_both", play_select_both<M>, true, true},
         {"close", [](table_t& t, tx_of<M> tx, rx_of<M>, int) { close(tx, t.channel.number); }, true, false},
-        {"stop",
-         [](table_t& t, tx_of<M>, rx_of<M>, int) {
-             t.stop.request_stop();
-             book.stopped();
-         },
-         false, false},
+        {"stop", [](table_t& t, tx_of<M>, rx_of<M>, int) { request_stop(t.stop); }, false, false},
         {"observe",
          [](table_t& t, tx_of<M>, rx_of<M> rx, int) {
              observe(rx, t.channel.number, rx.capacity().value_or(registry::most));

@@ -2,6 +2,7 @@
 #include <model/models.hpp>
 #include <model/operations.hpp>
 
+#include <functional>
 #include <memory>
 #include <new>
 #include <optional>
@@ -17,26 +18,27 @@ void sends(probe<bulky>& p, int id) { send(p.ends.tx, p.number, id); }
 void receives(probe<bulky>& p) { recv(p.ends.rx, p.number); }
 void select_sends(probe<bulky>& p, int id) {
     history::operation op(book, "select(send)");
-    op.wants_to_send(p.number);
     bulky m(id);
     try {
-        bool sent = false;
-        const auto chosen = sluice::select(sluice::on_send(p.ends.tx, std::move(m), [&] { sent = true; }));
-        op.came_to(chosen ? event::sent : event::send_refused, p.number, id);
+        chose(op, sluice::select(sending(op, p.ends.tx, p.number, m)));
+        return;
     } catch (const spark&) {
-        expect(m.id() == id, "a send that threw has moved from its message");
+        messages.heard();
     } catch (const std::bad_alloc&) {
-        expect(m.id() == id, "a send that threw has moved from its message");
     }
+    op.came_to(event::threw);
+    op.end();
+    expect(m.id() == id, "a send that threw has moved from its message");
 }
 void select_receives(probe<bulky>& p) {
     history::operation op(book, "select(recv)");
-    op.wants_to_receive(p.number);
     try {
-        int got = -1;
-        const auto chosen = sluice::select(sluice::on_recv(p.ends.rx, [&](const bulky& m) { got = m.id(); }));
-        op.came_to(chosen ? event::received : event::receive_refused, p.number, got);
+        chose(op, sluice::select(receiving(op, p.ends.rx, p.number)));
     } catch (const spark&) {
+        expect(!book.is_rendezvous(p.number),
+               "a select that receives hears what the move of a blocked sender's message has thrown");
+        messages.heard();
+        op.came_to(event::threw);
     }
 }
 
@@ -71,6 +73,123 @@ void add_scene(const char* what, const char* property, const scene& s, const cha
     });
 }
 
+// ---- On a rendezvous the exception is the sender's to hear, whoever moves the message.
+
+// The channel in question, and another that only selects use.
+struct meeting {
+    probe<number> a{0}, b{1};
+    stop_source stop;
+    stop_token token = stop.get_token();
+};
+
+struct role {
+    const char* name;
+    std::function<void(meeting&, int id)> play;
+};
+
+// A select that sends; what its own case throws ends it, and the other case has no effect.
+template <class Select>
+void select_that_sends(const char* what, int id, Select&& choose) {
+    history::operation op(book, what);
+    number m(id);
+    try {
+        chose(op, choose(op, m));
+        return;
+    } catch (const spark&) {
+        messages.heard();
+    }
+    op.came_to(event::threw);
+    op.end();
+    expect(m.id() == id, "a send that threw has moved from its message");
+}
+template <class Select>
+void select_that_receives(const char* what, Select&& choose) {
+    history::operation op(book, what);
+    try {
+        chose(op, choose(op));
+    } catch (const spark&) {
+        fail("a select that receives hears what the move of a blocked sender's message has thrown");
+    }
+}
+
+const std::vector<role>& senders() {
+    static const std::vector<role> all = {
+        {"send", [](meeting& m, int id) { send(m.a.ends.tx, m.a.number, id); }},
+        {"send_timeout", [](meeting& m, int id) { send_timeout(m.a.ends.tx, m.a.number, id); }},
+        {"send_stop", [](meeting& m, int id) { send(m.a.ends.tx, m.a.number, id, m.token); }},
+        {"select_send",
+         [](meeting& m, int id) {
+             select_that_sends("select(send)", id, [&](history::operation& op, number& n) {
+                 return sluice::select(sending(op, m.a.ends.tx, m.a.number, n));
+             });
+         }},
+        {"select_send_recv",
+         [](meeting& m, int id) {
+             select_that_sends("select(send, recv)", id, [&](history::operation& op, number& n) {
+                 return sluice::select(sending(op, m.a.ends.tx, m.a.number, n), receiving(op, m.b.ends.rx, m.b.number));
+             });
+         }},
+    };
+    return all;
+}
+const std::vector<role>& receivers() {
+    static const std::vector<role> all = {
+        {"recv", [](meeting& m, int) { recv(m.a.ends.rx, m.a.number); }},
+        {"recv_timeout", [](meeting& m, int) { recv_timeout(m.a.ends.rx, m.a.number); }},
+        {"recv_stop", [](meeting& m, int) { recv(m.a.ends.rx, m.a.number, m.token); }},
+        {"try_recv", [](meeting& m, int) { try_recv(m.a.ends.rx, m.a.number); }},
+        {"select_recv",
+         [](meeting& m, int) {
+             select_that_receives("select(recv)", [&](history::operation& op) {
+                 return sluice::select(receiving(op, m.a.ends.rx, m.a.number));
+             });
+         }},
+        {"select_recv_recv",
+         [](meeting& m, int) {
+             select_that_receives("select(recv, recv)", [&](history::operation& op) {
+                 return sluice::select(receiving(op, m.a.ends.rx, m.a.number), receiving(op, m.b.ends.rx, m.b.number));
+             });
+         }},
+        {"select_recv_timeout",
+         [](meeting& m, int) {
+             select_that_receives("select(recv, timeout)", [&](history::operation& op) {
+                 return sluice::select(receiving(op, m.a.ends.rx, m.a.number), giving_up_after(op, clock::tick));
+             });
+         }},
+        {"select_recv_otherwise",
+         [](meeting& m, int) {
+             select_that_receives("select(recv, otherwise)", [&](history::operation& op) {
+                 return sluice::select(receiving(op, m.a.ends.rx, m.a.number), giving_up(op));
+             });
+         }},
+    };
+    return all;
+}
+
+// A sender and a receiver, or two senders. Who is still blocked then is as before: the next one who comes meets him.
+void add_meeting(const role& sender, const role& receiver, int count, budgets limits) {
+    const std::string name = std::string(sender.name) + (count > 1 ? "+send+" : "+") + receiver.name;
+    add("throwing-move/meeting/" + name,
+        "What a message throws on its way to a receiver, its sender hears alone, and nothing else has happened.",
+        limits, [=] {
+            meeting m;
+            {
+                messages.moves_throw = true;
+                thread sends([&] { sender.play(m, 10); });
+                std::optional<thread> also_sends;
+                if (count > 1) also_sends.emplace([&] { send(m.a.ends.tx, m.a.number, 12); });
+                thread receives([&] { receiver.play(m, 20); });
+                wait_until_quiet();
+                messages.moves_throw = false;
+                book.check_quiet({m.a.ends.rx.size(), m.b.ends.rx.size()});
+                try_send(m.a.ends.tx, m.a.number, 30);
+                for (int i = 0; i < count; ++i) try_recv(m.a.ends.rx, m.a.number);
+                close(m.a.ends.tx, m.a.number);
+                close(m.b.ends.tx, m.b.number);
+            }
+        });
+}
+
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
@@ -93,6 +212,17 @@ void add_scene(const char* what, const char* property, const scene& s, const cha
             add_scene(what, property, s, "send+select_recv", moves, sends, select_receives, limits);
             add_scene(what, property, s, "select_send+recv", moves, select_sends, receives, limits);
             add_scene(what, property, s, "select_send+select_recv", moves, select_sends, select_receives, limits);
+        }
+    }
+    budgets meeting = limits;
+    meeting.preemptions = 3;
+    budgets crowded = limits;
+    crowded.faults = 1;
+    for (const role& sender : senders()) {
+        for (const role& receiver : receivers()) {
+            add_meeting(sender, receiver, 1, meeting);
+            if (std::string(sender.name) == "send" || std::string(sender.name) == "select_send")
+                add_meeting(sender, receiver, 2, crowded);
         }
     }
     return true;

@@ -32,6 +32,7 @@ void usage() {
         "the end\n"
         "  --deepen             first all models without preemptions, then with one, and so on: for the shortest "
         "failure\n"
+        "  --keep-going         after a failure go on with the next model\n"
         "  --verbose            a line for each model\n"
         "  --quiet              of a failure only the complaint\n",
         stderr);
@@ -40,7 +41,7 @@ void usage() {
 struct options {
     std::vector<std::string> filters, exceptions;
     std::size_t shard = 0, shards = 1;
-    bool list = false, verbose = false, quiet = false, deepen = false;
+    bool list = false, verbose = false, quiet = false, deepen = false, keep_going = false;
     std::string trace;
     bool replay = false;
     model::settings how;
@@ -66,6 +67,7 @@ bool parse_switch(const std::string& option, options& o) {
     if (option == "--list") return o.list = true;
     if (option == "--verbose") return o.verbose = true;
     if (option == "--quiet") return o.quiet = true;
+    if (option == "--keep-going") return o.keep_going = true;
     if (option == "--deepen") return o.deepen = true;
     if (option == "--strict") return o.how.strict = true;
     if (option == "--random") return o.how.how = model::strategy::random, true;
@@ -127,7 +129,7 @@ model::settings settings_of(const options& o, const model::program& p) {
 }
 
 struct totals {
-    std::uint64_t models = 0, executions = 0, pruned = 0, states = 0, steps = 0, unfinished = 0;
+    std::uint64_t models = 0, failed = 0, executions = 0, pruned = 0, states = 0, steps = 0, unfinished = 0;
 };
 
 // Of this program alone: what else the machine does is no matter.
@@ -146,7 +148,7 @@ void tell_failure(const model::program& p, const model::settings& how, const mod
     std::printf(" --preemptions %d\n", how.limits.preemptions);
 }
 
-// False if it has failed.
+// False if it has failed and that is the end.
 bool run_model(const model::program& p, const model::settings& how, const options& o, char** arguments, totals& sum) {
     const auto since = std::clock();
     const model::outcome r = model::explore(p.body, how);
@@ -163,12 +165,14 @@ bool run_model(const model::program& p, const model::settings& how, const option
         std::fflush(stdout);
     }
     if (!r.failed) return true;
+    ++sum.failed;
     if (o.quiet) {
         std::printf("FAILED: %s\nComplaint: %s\n", p.name.c_str(), r.complaint.c_str());
     } else {
         tell_failure(p, how, r, arguments);
     }
-    return false;
+    std::fflush(stdout);
+    return o.keep_going;
 }
 
 // False when one has failed.
@@ -218,6 +222,11 @@ int main(int argc, char** argv) {
     const auto begun = std::clock();
     totals sum;
     if (!run_models(chosen, o, argv, sum)) return 1;
+    if (sum.failed > 0) {
+        std::printf("%llu of %llu models failed\n", static_cast<unsigned long long>(sum.failed),
+                    static_cast<unsigned long long>(sum.models));
+        return 1;
+    }
     std::printf(
         "%llu models passed: %llu schedules to the end and %llu broken off as known, %llu states, %llu steps, %.1f s",
         static_cast<unsigned long long>(sum.models), static_cast<unsigned long long>(sum.executions),

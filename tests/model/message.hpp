@@ -19,12 +19,17 @@ public:
     void clear() {
         balance_.fill(0);
         objects = 0;
+        thrown_ = heard_ = 0;
     }
     void made(int id) { ++balance_.at(index(id)); }
     void ended(int id) {
         if (--balance_.at(index(id)) < 0) fail("a message is destroyed twice");
     }
+    // A move throws, and the caller of an operation hears of it.
+    void threw() { ++thrown_; }
+    void heard() { ++heard_; }
     void check() const {
+        expect(thrown_ == heard_, "what a move has thrown is heard by nobody, or twice");
         for (const int b : balance_) expect(b == 0, "a message was never destroyed");
         expect(objects == 0, "a message that was moved from was never destroyed");
     }
@@ -37,6 +42,7 @@ private:
         return static_cast<std::size_t>(id);
     }
     std::array<int, most> balance_{};
+    int thrown_ = 0, heard_ = 0;
 };
 
 inline registry messages;
@@ -55,7 +61,10 @@ public:
     }
     number(number&& other) noexcept(false) {
         other.check(full, "a message is moved that is not there");
-        if (messages.moves_throw && goes_wrong()) throw spark();
+        if (messages.moves_throw && goes_wrong()) {
+            messages.threw();
+            throw spark();
+        }
         id_ = other.id_;
         state_ = full;
         other.state_ = hollow;

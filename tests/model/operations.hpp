@@ -15,6 +15,13 @@
 
 namespace model {
 
+// A message in the book: by its number, or the tick of the time at which it was due.
+template <class M>
+int received_id(const M& m) {
+    return m.id();
+}
+inline int received_id(clock::time_point due) { return static_cast<int>(due.time_since_epoch() / clock::tick); }
+
 // A channel whose operations are written down.
 template <class M>
 struct probe {
@@ -25,108 +32,160 @@ struct probe {
     int number;
 };
 
-// What an operation may fail with besides `closed`; without a reason it may not fail otherwise.
-using reason = std::optional<sluice::errc>;
+// A timer that delivers one message, likewise.
+struct timer_probe {
+    explicit timer_probe(clock::duration delay)
+        : timer(sluice::after(delay)), number(book.add_timer(time_of_the_model() + delay)) {}
 
-inline void check_error(sluice::errc e, reason other) {
-    expect(e == sluice::errc::closed || e == other, "an operation failed for a reason that it cannot have");
+    sluice::timer timer;
+    int number;
+};
+
+// How an operation ends though its channel has nothing for it; one that has no such terms waits for ever.
+struct terms {
+    std::optional<sluice::errc> at_once;  // a try: what it then reports
+    const stop_token* stop = nullptr;
+    std::optional<clock::time_point> until;
+    std::optional<clock::duration> patience;
+
+    void tell(history::operation& op) const {
+        if (at_once || (patience && *patience <= clock::duration::zero())) op.never_waits();
+        if (stop) op.obeys(*stop);
+        if (until) op.until(*until);
+        if (patience) op.no_longer_than(*patience);
+    }
+};
+inline terms as_try(sluice::errc e) { return {e, nullptr, {}, {}}; }
+inline terms under(const stop_token& stop) { return {{}, &stop, {}, {}}; }
+inline terms by(clock::time_point when) { return {{}, nullptr, when, {}}; }
+inline terms within(clock::duration patience) { return {{}, nullptr, {}, patience}; }
+
+// What an operation on one channel comes to when it fails, in the book.
+inline void fails(history::operation& op, const terms& how, sluice::errc e, int channel, event if_closed) {
+    using sluice::errc;
+    switch (e) {
+        case errc::closed: op.came_to(if_closed, channel); break;
+        case errc::stopped:
+            expect(how.stop, "an operation is stopped that nobody can stop");
+            op.was_stopped();
+            break;
+        case errc::timeout:
+            expect(how.until || how.patience, "an operation times out that has no deadline");
+            op.gave_up();
+            break;
+        default: expect(e == how.at_once, "an operation failed for a reason that it cannot have"); op.gave_up();
+    }
+    op.end();
 }
 
-inline event of_send(sluice::errc e) {
-    if (e == sluice::errc{}) return event::sent;
-    return e == sluice::errc::closed ? event::send_refused : event::no_room;
-}
-inline event of_receive(sluice::errc e) {
-    return e == sluice::errc::closed ? event::receive_refused : event::no_message;
-}
-
-// Sends a message with `how(message)`.
-template <class M, class How>
-sluice::errc do_send(const char* what, int channel, int id, bool waits, reason other, How&& how) {
+// Sends a message with `call(message)`.
+template <class M, class Call>
+sluice::errc do_send(const char* what, int channel, int id, const terms& how, Call&& call) {
     history::operation op(book, what);
-    if (waits) op.wants_to_send(channel);
-    if (other == sluice::errc::stopped) op.ends_when_stopped();
+    op.sends(channel);
+    how.tell(op);
     M m(id);
     try {
-        const sluice::result<void> r = how(m);
-        op.came_to(of_send(r ? sluice::errc{} : r.error()), channel, id);
-        op.end();
-        if (r) return {};
-        check_error(r.error(), other);
-        expect(m.id() == id, "a send that failed has moved from its message");
-        return r.error();
-    } catch (const spark&) {
-        expect(m.id() == id, "a send that threw has moved from its message");
-    } catch (const std::bad_alloc&) {
-        expect(m.id() == id, "a send that threw has moved from its message");
-    }
-    return sluice::errc::full;
-}
-
-template <class How>
-sluice::errc do_receive(const char* what, int channel, bool waits, reason other, How&& how) {
-    history::operation op(book, what);
-    if (waits) op.wants_to_receive(channel);
-    if (other == sluice::errc::stopped) op.ends_when_stopped();
-    try {
-        const auto r = how();
+        const sluice::result<void> r = call(m);
         if (r) {
-            op.came_to(event::received, channel, r->id());
+            op.came_to(event::sent, channel, id);
             op.end();
             return {};
         }
-        op.came_to(of_receive(r.error()), channel);
-        op.end();
-        check_error(r.error(), other);
+        fails(op, how, r.error(), channel, event::send_refused);
+        expect(m.id() == id, "a send that failed has moved from its message");
         return r.error();
     } catch (const spark&) {
+        messages.heard();
+    } catch (const std::bad_alloc&) {
+    }
+    op.came_to(event::threw);
+    op.end();
+    expect(m.id() == id, "a send that threw has moved from its message");
+    return sluice::errc::full;
+}
+
+template <class Call>
+sluice::errc do_receive(const char* what, int channel, const terms& how, Call&& call) {
+    history::operation op(book, what);
+    op.receives(channel);
+    how.tell(op);
+    try {
+        const auto r = call();
+        if (r) {
+            op.came_to(event::received, channel, received_id(*r));
+            op.end();
+            return {};
+        }
+        fails(op, how, r.error(), channel, event::receive_refused);
+        return r.error();
+    } catch (const spark&) {
+        expect(!book.is_rendezvous(channel), "a receive hears what the move of a blocked sender's message has thrown");
+        messages.heard();
+        op.came_to(event::threw);
         return sluice::errc::empty;
     }
 }
 
 template <class M>
 sluice::errc send(const sluice::sender<M>& tx, int channel, int id) {
-    return do_send<M>("send", channel, id, true, {}, [&](M& m) { return tx.send(std::move(m)); });
+    return do_send<M>("send", channel, id, {}, [&](M& m) { return tx.send(std::move(m)); });
 }
 template <class M>
 sluice::errc send(const sluice::sender<M>& tx, int channel, int id, const stop_token& stop) {
-    return do_send<M>("send(stop)", channel, id, true, sluice::errc::stopped,
-                      [&](M& m) { return tx.send(std::move(m), stop); });
+    return do_send<M>("send(stop)", channel, id, under(stop), [&](M& m) { return tx.send(std::move(m), stop); });
 }
 template <class M>
 sluice::errc try_send(const sluice::sender<M>& tx, int channel, int id) {
-    return do_send<M>("try_send", channel, id, false, sluice::errc::full,
+    return do_send<M>("try_send", channel, id, as_try(sluice::errc::full),
                       [&](M& m) { return tx.try_send(std::move(m)); });
 }
 template <class M>
-sluice::errc send_timeout(const sluice::sender<M>& tx, int channel, int id) {
-    return do_send<M>("send_timeout", channel, id, true, sluice::errc::timeout,
-                      [&](M& m) { return tx.send_timeout(std::move(m), clock::tick); });
+sluice::errc send_timeout(const sluice::sender<M>& tx, int channel, int id, clock::duration patience = clock::tick) {
+    return do_send<M>("send_timeout", channel, id, within(patience),
+                      [&](M& m) { return tx.send_timeout(std::move(m), patience); });
+}
+template <class M>
+sluice::errc send_until(const sluice::sender<M>& tx, int channel, int id, clock::time_point when) {
+    return do_send<M>("send_until", channel, id, by(when), [&](M& m) { return tx.send_until(std::move(m), when); });
+}
+template <class M>
+sluice::errc send_until(const sluice::sender<M>& tx, int channel, int id, clock::time_point when,
+                        const stop_token& stop) {
+    return do_send<M>("send_until(stop)", channel, id, {{}, &stop, when, {}},
+                      [&](M& m) { return tx.send_until(std::move(m), when, stop); });
 }
 
-template <class M>
-sluice::errc recv(const sluice::receiver<M>& rx, int channel) {
-    return do_receive("recv", channel, true, {}, [&] { return rx.recv(); });
+template <class Receiver>
+sluice::errc recv(const Receiver& rx, int channel) {
+    return do_receive("recv", channel, {}, [&] { return rx.recv(); });
 }
-template <class M>
-sluice::errc recv(const sluice::receiver<M>& rx, int channel, const stop_token& stop) {
-    return do_receive("recv(stop)", channel, true, sluice::errc::stopped, [&] { return rx.recv(stop); });
+template <class Receiver>
+sluice::errc recv(const Receiver& rx, int channel, const stop_token& stop) {
+    return do_receive("recv(stop)", channel, under(stop), [&] { return rx.recv(stop); });
 }
-template <class M>
-sluice::errc try_recv(const sluice::receiver<M>& rx, int channel) {
-    return do_receive("try_recv", channel, false, sluice::errc::empty, [&] { return rx.try_recv(); });
+template <class Receiver>
+sluice::errc try_recv(const Receiver& rx, int channel) {
+    return do_receive("try_recv", channel, as_try(sluice::errc::empty), [&] { return rx.try_recv(); });
 }
-template <class M>
-sluice::errc recv_timeout(const sluice::receiver<M>& rx, int channel) {
-    return do_receive("recv_timeout", channel, true, sluice::errc::timeout,
-                      [&] { return rx.recv_timeout(clock::tick); });
+template <class Receiver>
+sluice::errc recv_timeout(const Receiver& rx, int channel, clock::duration patience = clock::tick) {
+    return do_receive("recv_timeout", channel, within(patience), [&] { return rx.recv_timeout(patience); });
+}
+template <class Receiver>
+sluice::errc recv_until(const Receiver& rx, int channel, clock::time_point when) {
+    return do_receive("recv_until", channel, by(when), [&] { return rx.recv_until(when); });
+}
+template <class Receiver>
+sluice::errc recv_until(const Receiver& rx, int channel, clock::time_point when, const stop_token& stop) {
+    return do_receive("recv_until(stop)", channel, {{}, &stop, when, {}}, [&] { return rx.recv_until(when, stop); });
 }
 
 // Two messages at once.
 template <class M>
 std::size_t send_two(const sluice::sender<M>& tx, int channel, int id, bool blocking) {
     history::operation op(book, blocking ? "send_many" : "try_send_many");
-    if (blocking) op.wants_to_send_many(channel);
+    blocking ? op.sends_many(channel) : op.sends(channel).never_waits();
     std::array<M, 2> pair{M(id), M(id + 1)};
     const std::size_t sent = blocking ? tx.send_many(std::move(pair)) : tx.try_send_many(std::move(pair));
     for (std::size_t i = 0; i < sent; ++i) op.came_to(event::sent, channel, id + static_cast<int>(i));
@@ -141,7 +200,8 @@ std::size_t send_two(const sluice::sender<M>& tx, int channel, int id, bool bloc
 template <class M>
 std::size_t recv_two(const sluice::receiver<M>& rx, int channel, bool blocking) {
     history::operation op(book, blocking ? "recv_many" : "try_recv_many");
-    if (blocking) op.wants_to_receive(channel);
+    op.receives(channel);
+    if (!blocking) op.never_waits();
     std::array<std::optional<M>, 2> got;
     const std::size_t count = blocking ? rx.recv_many(got.begin(), 2) : rx.try_recv_many(got.begin(), 2);
     for (std::size_t i = 0; i < count; ++i) op.came_to(event::received, channel, got[i]->id());
@@ -171,6 +231,12 @@ void drop(sluice::receiver<M>& rx, int channel) {
     op.came_to(event::receiver_dropped, channel);
 }
 
+inline void request_stop(stop_source& stop) {
+    history::operation op(book, "request_stop");
+    stop.request_stop();
+    op.came_to(event::stop_requested);
+}
+
 template <class H>
 void observe(const H& handle, int channel, std::size_t capacity) {
     history::operation op(book, "observers");
@@ -179,39 +245,88 @@ void observe(const H& handle, int channel, std::size_t capacity) {
     if (handle.is_closed()) op.came_to(event::was_closed, channel);
 }
 
-// ---- Select, by its cases: the handler writes down what was chosen.
+// ---- Select, by its cases: the handler writes down what was chosen. Where the select is biased, `place` is that of the case.
 
 template <class M>
-auto receiving(history::operation& op, const sluice::receiver<M>& rx, int channel) {
-    op.wants_to_receive(channel);
-    return sluice::on_recv(rx, [&op, channel](M m) {
+auto receiving(history::operation& op, const sluice::receiver<M>& rx, int channel, int place = -1) {
+    op.receives(channel, false, place);
+    return sluice::on_recv(rx, [&op, channel, place](const M& m) {
         user_code("a handler runs");
+        op.takes(place);
         op.came_to(event::received, channel, m.id());
     });
 }
 template <class M>
-auto receiving_or_closed(history::operation& op, const sluice::receiver<M>& rx, int channel) {
-    op.wants_to_receive(channel);
-    return sluice::on_recv(rx, [&op, channel](sluice::result<M> m) {
+auto receiving_or_closed(history::operation& op, const sluice::receiver<M>& rx, int channel, int place = -1) {
+    op.receives(channel, true, place);
+    return sluice::on_recv(rx, [&op, channel, place](const sluice::result<M>& m) {
         user_code("a handler runs");
+        op.takes(place);
         op.came_to(m ? event::received : event::receive_refused, channel, m ? m->id() : -1);
     });
 }
-template <class M>
-auto sending(history::operation& op, const sluice::sender<M>& tx, int channel, M& message) {
-    op.wants_to_send(channel);
-    return sluice::on_send(tx, std::move(message), [&op, channel, id = message.id()] {
+inline auto receiving(history::operation& op, const timer_probe& t, int place = -1) {
+    op.receives(t.number, false, place);
+    return sluice::on_recv(t.timer, [&op, channel = t.number, place](clock::time_point when) {
         user_code("a handler runs");
+        op.takes(place);
+        op.came_to(event::received, channel, received_id(when));
+    });
+}
+template <class M>
+auto sending(history::operation& op, const sluice::sender<M>& tx, int channel, M& message, int place = -1) {
+    op.sends(channel, false, place);
+    return sluice::on_send(tx, std::move(message), [&op, channel, place, id = message.id()] {
+        user_code("a handler runs");
+        op.takes(place);
         op.came_to(event::sent, channel, id);
     });
 }
 template <class M>
-auto sending_or_closed(history::operation& op, const sluice::sender<M>& tx, int channel, M& message) {
-    op.wants_to_send(channel);
-    return sluice::on_send(tx, std::move(message), [&op, channel, id = message.id()](sluice::result<void> r) {
+auto sending_or_closed(history::operation& op, const sluice::sender<M>& tx, int channel, M& message, int place = -1) {
+    op.sends(channel, true, place);
+    return sluice::on_send(tx, std::move(message), [&op, channel, place, id = message.id()](sluice::result<void> r) {
         user_code("a handler runs");
+        op.takes(place);
         op.came_to(r ? event::sent : event::send_refused, channel, r ? id : -1);
     });
+}
+inline auto stopping(history::operation& op, const stop_token& stop, int place = -1) {
+    op.hears_of_stop(stop, place);
+    return sluice::on_stop(stop, [&op, place] {
+        user_code("a handler runs");
+        op.takes(place);
+        op.was_stopped();
+    });
+}
+inline auto giving_up(history::operation& op) {
+    op.never_waits();
+    return sluice::otherwise([&op] {
+        user_code("a handler runs");
+        op.gave_up();
+    });
+}
+inline auto giving_up_after(history::operation& op, clock::duration patience) {
+    op.no_longer_than(patience);
+    if (patience <= clock::duration::zero()) op.never_waits();
+    return sluice::on_timeout(patience, [&op] {
+        user_code("a handler runs");
+        op.gave_up();
+    });
+}
+inline auto giving_up_by(history::operation& op, clock::time_point when) {
+    op.until(when);
+    return sluice::on_deadline(when, [&op] {
+        user_code("a handler runs");
+        op.gave_up();
+    });
+}
+
+// What a select has returned: without an index nothing can ever become ready.
+inline void chose(history::operation& op, const sluice::result<std::size_t>& chosen, bool can_end = true) {
+    if (chosen) return;
+    expect(can_end && chosen.error() == sluice::errc::closed, "a select has chosen nothing");
+    op.all_closed();
 }
 
 }  // namespace model

@@ -57,6 +57,7 @@ enum class act : std::uint8_t {
     start,
     join,
     quiet,
+    asleep,
     stop,
     await_callback,
     operation,
@@ -64,25 +65,16 @@ enum class act : std::uint8_t {
 };
 
 const char* name(act a) {
-    constexpr const char* names[] = {"begins",
-                                     "locks",
-                                     "tries to lock",
-                                     "unlocks",
-                                     "waits on",
-                                     "wakes on",
-                                     "notifies",
-                                     "loads",
-                                     "stores to",
-                                     "changes",
-                                     "yields",
-                                     "reads the clock",
-                                     "starts a thread",
-                                     "joins a thread",
-                                     "waits for quiet",
-                                     "stop token",
-                                     "waits for a stop callback",
-                                     "operation",
-                                     "ends"};
+    constexpr const char* names[] = {"begins",          "locks",
+                                     "tries to lock",   "unlocks",
+                                     "waits on",        "wakes on",
+                                     "notifies",        "loads",
+                                     "stores to",       "changes",
+                                     "yields",          "reads the clock",
+                                     "starts a thread", "joins a thread",
+                                     "waits for quiet", "waits until a thread sleeps",
+                                     "stop token",      "waits for a stop callback",
+                                     "operation",       "ends"};
     return names[static_cast<int>(a)];
 }
 
@@ -147,6 +139,7 @@ private:
     friend class stop_handle;
     int handles_ = 0;
     bool requested_ = false;
+    bool complete_ = false;  // the request has returned
     stop_callback_base* first_ = nullptr;
     stop_callback_base* running_ = nullptr;
     int runner_ = -1;
@@ -181,6 +174,14 @@ public:
     int start(void (*run)(void*), void* what);
     void join(int thread);
     void quiet();
+    bool asleep(int thread);
+    bool is_asleep(int thread) const noexcept { return is_asleep(fibers_[thread]); }
+    std::uint32_t last_step(int thread) const noexcept {
+        return fibers_[thread].now.at[static_cast<std::size_t>(thread)];
+    }
+    clock::time_point time() const noexcept { return time_; }
+    void call_under(const stop_state* s) noexcept { current_->token = s; }
+    circumstances of_this_operation() const noexcept { return current_->seen; }
     vector_clock begin_operation();
     std::uint32_t end_operation();
     bool stop_requested(stop_state& s);
@@ -216,6 +217,9 @@ private:
         int joins = -1;
         const stop_callback_base* awaits = nullptr;
         const stop_state* awaits_in = nullptr;
+        bool begins = false;  // an operation that has taken no step yet
+        const stop_state* token = nullptr;
+        circumstances seen;
         std::uint64_t history = 0;
         vector_clock now;
         mutex* holds[16];
@@ -261,6 +265,11 @@ private:
     void witness();
     void check_use(const thing& t);
     bool able(const fiber& f) const;
+    bool is_asleep(const fiber& f) const noexcept {
+        return !f.done && f.next == act::wake && !f.notified && time_ < f.until;
+    }
+    void pass_to(clock::time_point later);
+    void note_first_step();
     fiber& pick();
     void switch_to(fiber& f);
     void check_prune(const fiber& me, bool me_goes_on);
@@ -427,6 +436,7 @@ bool engine::able(const fiber& f) const {
         case act::lock: return static_cast<const mutex*>(f.on)->owner_ < 0;
         case act::wake: return (f.notified || time_ >= f.until) && f.reacquires->owner_ < 0;
         case act::join: return fibers_[f.joins].done;
+        case act::asleep: return fibers_[f.joins].done || is_asleep(fibers_[f.joins]);
         case act::await_callback: return f.awaits_in->running_ != f.awaits;
         case act::quiet:
         case act::end: return false;
@@ -470,7 +480,7 @@ engine::fiber& engine::pick() {
         if (nobody) {
             if (earliest != clock::time_point::max()) {
                 if (count == 0) {
-                    time_ = earliest;
+                    pass_to(earliest);
                     continue;
                 }
             } else {
@@ -500,12 +510,8 @@ engine::fiber& engine::pick() {
         }
         const option& o = options[chosen];
         if (o.how == special::tick) {
-            if (nobody) {
-                time_ = earliest;
-            } else {
-                --left_.ticks;
-                time_ += clock::tick;
-            }
+            if (!nobody) --left_.ticks;
+            pass_to(nobody ? earliest : time_ + clock::tick);
             note("(the clock moves on to %lld ms)", static_cast<long long>(time_.time_since_epoch().count() / 1000000));
             continue;
         }
@@ -518,6 +524,17 @@ engine::fiber& engine::pick() {
         if (yields && o.who == &me && count > 1) me.impatient = true;
         return *o.who;
     }
+}
+
+// The clock moves on; those whose deadline passes meanwhile, and who sleep, are marked.
+void engine::pass_to(clock::time_point later) {
+    for (int i = 0; i < fiber_count_; ++i) {
+        fiber& f = fibers_[i];
+        if (!time_matters || !is_asleep(f) || later < f.until) continue;
+        f.seen.slept_when_due = true;
+        f.history = mix(f.history, 0xdead11e);
+    }
+    time_ = later;
 }
 
 // Breaks the execution off if this state was met before, with as much left to spend.
@@ -696,6 +713,9 @@ int engine::start(void (*run)(void*), void* what) {
     ++f.now.at[static_cast<std::size_t>(number)];
     f.holds_count = 0;
     f.scarce = 0;
+    f.begins = false;
+    f.token = nullptr;
+    f.seen = {};
     f.doing = "";
     f.run = run;
     f.what = what;
@@ -720,6 +740,18 @@ void engine::step(act a, const thing* on) {
     switch_to(pick());
     ++me.now.at[static_cast<std::size_t>(me.number)];
     if (on) check_use(*on);
+    if (me.begins && on) note_first_step();
+}
+
+void engine::note_first_step() {
+    fiber& me = *current_;
+    me.begins = false;
+    if (!me.token) return;
+    using request = circumstances::request;
+    me.seen.at_first_step = me.token->complete_    ? request::complete
+                            : me.token->requested_ ? request::under_way
+                                                   : request::none;
+    observe(static_cast<std::uint64_t>(me.seen.at_first_step));
 }
 
 void engine::check_use(const thing& t) {
@@ -824,7 +856,8 @@ void engine::unlock(mutex& m) {
     if (m.owner_ != me.number) fail("a thread unlocks a mutex that it does not hold");
     m.owner_ = -1;
     m.released_ = me.now;
-    m.history_ = mix(me.history, 0x0c);
+    observe(0x0c);  // or the state before would be taken for this one where another unlock follows
+    m.history_ = me.history;
     tick();
     int i = me.holds_count - 1;
     while (me.holds[i] != &m) --i;
@@ -988,7 +1021,7 @@ clock::time_point engine::now() {
     step(act::now, nullptr);
     if (left_.ticks > 0 && choose(2, 8) == 1) {
         --left_.ticks;
-        time_ += clock::tick;
+        pass_to(time_ + clock::tick);
     }
     observe(static_cast<std::uint64_t>(time_.time_since_epoch().count()));
     note("reads the clock: %lld ms", static_cast<long long>(time_.time_since_epoch().count() / 1000000));
@@ -1034,6 +1067,17 @@ void engine::quiet() {
     note("sees that all is quiet");
 }
 
+bool engine::asleep(int thread) {
+    current_->joins = thread;
+    step(act::asleep, nullptr);
+    const fiber& f = fibers_[thread];
+    current_->now.join(f.now);
+    observe(mix(f.history, f.done ? 1 : 2));
+    if (time_matters) observe(static_cast<std::uint64_t>(time_.time_since_epoch().count()));
+    note(f.done ? "sees that thread %d has ended" : "sees thread %d asleep", thread);
+    return !f.done;
+}
+
 // A step that knows of all steps of this kind before it.
 void engine::witness() {
     step(act::operation, nullptr);
@@ -1045,12 +1089,19 @@ void engine::witness() {
 }
 
 vector_clock engine::begin_operation() {
-    current_->impatient = false;
+    fiber& me = *current_;
+    me.impatient = false;
     if (how_.strict) witness();
-    return current_->now;
+    if (time_matters) observe(static_cast<std::uint64_t>(time_.time_since_epoch().count()));
+    me.begins = true;
+    me.token = nullptr;
+    me.seen = {};
+    return me.now;
 }
 
 std::uint32_t engine::end_operation() {
+    current_->begins = false;
+    if (time_matters) observe(static_cast<std::uint64_t>(time_.time_since_epoch().count()));
     if (how_.strict) {
         witness();
     } else {
@@ -1084,9 +1135,14 @@ bool engine::request_stop(stop_state& s) {
     s.requested_ = true;
     s.runner_ = current_->number;
     note("requests the stop");
+    for (int i = 0; time_matters && i < fiber_count_; ++i) {
+        if (!is_asleep(fibers_[i])) continue;
+        fibers_[i].seen.slept_when_stopped = true;
+        observe(static_cast<std::uint64_t>(i));
+    }
     for (;;) {
         touch(s);
-        if (!s.first_) return true;
+        if (!s.first_) return s.complete_ = true;
         stop_callback_base* const c = s.first_;
         s.first_ = c->next_;
         s.running_ = c;
@@ -1339,6 +1395,12 @@ int locks_held() noexcept { return engine::the.locks_held(); }
 void user_code(const char* what) {
     if (locks_held() > 0) fail(std::string("under a lock: ") + what);
 }
+bool wait_until_asleep(const thread& t) { return t.number() != 0 && engine::the.asleep(t.number()); }
+bool is_asleep(int thread) noexcept { return engine::the.is_asleep(thread); }
+std::uint32_t last_step(int thread) noexcept { return engine::the.last_step(thread); }
+clock::time_point time_of_the_model() noexcept { return engine::the.time(); }
+void call_under(const stop_token& token) noexcept { engine::the.call_under(token.handle_.state); }
+circumstances of_this_operation() noexcept { return engine::the.of_this_operation(); }
 void doing(const char* what) noexcept { engine::the.doing(what); }
 vector_clock begin_operation() { return engine::the.begin_operation(); }
 std::uint32_t end_operation() { return engine::the.end_operation(); }

@@ -223,6 +223,7 @@ private:
     friend class stop_source;
     template <class F>
     friend class stop_callback;
+    friend void call_under(const stop_token& token) noexcept;
     explicit stop_token(stop_handle h) noexcept : handle_(std::move(h)) {}
     stop_handle handle_;
 };
@@ -274,6 +275,7 @@ public:
     thread& operator=(const thread&) = delete;
     ~thread() { join(); }
     void join();
+    int number() const noexcept { return number_; }
 
 private:
     static int start(void (*run)(void*), void* what);
@@ -292,6 +294,12 @@ std::uint32_t choose_below(std::uint32_t bound) noexcept;
 bool goes_wrong() noexcept;
 // Waits until every other thread has ended or waits for something that only this one can bring about.
 void wait_until_quiet();
+// Waits until that thread sleeps in a condition variable, or has ended; whether it sleeps.
+bool wait_until_asleep(const thread& t);
+// Whether a thread sleeps in a condition variable, with no reason to wake up yet; and the last step that it took. For one who knows of
+// that step.
+bool is_asleep(int thread) noexcept;
+std::uint32_t last_step(int thread) noexcept;
 // How many mutexes the running thread holds.
 int locks_held() noexcept;
 // Fails if the running thread holds a mutex: nobody's code but moves may run then.
@@ -303,6 +311,23 @@ void doing(const char* what) noexcept;
 // other: then one operation comes before another if it ended before that began. Otherwise only if the program could tell.
 vector_clock begin_operation();
 std::uint32_t end_operation();
+// What the clock says, without a step.
+clock::time_point time_of_the_model() noexcept;
+// Whether executions in which operations begin or end at other times are told from each other.
+inline bool time_matters = false;
+
+// The operation that was begun, and has taken no step yet, has that stop token. As it takes its first step that another thread could
+// notice, it is noted how far the request has come: that is when the operation begins, for nobody can tell that it began before.
+void call_under(const stop_token& token) noexcept;
+
+// What is noted of an operation while it lasts.
+struct circumstances {
+    enum class request : std::uint8_t { unknown, none, under_way, complete };
+    request at_first_step = request::unknown;
+    bool slept_when_stopped = false;  // as a stop was requested
+    bool slept_when_due = false;      // as its deadline passed
+};
+circumstances of_this_operation() noexcept;
 
 // Lets operator new fail, as often as the budget of faults allows, as long as it lives.
 class scarce_memory {

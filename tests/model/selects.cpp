@@ -33,48 +33,36 @@ struct pair_of_channels {
     }
 };
 
-void refused_unless(const sluice::result<std::size_t>& chosen, history::operation& op, probe<M>& p) {
-    if (!chosen) op.came_to(event::was_closed, p.number);
-}
-
 void receive_either(probe<M>& first, probe<M>& second) {
     history::operation op(book, "select(recv, recv)");
-    refused_unless(
-        sluice::select(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number)), op,
-        first);
+    chose(op, sluice::select(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number)));
 }
 void send_either(probe<M>& first, probe<M>& second, int id) {
     history::operation op(book, "select(send, send)");
     M m(id), n(id + 1);
-    refused_unless(
-        sluice::select(sending(op, first.ends.tx, first.number, m), sending(op, second.ends.tx, second.number, n)), op,
-        first);
+    chose(op,
+          sluice::select(sending(op, first.ends.tx, first.number, m), sending(op, second.ends.tx, second.number, n)));
 }
 // Receives from one or sends to the other.
 void exchange(probe<M>& from, probe<M>& to, int id) {
     history::operation op(book, "select(recv, send)");
     M m(id);
-    refused_unless(sluice::select(receiving(op, from.ends.rx, from.number), sending(op, to.ends.tx, to.number, m)), op,
-                   from);
+    chose(op, sluice::select(receiving(op, from.ends.rx, from.number), sending(op, to.ends.tx, to.number, m)));
 }
 void receive_either_or_hear(probe<M>& first, probe<M>& second) {
     history::operation op(book, "select(recv or closed, recv or closed)");
-    expect(sluice::select(receiving_or_closed(op, first.ends.rx, first.number),
-                          receiving_or_closed(op, second.ends.rx, second.number))
-               .has_value(),
-           "a select that hears of closing chose nothing");
+    chose(op,
+          sluice::select(receiving_or_closed(op, first.ends.rx, first.number),
+                         receiving_or_closed(op, second.ends.rx, second.number)),
+          false);
 }
 void either_in_time(probe<M>& first, probe<M>& second) {
     history::operation op(book, "select(recv, recv, timeout)");
-    expect(
-        sluice::select_biased(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number),
-                              sluice::on_timeout(clock::tick,
-                                                 [&] {
-                                                     op.came_to(event::no_message, first.number, -1, false);
-                                                     op.came_to(event::no_message, second.number, -1, false);
-                                                 }))
-            .has_value(),
-        "a select with a timeout chose nothing");
+    op.biased();
+    chose(op,
+          sluice::select_biased(receiving(op, first.ends.rx, first.number, 0),
+                                receiving(op, second.ends.rx, second.number, 1), giving_up_after(op, clock::tick)),
+          false);
 }
 
 using play = std::function<void(pair_of_channels&)>;
@@ -180,7 +168,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
                 add_case(t.b);
                 for (int i = 0; i < 2; ++i) {
                     history::operation op(book, "selector.wait");
-                    op.wants_to_receive(t.a.number).wants_to_receive(t.b.number);
+                    op.receives(t.a.number, false).receives(t.b.number, false);
                     now = &op;
                     expect(group.wait().has_value(), "a selector chose nothing");
                 }
@@ -195,35 +183,30 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
         [] {
             probe<M> p(0);
             stop_source stop;
-            bool stopped = false;
+            const stop_token token = stop.get_token();
             {
                 thread a([&] {
                     history::operation op(book, "select(recv, stop)");
-                    expect(sluice::select(receiving(op, p.ends.rx, p.number),
-                                          sluice::on_stop(stop.get_token(), [&] { stopped = true; }))
-                               .has_value(),
-                           "a select with a stop token chose nothing");
+                    chose(op, sluice::select(receiving(op, p.ends.rx, p.number), stopping(op, token)), false);
                 });
-                thread b([&] { stop.request_stop(); });
+                thread b([&] { request_stop(stop); });
                 thread c([&] { try_send(p.ends.tx, p.number, 1); });
             }
             close(p.ends.tx, p.number);
-            (void)stopped;
         });
 
     add("select/stop-two", "One stop request wakes a blocked receive, and a select.", three, [] {
         probe<M> p(0);
         stop_source stop;
+        const stop_token token = stop.get_token();
         {
-            thread a([&] { recv(p.ends.rx, p.number, stop.get_token()); });
+            thread a([&] { recv(p.ends.rx, p.number, token); });
             thread b([&] {
                 history::operation op(book, "select(send, stop)");
                 M m(5);
-                expect(sluice::select(sending(op, p.ends.tx, p.number, m), sluice::on_stop(stop.get_token(), [] {}))
-                           .has_value(),
-                       "a select with a stop token chose nothing");
+                chose(op, sluice::select(sending(op, p.ends.tx, p.number, m), stopping(op, token)), false);
             });
-            thread c([&] { stop.request_stop(); });
+            thread c([&] { request_stop(stop); });
         }
         close(p.ends.tx, p.number);
     });

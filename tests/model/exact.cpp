@@ -1,0 +1,491 @@
+// "Nothing is ready" is said only if there was a moment at which nothing was; and a biased select takes a case only if there was one at
+// which it was ready, and none before it.
+#include <model/models.hpp>
+#include <model/operations.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace model {
+
+namespace {
+
+using M = number;
+
+// Two channels of the same kind, and all that the programs need beside them.
+struct stage {
+    explicit stage(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
+
+    probe<M> a, b;
+    stop_source stop;
+    stop_token token = stop.get_token();
+    std::optional<sluice::selector> group;
+    history::operation* now = nullptr;  // of the one who waits on the group
+    int next_id = 20;                   // of the one who moves messages
+
+    void fill(probe<M>& p, int count) {
+        for (int i = 0; i < count; ++i)
+            expect(try_send(p.ends.tx, p.number, next_id++) == sluice::errc{}, "a fill fails");
+    }
+    // Whoever still waits, waits in vain, and is let go.
+    void finish() {
+        wait_until_quiet();
+        book.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
+        for (probe<M>* p : {&a, &b}) close(p->ends.tx, p->number);
+    }
+    void drain() {
+        for (probe<M>* p : {&a, &b}) {
+            while (try_recv(p->ends.rx, p->number) == sluice::errc{}) {
+            }
+        }
+    }
+};
+
+// ---- Those who ask
+
+// How it is asked whether something is ready.
+enum class asking { otherwise, no_time, try_wait, wait_no_time };
+constexpr std::pair<asking, const char*> all_askings[] = {{asking::otherwise, "otherwise"},
+                                                          {asking::no_time, "no-time"},
+                                                          {asking::try_wait, "try_wait"},
+                                                          {asking::wait_no_time, "wait_no_time"}};
+
+constexpr clock::duration no_time{};
+
+template <class... Cases>
+void ask_now(history::operation& op, asking how, Cases&&... cases) {
+    if (how == asking::otherwise) {
+        chose(op, sluice::select(std::forward<Cases>(cases)..., giving_up(op)), false);
+    } else {
+        chose(op, sluice::select(std::forward<Cases>(cases)..., giving_up_after(op, no_time)), false);
+    }
+}
+
+// What a group is asked; its cases have been told to the operation.
+void ask_group(stage& s, history::operation& op, asking how) {
+    op.never_waits();
+    s.now = &op;
+    const auto chosen = how == asking::try_wait ? s.group->try_wait() : s.group->wait_timeout(no_time);
+    if (chosen) return;
+    if (chosen.error() == sluice::errc::closed) return op.all_closed();
+    expect(chosen.error() == (how == asking::try_wait ? sluice::errc::empty : sluice::errc::timeout),
+           "a group fails for a reason that it cannot have");
+    op.gave_up();
+}
+bool asks_group(asking how) { return how == asking::try_wait || how == asking::wait_no_time; }
+
+void add_to_group(stage& s, const sluice::receiver<M>& rx, int channel, bool hears) {
+    if (hears) {
+        s.group->add(sluice::on_recv(rx, [&s, channel](const sluice::result<M>& m) {
+            s.now->came_to(m ? event::received : event::receive_refused, channel, m ? m->id() : -1);
+        }));
+    } else {
+        s.group->add(
+            sluice::on_recv(rx, [&s, channel](const M& m) { s.now->came_to(event::received, channel, m.id()); }));
+    }
+}
+void add_to_group(stage& s, const sluice::sender<M>& tx, int channel, bool hears, int id) {
+    if (hears) {
+        s.group->add(sluice::on_send(tx, M(id), [&s, channel, id](const sluice::result<void>& r) {
+            s.now->came_to(r ? event::sent : event::send_refused, channel, r ? id : -1);
+        }));
+    } else {
+        s.group->add(sluice::on_send(tx, M(id), [&s, channel, id] { s.now->came_to(event::sent, channel, id); }));
+    }
+}
+
+// Who asks: what is done before the threads start, and by its thread.
+struct asker {
+    std::string name;
+    std::function<void(stage&)> prepare, ask;
+};
+
+asker receives_either(asking how, const char* name, bool hears) {
+    return {std::string(hears ? "recv-or-closed/" : "recv/") + name,
+            [=](stage& s) {
+                if (!asks_group(how)) return;
+                s.group.emplace();
+                add_to_group(s, s.a.ends.rx, s.a.number, hears);
+                add_to_group(s, s.b.ends.rx, s.b.number, hears);
+            },
+            [=](stage& s) {
+                history::operation op(book, "asks for a message");
+                if (asks_group(how)) {
+                    op.receives(s.a.number, hears).receives(s.b.number, hears);
+                    ask_group(s, op, how);
+                } else if (hears) {
+                    ask_now(op, how, receiving_or_closed(op, s.a.ends.rx, s.a.number),
+                            receiving_or_closed(op, s.b.ends.rx, s.b.number));
+                } else {
+                    ask_now(op, how, receiving(op, s.a.ends.rx, s.a.number), receiving(op, s.b.ends.rx, s.b.number));
+                }
+            }};
+}
+asker sends_either(asking how, const char* name, bool hears) {
+    return {std::string(hears ? "send-or-closed/" : "send/") + name,
+            [=](stage& s) {
+                if (!asks_group(how)) return;
+                s.group.emplace();
+                add_to_group(s, s.a.ends.tx, s.a.number, hears, 10);
+                add_to_group(s, s.b.ends.tx, s.b.number, hears, 11);
+            },
+            [=](stage& s) {
+                history::operation op(book, "asks for room");
+                if (asks_group(how)) {
+                    op.sends(s.a.number, hears).sends(s.b.number, hears);
+                    return ask_group(s, op, how);
+                }
+                M m(10), n(11);
+                if (hears) {
+                    ask_now(op, how, sending_or_closed(op, s.a.ends.tx, s.a.number, m),
+                            sending_or_closed(op, s.b.ends.tx, s.b.number, n));
+                } else {
+                    ask_now(op, how, sending(op, s.a.ends.tx, s.a.number, m), sending(op, s.b.ends.tx, s.b.number, n));
+                }
+            }};
+}
+// Receives from the one or sends to the other.
+asker exchanges(asking how, const char* name, bool hears) {
+    return {std::string(hears ? "both-or-closed/" : "both/") + name,
+            [=](stage& s) {
+                if (!asks_group(how)) return;
+                s.group.emplace();
+                add_to_group(s, s.a.ends.rx, s.a.number, hears);
+                add_to_group(s, s.b.ends.tx, s.b.number, hears, 10);
+            },
+            [=](stage& s) {
+                history::operation op(book, "asks for a message or room");
+                if (asks_group(how)) {
+                    op.receives(s.a.number, hears).sends(s.b.number, hears);
+                    return ask_group(s, op, how);
+                }
+                M m(10);
+                if (hears) {
+                    ask_now(op, how, receiving_or_closed(op, s.a.ends.rx, s.a.number),
+                            sending_or_closed(op, s.b.ends.tx, s.b.number, m));
+                } else {
+                    ask_now(op, how, receiving(op, s.a.ends.rx, s.a.number), sending(op, s.b.ends.tx, s.b.number, m));
+                }
+            }};
+}
+
+// ---- Those who move what is asked for
+
+using move = std::function<void(stage&)>;
+
+move sends_a() {
+    return [](stage& s) { try_send(s.a.ends.tx, s.a.number, s.next_id++); };
+}
+move sends_b() {
+    return [](stage& s) { try_send(s.b.ends.tx, s.b.number, s.next_id++); };
+}
+move takes_a() {
+    return [](stage& s) { try_recv(s.a.ends.rx, s.a.number); };
+}
+move takes_b() {
+    return [](stage& s) { try_recv(s.b.ends.rx, s.b.number); };
+}
+move closes_a() {
+    return [](stage& s) { close(s.a.ends.tx, s.a.number); };
+}
+move closes_b() {
+    return [](stage& s) { close(s.b.ends.rx, s.b.number); };
+}
+move stops() {
+    return [](stage& s) { request_stop(s.stop); };
+}
+
+struct buffered {
+    const char* name;
+    std::optional<std::size_t> capacity;
+    int room() const { return static_cast<int>(capacity.value_or(1)); }
+};
+
+// One who asks, beside one who moves.
+void add_moving(const buffered& kind, const std::string& what, const asker& who, int in_a, int in_b,
+                const std::vector<move>& moves, budgets limits) {
+    add("exact/" + std::string(kind.name) + "/" + what + "/" + who.name,
+        "Nothing is ready only if there was a moment at which nothing was.", limits, [=] {
+            stage s(kind.capacity);
+            s.fill(s.a, in_a);
+            s.fill(s.b, in_b);
+            if (who.prepare) who.prepare(s);
+            {
+                thread asks([&] { who.ask(s); });
+                thread moves_on([&] {
+                    for (const move& m : moves) m(s);
+                });
+                s.finish();
+            }
+            s.drain();
+        });
+}
+
+// ---- On a rendezvous those come and go who wait
+
+using comes = std::function<void(stage&)>;
+
+comes sends_to_a(int id) {
+    return [=](stage& s) { send(s.a.ends.tx, s.a.number, id); };
+}
+comes sends_to_b(int id) {
+    return [=](stage& s) { send(s.b.ends.tx, s.b.number, id); };
+}
+comes sends_to_a_until_stopped(int id) {
+    return [=](stage& s) { send(s.a.ends.tx, s.a.number, id, s.token); };
+}
+comes receives_from_a() {
+    return [](stage& s) { recv(s.a.ends.rx, s.a.number); };
+}
+comes receives_from_b() {
+    return [](stage& s) { recv(s.b.ends.rx, s.b.number); };
+}
+comes receives_from_a_until_stopped() {
+    return [](stage& s) { recv(s.a.ends.rx, s.a.number, s.token); };
+}
+comes selects_to_b(int id) {
+    return [=](stage& s) {
+        history::operation op(book, "select(send, stop)");
+        M m(id);
+        chose(op, sluice::select(sending_or_closed(op, s.b.ends.tx, s.b.number, m), stopping(op, s.token)), false);
+    };
+}
+comes selects_from_b() {
+    return [](stage& s) {
+        history::operation op(book, "select(recv, stop)");
+        chose(op, sluice::select(receiving_or_closed(op, s.b.ends.rx, s.b.number), stopping(op, s.token)), false);
+    };
+}
+comes sends_to_either(int id) {
+    return [=](stage& s) {
+        history::operation op(book, "select(send, send)");
+        M m(id), n(id + 1);
+        chose(op, sluice::select(sending(op, s.a.ends.tx, s.a.number, m), sending(op, s.b.ends.tx, s.b.number, n)));
+    };
+}
+
+void wait_for(const thread& t) {
+    if (wait_until_asleep(t)) book.seen_asleep(t.number());
+}
+
+// One asks while another stands in line, a third joins it on the other channel, and the first leaves.
+void add_coming(const std::string& what, const asker& who, const comes& first, const comes& second, const move& goes,
+                budgets limits) {
+    add("exact/rendezvous/" + what + "/" + who.name,
+        "Nothing is ready only if there was a moment at which nobody was waiting.", limits, [=] {
+            stage s(0);
+            if (who.prepare) who.prepare(s);
+            {
+                thread waits([&] { first(s); });
+                wait_for(waits);
+                thread asks([&] { who.ask(s); });
+                std::optional<thread> joins;
+                if (second) {
+                    joins.emplace([&] { second(s); });
+                    wait_for(*joins);
+                }
+                goes(s);
+                s.finish();
+            }
+        });
+}
+
+// ---- Biased selects
+
+using prefers = std::function<void(stage&, bool waits)>;
+
+void prefers_message_of_a(stage& s, bool waits) {
+    history::operation op(book, "select_biased(recv, recv)");
+    op.biased();
+    if (waits) {
+        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
+                                        receiving(op, s.b.ends.rx, s.b.number, 1)));
+    } else {
+        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
+                                        receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
+    }
+}
+void prefers_closing_of_a(stage& s, bool waits) {
+    history::operation op(book, "select_biased(recv or closed, recv)");
+    op.biased();
+    if (waits) {
+        chose(op, sluice::select_biased(receiving_or_closed(op, s.a.ends.rx, s.a.number, 0),
+                                        receiving(op, s.b.ends.rx, s.b.number, 1)));
+    } else {
+        chose(op, sluice::select_biased(receiving_or_closed(op, s.a.ends.rx, s.a.number, 0),
+                                        receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
+    }
+}
+void prefers_room_of_a(stage& s, bool waits) {
+    history::operation op(book, "select_biased(send, send)");
+    op.biased();
+    M m(10), n(11);
+    if (waits) {
+        chose(op, sluice::select_biased(sending(op, s.a.ends.tx, s.a.number, m, 0),
+                                        sending(op, s.b.ends.tx, s.b.number, n, 1)));
+    } else {
+        chose(op, sluice::select_biased(sending(op, s.a.ends.tx, s.a.number, m, 0),
+                                        sending(op, s.b.ends.tx, s.b.number, n, 1), giving_up(op)));
+    }
+}
+void prefers_stop(stage& s, bool waits) {
+    history::operation op(book, "select_biased(stop, recv)");
+    op.biased();
+    if (waits) {
+        chose(op, sluice::select_biased(stopping(op, s.token, 0), receiving(op, s.b.ends.rx, s.b.number, 1)));
+    } else {
+        chose(op, sluice::select_biased(stopping(op, s.token, 0), receiving(op, s.b.ends.rx, s.b.number, 1),
+                                        giving_up(op)));
+    }
+}
+void prefers_message_to_stop(stage& s, bool waits) {
+    history::operation op(book, "select_biased(recv, stop)");
+    op.biased();
+    if (waits) {
+        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0), stopping(op, s.token, 1)));
+    } else {
+        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0), stopping(op, s.token, 1),
+                                        giving_up(op)));
+    }
+}
+
+constexpr const char* first_is_taken = "A biased select takes a case only if none before it was ready at that moment.";
+
+// What the select prefers comes first, and stays.
+void add_biased(const buffered& kind, const std::string& what, const prefers& who, bool full,
+                const std::vector<move>& moves, budgets limits) {
+    for (const bool waits : {false, true}) {
+        add("biased/" + std::string(kind.name) + "/" + what + (waits ? "/waits" : "/otherwise"), first_is_taken, limits,
+            [=] {
+                stage s(kind.capacity);
+                if (full) {
+                    s.fill(s.a, kind.room());
+                    s.fill(s.b, kind.room());
+                }
+                {
+                    thread asks([&] { who(s, waits); });
+                    thread moves_on([&] {
+                        for (const move& m : moves) m(s);
+                    });
+                    s.finish();
+                }
+                s.drain();
+            });
+    }
+}
+void add_biased_rendezvous(const std::string& what, const prefers& who, const comes& first, const comes& second,
+                           budgets limits) {
+    for (const bool waits : {false, true}) {
+        add("biased/rendezvous/" + what + (waits ? "/waits" : "/otherwise"), first_is_taken, limits, [=] {
+            stage s(0);
+            {
+                thread asks([&] { who(s, waits); });
+                thread preferred([&] { first(s); });
+                wait_for(preferred);
+                thread other([&] { second(s); });
+                s.finish();
+            }
+        });
+    }
+}
+
+}  // namespace
+
+[[maybe_unused]] static const bool added = [] {
+    budgets limits;  // of two threads
+    limits.preemptions = 5;
+    limits.stale_reads = 0;
+    limits.ticks = 0;
+    limits.detours = 1;
+    budgets lines = limits;  // of three and the first, which comes last
+    lines.preemptions = 2;
+
+    const std::vector<buffered> kinds = {{"one", 1}, {"two", 2}, {"unbounded", std::nullopt}};
+    for (const auto& [how, name] : all_askings) {
+        for (const buffered& k : kinds) {
+            add_moving(k, "to-and-fro", receives_either(how, name, false), 1, 0,
+                       {sends_b(), takes_a(), sends_a(), takes_b()}, limits);
+            add_moving(k, "closing", receives_either(how, name, true), 1, 0, {closes_b(), takes_a()}, limits);
+            add_moving(k, "through-closing", receives_either(how, name, true), 1, 0,
+                       {sends_b(), takes_a(), closes_b(), takes_b()}, limits);
+            if (!k.capacity) continue;
+            const int full = k.room();
+            add_moving(k, "to-and-fro", sends_either(how, name, false), full, full - 1,
+                       {takes_a(), sends_b(), takes_b(), sends_a()}, limits);
+            add_moving(k, "closing", sends_either(how, name, true), full, full - 1, {closes_a(), sends_b()}, limits);
+            add_moving(k, "to-and-fro", exchanges(how, name, false), 1, full,
+                       {takes_b(), takes_a(), sends_a(), sends_b()}, limits);
+            add_moving(k, "closing", exchanges(how, name, true), 1, full, {closes_b(), takes_a()}, limits);
+        }
+        add_coming("another-sends", receives_either(how, name, false), sends_to_a(1), sends_to_b(2), takes_a(), lines);
+        add_coming("another-selects", receives_either(how, name, false), sends_to_a(1), selects_to_b(2), takes_a(),
+                   lines);
+        add_coming("one-is-stopped", receives_either(how, name, false), sends_to_a_until_stopped(1), sends_to_b(2),
+                   stops(), lines);
+        add_coming("select-goes", receives_either(how, name, false), sends_to_either(1), {}, takes_b(), lines);
+        add_coming(
+            "closing", receives_either(how, name, true), sends_to_a(1), [](stage& s) { closes_b()(s); }, takes_a(),
+            lines);
+        add_coming("another-receives", sends_either(how, name, false), receives_from_a(), receives_from_b(), sends_a(),
+                   lines);
+        add_coming("another-selects", sends_either(how, name, false), receives_from_a(), selects_from_b(), sends_a(),
+                   lines);
+        add_coming("one-is-stopped", sends_either(how, name, false), receives_from_a_until_stopped(), receives_from_b(),
+                   stops(), lines);
+        add_coming("another-receives", exchanges(how, name, false), sends_to_a(1), receives_from_b(), takes_a(), lines);
+        add_coming("another-sends", exchanges(how, name, false), receives_from_b(), sends_to_a(1), sends_b(), lines);
+    }
+
+    // With a stop among what may be ready; and where there is always room.
+    for (const auto& [how, name] : all_askings) {
+        if (asks_group(how)) continue;
+        const asker message_or_stop{std::string("recv-stop/") + name, {}, [how = how](stage& s) {
+                                        history::operation op(book, "asks for a message or a stop");
+                                        ask_now(op, how, receiving(op, s.a.ends.rx, s.a.number), stopping(op, s.token));
+                                    }};
+        const asker room_or_stop{std::string("send-stop/") + name, {}, [how = how](stage& s) {
+                                     history::operation op(book, "asks for room or a stop");
+                                     M m(10);
+                                     ask_now(op, how, sending(op, s.a.ends.tx, s.a.number, m), stopping(op, s.token));
+                                 }};
+        const asker room{std::string("send/") + name, {}, [how = how](stage& s) {
+                             history::operation op(book, "asks for room");
+                             M m(10);
+                             ask_now(op, how, sending(op, s.a.ends.tx, s.a.number, m));
+                         }};
+        add_moving({"one", 1}, "stop", message_or_stop, 1, 0, {stops(), takes_a()}, limits);
+        add_moving({"one", 1}, "stop", room_or_stop, 0, 0, {stops(), sends_a()}, limits);
+        add_coming(
+            "stop", message_or_stop, sends_to_a(1), [](stage& s) { stops()(s); }, takes_a(), lines);
+        for (const buffered& k : {buffered{"unbounded", std::nullopt}, buffered{"three", 3}}) {
+            add_moving(k, "passing", room, 1, 0, {sends_a(), takes_a(), takes_a()}, limits);
+            add_moving(k, "filling", room, 0, 0, {sends_a(), sends_a(), takes_a(), takes_a()}, limits);
+        }
+    }
+    const asker tries_to_send{"try_send", {}, [](stage& s) { try_send(s.a.ends.tx, s.a.number, 10); }};
+    for (const buffered& k : {buffered{"unbounded", std::nullopt}, buffered{"three", 3}})
+        add_moving(k, "passing", tries_to_send, 1, 0, {sends_a(), takes_a(), takes_a()}, limits);
+
+    for (const buffered& k : kinds) {
+        add_biased(k, "recv-recv", prefers_message_of_a, false, {sends_a(), sends_b()}, limits);
+        add_biased(k, "closed-recv", prefers_closing_of_a, false, {closes_a(), sends_b()}, limits);
+        add_biased(k, "stop-recv", prefers_stop, false, {stops(), sends_b()}, limits);
+        add_biased(k, "recv-stop", prefers_message_to_stop, false, {sends_a(), stops()}, limits);
+        if (k.capacity) add_biased(k, "send-send", prefers_room_of_a, true, {takes_a(), takes_b()}, limits);
+    }
+    add_biased_rendezvous("recv-recv", prefers_message_of_a, sends_to_a(1), sends_to_b(2), lines);
+    add_biased_rendezvous("send-send", prefers_room_of_a, receives_from_a(), receives_from_b(), lines);
+    add_biased_rendezvous(
+        "closed-recv", prefers_closing_of_a, [](stage& s) { closes_a()(s); }, sends_to_b(2), lines);
+    add_biased_rendezvous(
+        "stop-recv", prefers_stop, [](stage& s) { stops()(s); }, sends_to_b(2), lines);
+    add_biased_rendezvous(
+        "recv-stop", prefers_message_to_stop, sends_to_a(1), [](stage& s) { stops()(s); }, lines);
+    return true;
+}();
+
+}  // namespace model
