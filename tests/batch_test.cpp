@@ -74,21 +74,6 @@ struct number_range {
     iterator end() const { return {last}; }
 };
 
-/// Appends the number of each message that is written to it: an output iterator and no more.
-struct id_sink {
-    using difference_type = std::ptrdiff_t;
-    std::vector<int>* ids;
-    id_sink& operator*() { return *this; }
-    id_sink& operator++() { return *this; }
-    id_sink operator++(int) { return *this; }
-    template <class T>
-        requires(!std::same_as<std::remove_cvref_t<T>, id_sink>)
-    id_sink& operator=(T&& message) {
-        ids->push_back(id_of(message));
-        return *this;
-    }
-};
-
 /// A container of the user's own, which lets an onlooker look as it grows.
 struct watched_container {
     using value_type = int;
