@@ -294,6 +294,7 @@ TEST_CASE("what comes before the deadline wins over it", "[timeout]") {
             [&] { return error_in(ch.rx.recv_until(deadline, source.get_token())) == errc::stopped; }, stop);
     }
     SECTION("for a send") {
+        CHECK(ch.tx.is_closed());  // before the first of them is made
         if (which != kind::unbounded) {
             check_comes_first(
                 "room", full, [&] { return ch.tx.send_until(1, deadline).has_value(); }, receive);

@@ -238,9 +238,6 @@ MUTANTS = [
     ("a stop request wakes a select that was decided", "select.hpp", "if (decide_as_peer(*of)) of->wake();", "decide_as_peer(*of), of->wake();", STOP_SELECT),
 
     # ---- Nothing is ready, and what came first
-    ("a look at the room takes a counter for older than it is", CORE,
-     "        const std::size_t sent = back_.sent();\n        seen = front_.received();",
-     "        seen = front_.received();\n        const std::size_t sent = back_.sent();", models("exact", "exact/one/to-and-fro/send", "exact/two/to-and-fro/send", "exact/three/")),
     ("a look at the messages does not see one that was let in", CORE,
      "|| is_closed() || back_.sent() != seen;", "|| is_closed();", models("exact", "exact/")),
     ("nothing is ready if one round says so", SELECTION, "if (!patient && (in_race_ <= 1 || all_unchanged()))", "if (!patient)",
@@ -255,8 +252,8 @@ MUTANTS = [
      models("outcomes", "outcome/recv/one/recv_stop+stop-message$")),
     ("a stop after the deadline counts", CORE, "            if (until.passed()) return;\n            me->stopped", "            me->stopped",
      models("outcomes", "outcome/recv/one/recv_until_stop+", "outcome/recv/rendezvous/recv_until_stop+")),
-    ("what a sender's move throws ends the select that receives", WAIT, "        mine->decided = transferred;\n", "",
-     models("faults", "throwing-move/meeting/send+select_recv")),
+    ("what a sender's move throws passes for a message", WAIT, "return transferred ? contest::won : contest::peer_failed;",
+     "return contest::won;", models("faults", "throwing-move/meeting/send+select_recv", "throwing-move/meeting/select_send+")),
 
     # ---- Timers
     ("the watch of a timer is not handed on", "timer.hpp", "        if (watches) interrupt_first();\n", "", models("timers", "timer/")),
