@@ -238,12 +238,8 @@ MUTANTS = [
     ("a stop request wakes a select that was decided", "select.hpp", "if (decide_as_peer(*of)) of->wake();", "decide_as_peer(*of), of->wake();", STOP_SELECT),
 
     # ---- Nothing is ready, and what came first
-    ("a look at the messages does not see one that was let in", CORE,
-     "|| is_closed() || back_.sent() != seen;", "|| is_closed();", models("exact", "exact/")),
     ("nothing is ready if one round says so", SELECTION, "if (!patient && (in_race_ <= 1 || all_unchanged()))", "if (!patient)",
      models("exact", "exact/two/to-and-fro/recv/otherwise$")),
-    ("a look does not see who came and went on a rendezvous", CORE,
-     "arrivals_.store(arrivals_.load(std::memory_order_relaxed) + 1, std::memory_order_release);", "", models("exact", "exact/rendezvous/")),
     ("a case is taken though an earlier one has become ready", SELECTION, "return selection_.unchanged_before(place_);",
      "return true;", models("exact", "biased/two/recv-recv/otherwise$", "biased/one/recv-recv/otherwise$")),
     ("a receive overlooks a stop that was requested before", CORE,
@@ -256,7 +252,6 @@ MUTANTS = [
      "return contest::won;", models("faults", "throwing-move/meeting/send+select_recv", "throwing-move/meeting/select_send+")),
 
     # ---- Timers
-    ("the watch of a timer is not handed on", "timer.hpp", "        if (watches) interrupt_first();\n", "", models("timers", "timer/")),
     ("a timer ticks twice", "timer.hpp", "            over_ = true;\n", "", TICKS),
     ("a timer is early", "timer.hpp", "        if (now < next_) return attempt::blocked;\n", "", TICKS),
     ("a tick goes to a select that was decided", "timer.hpp", "            if (owner->decided) return attempt::lost;\n", "", TIMER_RACE),
