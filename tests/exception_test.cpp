@@ -4,10 +4,13 @@
 #include "support/task.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <iterator>
 #include <optional>
-#include <set>
-#include <string>
+#include <stop_token>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -50,6 +53,62 @@ bool is_subsequence(const std::vector<int>& part, const std::vector<int>& whole)
         ++at;
     }
     return true;
+}
+
+/// A message that refuses, if it is `stubborn`, to be moved by any thread but the one that made it.
+struct homebound {
+    explicit homebound(int id, bool is_stubborn = false) : mark(id), stubborn(is_stubborn) {}
+    homebound(homebound&& other) noexcept(false)
+        : mark((other.check(), std::move(other.mark))), stubborn(other.stubborn), home(other.home) {}
+    homebound& operator=(homebound&&) = delete;
+    ~homebound() = default;
+    int id() const { return mark.id(); }
+    void check() const {
+        if (stubborn && std::this_thread::get_id() != home) {
+            throw spark();
+        }
+    }
+    witness mark;
+    bool stubborn;
+    std::thread::id home = std::this_thread::get_id();
+};
+
+/// Sends such a message: what is left of it, and whether the send threw.
+std::pair<int, bool> offer(const sluice::sender<homebound>& tx, int id, bool stubborn) {
+    homebound message(id, stubborn);
+    bool threw = false;
+    try {
+        (void)tx.send(std::move(message));
+    } catch (const spark&) {
+        threw = true;
+    }
+    return {id_of(message), threw};
+}
+
+constexpr int ways_to_receive = 8;
+
+/// Waits for at least one message, in one of so many ways.
+void receive(int way, const sluice::receiver<homebound>& rx, std::vector<int>& ids) {
+    const auto keep = [&](const homebound& message) { ids.push_back(id_of(message)); };
+    switch (way) {
+        case 0: ids.push_back(id_in(rx.recv())); break;
+        case 1: ids.push_back(id_in(rx.recv_timeout(std::chrono::hours(1)))); break;
+        case 2: {
+            const std::stop_source source;
+            ids.push_back(id_in(rx.recv_until(std::chrono::steady_clock::now() + patience, source.get_token())));
+            break;
+        }
+        case 3: (void)rx.recv_many(id_sink{&ids}, 1); break;
+        case 4: ids.push_back(id_of(*rx.begin())); break;
+        case 5: (void)sluice::select(sluice::on_recv(rx, keep)); break;
+        case 6: (void)sluice::select_biased(sluice::on_timeout(patience, [] {}), sluice::on_recv(rx, keep)); break;
+        default: {
+            sluice::selector group;
+            group.add(sluice::on_recv(rx, keep));
+            (void)group.wait();
+            break;
+        }
+    }
 }
 
 /// The channel of this kind still carries a message from one thread to another, and holds no other.
@@ -188,57 +247,201 @@ TEST_CASE("a move that throws on the way out of a blocked receiver is the receiv
     CHECK(books.balanced());
 }
 
-TEST_CASE("a move that throws as a receive lets a blocked sender in is of one of the two", "[exception]") {
+TEST_CASE("what the move of a blocked sender's message throws is the sender's to hear", "[exception]") {
     const auto which = EACH_BOUNDED_KIND();
-    CAPTURE(which);
+    const auto way = GENERATE(range(0, ways_to_receive));
+    CAPTURE(which, way);
     const audit books;
     {
-        const int thrown = burn_each_step([&](int steps) {
-            auto ch = make_channel<throwing_move>(which);
-            fill(ch.tx, which);
-            // What is left of the message, and whether the send threw.
-            const auto offer = [&ch](int id) {
-                throwing_move message(id);
-                bool sender_threw = false;
-                try {
-                    sender_threw = !ch.tx.send(std::move(message)).has_value();
-                } catch (const spark&) {
-                    sender_threw = true;
-                }
-                return std::pair(id_of(message), sender_threw);
-            };
-            const int next = room(which);
-            task first([&] { return offer(next); });
-            REQUIRE(wait_until_asleep(first));
-            task second([&] { return offer(next + 1); });
-            REQUIRE(wait_until_asleep(second));
-
-            std::vector<int> ids;
-            const bool receiver_threw = throws_after(steps, [&] { ids.push_back(id_in(ch.rx.recv())); });
-            CHECK(receiver_threw == ids.empty());
-            while (ids.empty() || ids.back() < next + 1) {
-                const int id = id_in(ch.rx.recv_timeout(patience));
-                REQUIRE(id >= 0);
-                ids.push_back(id);
+        auto [tx, rx] = make_channel<homebound>(which);
+        fill(tx, which);
+        const int last = room(which);
+        task refused([&, &tx = tx] { return offer(tx, last, true); });
+        REQUIRE(wait_until_asleep(refused));
+        std::vector<int> ids;
+        // One that is there is received as ever; where there is none, the receiver goes on waiting.
+        task receiving([&, &rx = rx] {
+            while (ids.size() < static_cast<std::size_t>(last + 1)) {
+                receive(way, rx, ids);
             }
-            const auto [left, sender_threw] = first.get();
-            CHECK(left == (sender_threw ? next : witness::gone));
-            CHECK(second.get() == std::pair(witness::gone, false));
-            CHECK_FALSE((receiver_threw && sender_threw));
-
-            // Missing may be the message that is back with its sender, or else the first, whose receive threw.
-            auto expected = numbers(0, next + 2);
-            if (sender_threw) {
-                expected.erase(expected.begin() + next);
-            }
-            if (receiver_threw && ids.front() != 0) {
-                expected.erase(expected.begin());
-            }
-            CHECK(ids == expected);
-            carries_on(ch.tx, ch.rx);
-            return receiver_threw || sender_threw;
+            return true;
         });
-        CHECK(thrown >= 1);
+        CHECK(refused.get() == std::pair(last, true));
+        REQUIRE(wait_until_asleep(receiving));
+        CHECK(offer(tx, last + 1, false) == std::pair(witness::gone, false));
+        CHECK(receiving.get());
+        auto expected = numbers(0, last);
+        expected.push_back(last + 1);
+        CHECK(ids == expected);
+        CHECK(error_in(rx.try_recv()) == errc::empty);
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("who is behind one whose message throws is served instead", "[exception]") {
+    const auto which = EACH_BOUNDED_KIND();
+    const auto way = GENERATE(range(0, ways_to_receive));
+    CAPTURE(which, way);
+    auto [tx, rx] = make_channel<homebound>(which);
+    fill(tx, which);
+    const int last = room(which);
+    task first([&, &tx = tx] { return offer(tx, last, true); });
+    REQUIRE(wait_until_asleep(first));
+    task second([&, &tx = tx] { return offer(tx, last + 1, true); });
+    REQUIRE(wait_until_asleep(second));
+    task third([&, &tx = tx] { return offer(tx, last + 2, false); });
+    REQUIRE(wait_until_asleep(third));
+    std::vector<int> ids;
+    while (ids.size() < static_cast<std::size_t>(last + 1)) {
+        receive(way, rx, ids);
+    }
+    CHECK(first.get() == std::pair(last, true));
+    CHECK(second.get() == std::pair(last + 1, true));
+    CHECK(third.get() == std::pair(witness::gone, false));
+    CHECK(ids.back() == last + 2);
+    CHECK(error_in(rx.try_recv()) == errc::empty);
+}
+
+TEST_CASE("a try that meets only a message that throws reports that nothing is there", "[exception]") {
+    const auto way = GENERATE(range(0, 8));
+    CAPTURE(way);
+    auto [tx, rx] = sluice::rendezvous<homebound>();
+    task sender([&, &tx = tx] { return offer(tx, 5, true); });
+    REQUIRE(wait_until_asleep(sender));
+    std::vector<homebound> out;
+    const auto ignore = [](const homebound&) {};
+    sluice::selector group;
+    switch (way) {
+        case 0: CHECK(error_in(rx.try_recv()) == errc::empty); break;
+        case 1: CHECK(error_in(rx.recv_timeout(std::chrono::milliseconds(-1))) == errc::timeout); break;
+        case 2: CHECK(error_in(rx.recv_timeout(std::chrono::milliseconds(1))) == errc::timeout); break;
+        case 3: CHECK(rx.try_recv_many(std::back_inserter(out), 3) == 0); break;
+        case 4: CHECK(sluice::select(sluice::on_recv(rx, ignore), sluice::otherwise([] {})).value() == 1); break;
+        case 5:
+            CHECK(sluice::select(sluice::on_recv(rx, ignore), sluice::on_timeout(std::chrono::seconds(0), [] {}))
+                      .value() == 1);
+            break;
+        case 6:
+            group.add(sluice::on_recv(rx, ignore));
+            CHECK(group.try_wait().error() == errc::empty);
+            break;
+        default:
+            group.add(sluice::on_recv(rx, ignore));
+            CHECK(group.wait_timeout(std::chrono::milliseconds(1)).error() == errc::timeout);
+            break;
+    }
+    CHECK(out.empty());
+    CHECK(sender.get() == std::pair(5, true));
+    CHECK(error_in(rx.try_recv()) == errc::empty);
+}
+
+TEST_CASE("what the message of a select's case throws leaves that select, and no handler runs", "[exception][select]") {
+    const auto which = EACH_BOUNDED_KIND();
+    const bool group_sends = GENERATE(false, true);
+    const auto way = GENERATE(range(0, ways_to_receive));
+    CAPTURE(which, group_sends, way);
+    const audit books;
+    {
+        auto [tx, rx] = make_channel<homebound>(which);
+        auto other = make_channel<int>(which);
+        fill(tx, which);
+        const int last = room(which);
+        std::atomic<int> handled{0};
+        // What is left of the message where that can be seen, and whether the select threw.
+        task selecting([&, &tx = tx] {
+            homebound message(last, true);
+            bool threw = false;
+            sluice::selector group;
+            const auto count = [&handled] { ++handled; };
+            const auto count_messages = [&handled](int) { ++handled; };
+            try {
+                if (group_sends) {
+                    group.add(sluice::on_send(tx, std::move(message), count));
+                    group.add(sluice::on_recv(other.rx, count_messages));
+                    (void)group.wait();
+                } else {
+                    (void)sluice::select(sluice::on_send(tx, std::move(message), count),
+                                         sluice::on_recv(other.rx, count_messages));
+                }
+            } catch (const spark&) {
+                threw = true;
+            }
+            return std::pair(id_of(message), threw);
+        });
+        REQUIRE(wait_until_asleep(selecting));
+        std::vector<int> ids;
+        task receiving([&, &rx = rx] {
+            while (ids.size() < static_cast<std::size_t>(last + 1)) {
+                receive(way, rx, ids);
+            }
+            return true;
+        });
+        CHECK(selecting.get() == std::pair(group_sends ? witness::gone : last, true));
+        CHECK(handled.load() == 0);
+        REQUIRE(wait_until_asleep(receiving));
+        CHECK(other.tx.send_timeout(1, std::chrono::milliseconds(0)).has_value() == (which != kind::rendezvous));
+        CHECK(offer(tx, last + 1, false) == std::pair(witness::gone, false));
+        CHECK(receiving.get());
+        CHECK(ids.back() == last + 1);
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a receiver stays where it is when the message on its way to it throws", "[exception]") {
+    const auto which = EACH_KIND();
+    const auto way = GENERATE(range(0, ways_to_receive));
+    const int sending = GENERATE(0, 1, 2, 3, 4);
+    CAPTURE(which, way, sending);
+    const audit books;
+    {
+        auto [tx, rx] = make_channel<homebound>(which);
+        std::vector<int> ids;
+        task receiving([&, &rx = rx] {
+            receive(way, rx, ids);
+            return true;
+        });
+        REQUIRE(wait_until_asleep(receiving));
+        // Made by another thread, it cannot be moved by this one.
+        std::optional<homebound> stubborn;
+        std::thread([&] { stubborn.emplace(5, true); }).join();
+        bool handled = false;
+        const auto send = [&, &tx = tx] {
+            switch (sending) {
+                case 0: (void)tx.send(std::move(*stubborn)); break;
+                case 1: (void)tx.try_send(std::move(*stubborn)); break;
+                case 2: (void)tx.send_timeout(std::move(*stubborn), std::chrono::hours(1)); break;
+                case 3: (void)sluice::select(sluice::on_send(tx, std::move(*stubborn), [&] { handled = true; })); break;
+                default:
+                    (void)sluice::select(sluice::on_send(tx, std::move(*stubborn), [&] { handled = true; }),
+                                         sluice::otherwise([&] { handled = true; }));
+                    break;
+            }
+        };
+        CHECK_THROWS_AS(send(), spark);
+        CHECK(id_of(*stubborn) == 5);
+        CHECK_FALSE(handled);
+        REQUIRE(wait_until_asleep(receiving));
+        CHECK(tx.send(homebound(6)).has_value());
+        CHECK(receiving.get());
+        CHECK(ids == std::vector<int>{6});
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a message in the buffer stays there when its move throws, and is the receiver's to hear of", "[exception]") {
+    const auto which = EACH_BUFFERED_KIND();
+    const auto way = GENERATE(range(0, ways_to_receive));
+    CAPTURE(which, way);
+    const audit books;
+    {
+        auto [tx, rx] = make_channel<homebound>(which);
+        std::thread([&, &tx = tx] { (void)tx.send(homebound(5, true)); }).join();
+        std::vector<int> ids;
+        for (int i = 0; i < 3; ++i) {
+            CHECK_THROWS_AS(receive(way, rx, ids), spark);
+            CHECK(ids.empty());
+            CHECK(rx.size() == 1);
+        }
     }
     CHECK(books.balanced());
 }

@@ -1,18 +1,25 @@
-// Hostile use: crowds of blocked threads, handles that come and go while others close, endless nesting, a fork.
+// Hostile use: crowds of blocked threads, handles that come and go while others close, endless nesting, a fork, threads
+// that are cancelled.
 #include "catch.hpp"
 #include "support/kinds.hpp"
 #include "support/task.hpp"
 
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -81,6 +88,50 @@ int child_that_uses_channels() {
     narrow.tx = {};
     if (error_in(narrow.rx.recv()) != errc::closed) return 7;
     return 0;
+}
+
+/// A thread that can be cancelled while it is blocked.
+class cancellable : public thread_probe {
+public:
+    explicit cancellable(std::function<void()> body) : body_(std::move(body)) {
+        const auto run = [](void* self) -> void* {
+            auto& me = *static_cast<cancellable*>(self);
+            me.enter();
+            me.body_();
+            me.leave();
+            return nullptr;
+        };
+        REQUIRE(::pthread_create(&thread_, nullptr, run, this) == 0);
+    }
+    cancellable(const cancellable&) = delete;
+    ~cancellable() { cancel(); }
+
+    /// Whether it was cancelled where it was: not if it had ended by itself.
+    bool cancel() {
+        if (!joined_) {
+            joined_ = true;
+            ::pthread_cancel(thread_);
+            void* outcome = nullptr;
+            ::pthread_join(thread_, &outcome);
+            cancelled_ = outcome == PTHREAD_CANCELED;
+        }
+        return cancelled_;
+    }
+
+private:
+    std::function<void()> body_;
+    pthread_t thread_{};
+    bool joined_ = false;
+    bool cancelled_ = false;
+};
+
+std::chrono::microseconds processor_time() {
+    rusage used{};
+    REQUIRE(::getrusage(RUSAGE_SELF, &used) == 0);
+    const auto in_all = [](const timeval& t) {
+        return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_usec);
+    };
+    return in_all(used.ru_utime) + in_all(used.ru_stime);
 }
 
 }  // namespace
@@ -236,4 +287,185 @@ TEST_CASE("a process forks while its threads are blocked: both it and the child 
     CHECK(tx.send(11).has_value());
     CHECK(selecting.get() == 0);
     CHECK(full.rx.recv().value() == 2);
+}
+
+// ---- threads that are cancelled
+
+TEST_CASE("a thread that is cancelled in a receive leaves its place in the line", "[hostile]") {
+    const auto which = EACH_KIND();
+    const int way = GENERATE(0, 1, 2, 3, 4, 5, 6, 7);
+    CAPTURE(which, way);
+    auto ch = make_channel<int>(which);
+    auto other = make_channel<int>(which);
+    const auto ignore = [](int) {};
+    const std::stop_source stop;
+    cancellable first([&] {
+        switch (way) {
+            case 0: (void)ch.rx.recv(); break;
+            case 1: (void)ch.rx.recv(stop.get_token()); break;
+            case 2: (void)ch.rx.recv_timeout(1h); break;
+            case 3: (void)ch.rx.recv_until(std::chrono::system_clock::now() + 1h); break;
+            case 4: {
+                std::array<int, 4> out{};
+                (void)ch.rx.recv_many(out.data(), out.size());
+                break;
+            }
+            case 5: (void)sluice::select(sluice::on_recv(other.rx, ignore), sluice::on_recv(ch.rx, ignore)); break;
+            case 6:
+                (void)sluice::select(sluice::on_recv(ch.rx, ignore), sluice::on_timeout(1h, [] {}),
+                                     sluice::on_stop(stop.get_token(), [] {}));
+                break;
+            default: {
+                sluice::selector group;
+                group.add(sluice::on_recv(ch.rx, ignore));
+                group.add(sluice::on_recv(other.rx, ignore));
+                (void)group.wait();
+                break;
+            }
+        }
+    });
+    REQUIRE(wait_until_asleep(first));
+    task second([&] { return id_in(ch.rx.recv()); });
+    REQUIRE(wait_until_asleep(second));
+    REQUIRE(first.cancel());
+    CHECK(ch.tx.try_send(1).has_value());
+    CHECK(second.get() == 1);
+    // Nobody is left in line.
+    CHECK(ch.tx.try_send(2).has_value() == (which != kind::rendezvous));
+    CHECK(drain(ch.rx) == (which == kind::rendezvous ? std::vector<int>() : std::vector<int>{2}));
+    CHECK(other.tx.try_send(3).has_value() == (which != kind::rendezvous));
+    CHECK(ch.tx.receiver_count() == 1);
+    ch.tx.close();
+    CHECK(error_in(ch.rx.recv()) == errc::closed);
+}
+
+TEST_CASE("a thread that is cancelled in a send leaves its place in the line", "[hostile]") {
+    const auto which = EACH_BOUNDED_KIND();
+    const int way = GENERATE(0, 1, 2, 3, 4, 5, 6);
+    CAPTURE(which, way);
+    const audit books;
+    {
+        auto ch = make_channel<no_default>(which);
+        auto quiet = make_channel<int>(which);
+        fill(ch.tx, which);
+        const auto ignore = [](int) {};
+        const std::stop_source stop;
+        cancellable first([&] {
+            switch (way) {
+                case 0: (void)ch.tx.send(no_default(50)); break;
+                case 1: (void)ch.tx.send(no_default(50), stop.get_token()); break;
+                case 2: (void)ch.tx.send_timeout(no_default(50), 1h); break;
+                case 3: (void)ch.tx.send_until(no_default(50), std::chrono::system_clock::now() + 1h); break;
+                case 4: {
+                    std::vector<no_default> batch(3, no_default(50));
+                    (void)ch.tx.send_many(std::move(batch));
+                    break;
+                }
+                case 5:
+                    (void)sluice::select(sluice::on_send(ch.tx, no_default(50)), sluice::on_recv(quiet.rx, ignore));
+                    break;
+                default: {
+                    sluice::selector group;
+                    group.add(sluice::on_recv(quiet.rx, ignore));
+                    group.add(sluice::on_send(ch.tx, no_default(50)));
+                    (void)group.wait();
+                    break;
+                }
+            }
+        });
+        REQUIRE(wait_until_asleep(first));
+        const int next = room(which);
+        task second([&] { return error_in(ch.tx.send(no_default(next))); });
+        REQUIRE(wait_until_asleep(second));
+        REQUIRE(first.cancel());
+        for (int id = 0; id <= next; ++id) {
+            CHECK(id_in(ch.rx.recv()) == id);
+        }
+        CHECK(second.get() == errc{});
+        CHECK(error_in(ch.rx.try_recv()) == errc::empty);
+        CHECK(quiet.tx.try_send(3).has_value() == (which != kind::rendezvous));
+        CHECK(ch.tx.sender_count() == 1);
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a thread that is cancelled as it waits for a timer leaves it to the others", "[hostile][timer]") {
+    const int way = GENERATE(0, 1, 2, 3);
+    const bool first_of_all = GENERATE(true, false);
+    CAPTURE(way, first_of_all);
+    // Due when the threads have met and one of them has gone; if that takes longer, it shows less, but not wrongly.
+    const auto timer = sluice::after(200ms);
+    const auto ignore = [](std::chrono::steady_clock::time_point) {};
+    std::optional<cancellable> cancelled;
+    const auto begin = [&] {
+        cancelled.emplace([&] {
+            switch (way) {
+                case 0: (void)timer.recv(); break;
+                case 1: (void)timer.recv_timeout(1h); break;
+                case 2: (void)sluice::select(sluice::on_recv(timer, ignore)); break;
+                default: {
+                    sluice::selector group;
+                    group.add(sluice::on_recv(timer, ignore));
+                    (void)group.wait();
+                    break;
+                }
+            }
+        });
+        (void)come_to_rest(*cancelled);
+    };
+    if (first_of_all) {
+        begin();
+    }
+    task second([&] { return timer.recv().has_value(); });
+    (void)come_to_rest(second);
+    if (!first_of_all) {
+        begin();
+    }
+    const bool gone = cancelled->cancel();
+    CHECK(second.get() == gone);
+    CHECK(error_in(timer.try_recv()) == errc::closed);
+}
+
+// ---- crowds that wait by the clock
+
+TEST_CASE("a crowd that waits by the clock uses little of a processor", "[hostile]") {
+    const std::string way = GENERATE("one tick", "one distant timer", "the system's clock", "a timer each",
+                                     "selects on one tick", "groups on one tick");
+    CAPTURE(way);
+    constexpr std::chrono::milliseconds watched = 1s;
+    const sluice::timer ticking = sluice::tick(5ms);
+    const sluice::timer distant = sluice::after(1h);
+    auto [tx, rx] = sluice::unbounded<int>();
+    std::stop_source source;
+    const auto stop = source.get_token();
+    const auto ignore = [](std::chrono::steady_clock::time_point) {};
+    std::list<task<int>> crowd;
+    gather(crowd, sanitized ? 100 : 400, false, [&, rx = rx](int) {
+        if (way == "one tick") {
+            while (ticking.recv(stop)) {
+            }
+        } else if (way == "one distant timer") {
+            (void)distant.recv(stop);
+        } else if (way == "the system's clock") {
+            (void)rx.recv_until(std::chrono::system_clock::now() + 1h, stop);
+        } else if (way == "a timer each") {
+            (void)sluice::after(1h).recv(stop);
+        } else if (way == "selects on one tick") {
+            while (sluice::select(sluice::on_recv(ticking, ignore), sluice::on_stop(stop, [] {})).value() == 0) {
+            }
+        } else {
+            sluice::selector group;
+            group.add(sluice::on_recv(ticking, ignore));
+            while (group.wait(stop)) {
+            }
+        }
+        return 1;
+    });
+    const auto before = processor_time();
+    CHECK(sluice::after(watched).recv().has_value());
+    const auto used = processor_time() - before;
+    source.request_stop();
+    CHECK(outcomes(crowd) == std::vector<int>(crowd.size(), 1));
+    CAPTURE(used);
+    CHECK(used < watched / (sanitized ? 2 : 20));
 }

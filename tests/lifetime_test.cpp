@@ -4,6 +4,7 @@
 #include "support/task.hpp"
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,6 +39,25 @@ struct node {
     sluice::receiver<node> source;
     sluice::channel<node> both;
     std::optional<sluice::result<sluice::sender<node>>> outcome;
+};
+
+/// A message that holds a receiver, in whose channel there are as many messages, one inside the other, as its number
+/// says; and that sees whether they all go as that receiver does.
+struct nested {
+    nested(int id, sluice::receiver<nested> rest) : mark(id), inside(std::move(rest)) {}
+    nested(nested&&) = default;
+    nested& operator=(nested&&) = delete;
+    ~nested() {
+        if (inside) {
+            const audit before;
+            const auto to_go = static_cast<long>(mark.id());
+            inside = {};
+            all_at_once = all_at_once && before.alive() == -to_go;
+        }
+    }
+    witness mark;
+    sluice::receiver<nested> inside;
+    static inline bool all_at_once = true;
 };
 
 struct declared_only;
@@ -128,6 +148,86 @@ TEST_CASE("discarded messages may use any channel as they go, their own included
     rx = {};
     CHECK(answers == std::vector<errc>(2 * static_cast<std::size_t>(room(which)), errc::closed));
     CHECK(other.rx.size() == static_cast<std::size_t>(room(which)));
+}
+
+TEST_CASE("a receiver that goes in the destructor of a discarded message discards its messages then and there",
+          "[lifetime]") {
+    const auto which = EACH_BUFFERED_KIND();
+    const bool outer_by_both = GENERATE(false, true);
+    CAPTURE(which, outer_by_both);
+    const audit books;
+    long left = -1;
+    {
+        auto [tx, rx] = make_channel<farewell>(which);
+        auto inner = make_channel<move_only>(which);
+        fill(inner.tx, which);
+        REQUIRE(tx.send(farewell([&] {
+                      inner.rx = {};
+                      left = books.alive();
+                  }))
+                    .has_value());
+        if (outer_by_both) {
+            tx = {};
+        }
+        rx = {};
+    }
+    CHECK(left == 0);
+    CHECK(books.balanced());
+}
+
+TEST_CASE("the destructor of a discarded message may wait for another one to be discarded", "[lifetime]") {
+    // Asks, and waits in a thread of its own for an answer that will not come.
+    struct request {
+        sluice::sender<int> reply;
+    };
+    struct client {
+        explicit client(std::unique_ptr<client> another) : next(std::move(another)) {
+            auto answers = sluice::unbounded<int>();
+            (void)questions.tx.send(request{std::move(answers.tx)});
+            asking.emplace([rx = std::move(answers.rx)] { return error_in(rx.recv()) == errc::closed; });
+        }
+        ~client() {
+            questions.rx = {};
+            next.reset();
+            asking->get();
+        }
+        sluice::channel<request> questions = sluice::unbounded<request>();
+        std::unique_ptr<client> next;
+        std::optional<task<bool>> asking;
+    };
+    const auto which = EACH_BUFFERED_KIND();
+    const int depth = GENERATE(1, 3);
+    CAPTURE(which, depth);
+    auto [tx, rx] = make_channel<std::unique_ptr<client>>(which);
+    std::unique_ptr<client> all;
+    for (int i = 0; i < depth; ++i) {
+        all = std::make_unique<client>(std::move(all));
+    }
+    std::vector<sluice::sender<request>> askers;
+    for (const client* each = all.get(); each; each = each->next.get()) {
+        askers.push_back(each->questions.tx);
+    }
+    REQUIRE(tx.send(std::move(all)).has_value());
+    rx = {};
+    CHECK(askers.size() == static_cast<std::size_t>(depth));
+    for (const auto& asker : askers) {
+        CHECK(asker.is_closed());
+    }
+}
+
+TEST_CASE("discarded messages that hold receivers discard theirs at once, some levels deep", "[lifetime]") {
+    const audit books;
+    // Each holds all that were made before it.
+    sluice::receiver<nested> chain;
+    for (int i = 0; i < 4; ++i) {
+        auto [tx, rx] = sluice::bounded<nested>(1);
+        REQUIRE(tx.try_send(nested(i, std::move(chain))).has_value());
+        chain = std::move(rx);
+    }
+    CHECK(books.alive() == 4);
+    chain = {};
+    CHECK(nested::all_at_once);
+    CHECK(books.balanced());
 }
 
 TEST_CASE("messages that are left when both halves go may use other channels as they go", "[lifetime]") {

@@ -16,6 +16,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <ostream>
 #include <stop_token>
 #include <utility>
 #include <vector>
@@ -329,6 +330,241 @@ TEST_CASE("a million numbers take at most 1.3 times their size", "[memory]") {
     CHECK(used.bytes() <= count * 8 * 13 / 10);
     rx = {};
     CHECK(used.bytes() <= static_cast<long>(64 * kibi));
+}
+
+// ---- what is given back, and what is kept
+
+namespace {
+
+/// A message of so many bytes.
+template <std::size_t Bytes>
+struct sized {
+    explicit sized(int id) : number(id) {}
+    int id() const { return number; }
+    int number;
+    std::array<std::byte, Bytes - sizeof(int)> rest;
+};
+
+/// Empties a channel of a burst, in one of these ways.
+enum class emptying { recv, try_recv, recv_many, iteration, select, group };
+
+std::ostream& operator<<(std::ostream& out, emptying way) {
+    constexpr const char* names[] = {"recv", "try_recv", "recv_many", "iteration", "select", "group"};
+    return out << names[static_cast<int>(way)];
+}
+
+/// A receiver that keeps up, in one of these ways; what it needs for it is made once.
+template <class T>
+class consumer {
+public:
+    consumer(const sluice::receiver<T>& rx, emptying way) : rx_(rx), way_(way) {
+        if (way == emptying::group) {
+            group_.add(sluice::on_recv(rx_, [this](const T& message) { note(message); }));
+            group_.add(sluice::on_recv(quiet_, [](int) {}));
+        }
+    }
+    consumer(const consumer&) = delete;
+
+    /// Waits for so many messages and receives them; whether they were the next ones.
+    bool take(int count) {
+        const int upto = next_ + count;
+        while (next_ < upto && right_) {
+            switch (way_) {
+                case emptying::recv:
+                    if (const auto message = rx_.recv()) note(*message);
+                    break;
+                case emptying::try_recv:
+                    if (const auto message = rx_.try_recv()) note(*message);
+                    break;
+                case emptying::recv_many: (void)rx_.recv_many(id_counter{this}, static_cast<std::size_t>(count)); break;
+                case emptying::iteration:
+                    for (auto&& message : rx_) {
+                        note(message);
+                        if (next_ == upto) break;
+                    }
+                    break;
+                case emptying::select:
+                    sluice::select(sluice::on_recv(rx_, [this](const T& message) { note(message); }),
+                                   sluice::on_recv(quiet_, [](int) {}), sluice::on_timeout(patience, [] {}));
+                    break;
+                case emptying::group: (void)group_.wait_timeout(patience); break;
+            }
+        }
+        return right_ && next_ == upto;
+    }
+
+private:
+    struct id_counter {
+        using difference_type = std::ptrdiff_t;
+        consumer* to;
+        id_counter& operator*() { return *this; }
+        id_counter& operator++() { return *this; }
+        id_counter operator++(int) { return *this; }
+        id_counter& operator=(T&& message) {
+            to->note(message);
+            return *this;
+        }
+    };
+
+    void note(const T& message) { right_ = id_of(message) == next_++ && right_; }
+
+    const sluice::receiver<T> rx_;
+    const emptying way_;
+    const sluice::receiver<int> quiet_ = sluice::never<int>();
+    sluice::selector group_;
+    int next_ = 0;
+    bool right_ = true;
+};
+
+/// Bytes that a channel may keep which has had a burst of 16 to 64 KiB, itself included.
+constexpr long a_little = 4096;
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("channels that each had a burst keep little of it when they are empty", "[memory]", sized<8>,
+                   sized<100>, sized<1024>, sized<10000>, over_aligned) {
+    constexpr auto bytes = sizeof(TestType);
+    const bool limited = GENERATE(false, true);
+    const auto way =
+        GENERATE(emptying::try_recv, emptying::recv, emptying::recv_many, emptying::select, emptying::group);
+    const auto kilobytes = GENERATE(16u, 64u);
+    CAPTURE(bytes, limited, way, kilobytes);
+    const int burst = static_cast<int>(kilobytes * kibi / bytes);
+    // As many as a program may have where that takes no time.
+    const int count = bytes > 1000 && way == emptying::try_recv ? scaled(100'000) / burst : 200;
+    std::vector<sluice::channel<TestType>> channels;
+    channels.reserve(static_cast<std::size_t>(count));
+    const meter used;
+    bool right = true;
+    for (int i = 0; i < count && used.bytes() <= (i + 100) * a_little; ++i) {
+        const auto& ch = channels.emplace_back(limited ? sluice::bounded<TestType>(static_cast<std::size_t>(burst))
+                                                       : sluice::unbounded<TestType>());
+        for (int id = 0; id < burst; ++id) {
+            right = ch.tx.try_send(TestType(id)).has_value() && right;
+        }
+        right = consumer<TestType>(ch.rx, way).take(burst) && error_in(ch.rx.try_recv()) == errc::empty && right;
+    }
+    const long kept = used.bytes();
+    CHECK(right);
+    CHECK(channels.size() == static_cast<std::size_t>(count));
+    CHECK(kept <= count * a_little);
+}
+
+TEST_CASE("a hundred thousand channels that each had a burst keep little of it", "[memory]") {
+    using message = sized<1024>;
+    const int count = scaled(100'000);
+    std::vector<sluice::channel<message>> channels;
+    channels.reserve(static_cast<std::size_t>(count));
+    const meter used;
+    for (int i = 0; i < count && used.bytes() <= (i + 1000) * a_little; ++i) {
+        const auto& ch = channels.emplace_back(sluice::unbounded<message>());
+        for (int id = 0; id < 16 + i % 48; ++id) {
+            (void)ch.tx.try_send(message(id));
+        }
+        while (ch.rx.try_recv()) {
+        }
+    }
+    const long kept = used.bytes();
+    CHECK(channels.size() == static_cast<std::size_t>(count));
+    CHECK(kept <= count * a_little);
+}
+
+TEST_CASE("a channel of large messages gives their memory back when a receiver has waited for a while", "[memory]") {
+    using message = sized<1024 * kibi>;
+    const bool limited = GENERATE(false, true);
+    const auto way =
+        GENERATE(emptying::recv, emptying::recv_many, emptying::iteration, emptying::select, emptying::group);
+    const int burst = GENERATE(1, 5);
+    CAPTURE(limited, way, burst);
+    const auto large = std::make_unique<message>(0);
+    auto [tx, rx] = limited ? sluice::bounded<message>(8) : sluice::unbounded<message>();
+    const auto takes = std::make_unique<consumer<message>>(rx, way);  // a case of a group has a place for its message
+    const meter used;
+    {
+        task receiving([&] { return takes->take(burst + 1); });
+        for (int i = 0; i < burst; ++i) {
+            large->number = i;
+            REQUIRE(tx.send(*large).has_value());
+        }
+        REQUIRE(eventually([&, &rx = rx] { return rx.empty(); }));
+        // The receiver waits for one more.
+        CHECK(eventually([&] { return used.bytes() <= static_cast<long>(64 * kibi); }));
+        large->number = burst;
+        CHECK(tx.send(*large).has_value());
+        CHECK(receiving.get());
+    }
+}
+
+TEMPLATE_TEST_CASE("a steady stream allocates nothing, whatever the size of its messages", "[memory]", sized<8>,
+                   sized<1024>, sized<16 * kibi>, sized<32 * kibi>, sized<256 * kibi>) {
+    constexpr auto bytes = sizeof(TestType);
+    const bool limited = GENERATE(false, true);
+    const auto way = GENERATE(emptying::recv, emptying::recv_many, emptying::select, emptying::group);
+    const int on_the_way = bytes == 8 ? GENERATE(1, 64, 1000) : GENERATE(1, 2, 5, 16);
+    CAPTURE(bytes, limited, way, on_the_way);
+    auto [tx, rx] = limited ? sluice::bounded<TestType>(1000) : sluice::unbounded<TestType>();
+    const auto made = std::make_unique<TestType>(0);
+    const auto takes = std::make_unique<consumer<TestType>>(rx, way);
+    int next = 0;
+    const auto stream = [&, &tx = tx](int rounds) {
+        bool right = true;
+        for (int round = 0; round < rounds; ++round) {
+            for (int i = 0; i < on_the_way; ++i) {
+                made->number = next++;
+                right = tx.send(*made).has_value() && right;
+            }
+            right = takes->take(on_the_way) && right;
+        }
+        return right;
+    };
+    constexpr int rounds = scaled(bytes > 100'000 ? 50 : 200);
+    CHECK(stream(rounds));
+    const meter used;
+    const bool right = stream(rounds);
+    const long count = used.count();
+    CHECK(right);
+    // Where the machine stands still for a while, so does the stream.
+    CHECK(count <= 2);
+}
+
+TEST_CASE("a stream between threads that keep up with each other allocates nothing", "[memory]") {
+    using message = sized<32 * kibi>;
+    const bool limited = GENERATE(false, true);
+    const auto way = GENERATE(emptying::recv, emptying::recv_many, emptying::select, emptying::group);
+    const int burst = GENERATE(1, 3, 16);
+    CAPTURE(limited, way, burst);
+    auto [tx, rx] = limited ? sluice::bounded<message>(16) : sluice::unbounded<message>();
+    auto taken = sluice::rendezvous<bool>();
+    constexpr int warming_up = 100;
+    constexpr int rounds = scaled(200);
+    task receiving([&, &rx = rx] {
+        const auto takes = std::make_unique<consumer<message>>(rx, way);
+        for (int round = 0; round < warming_up + rounds; ++round) {
+            (void)taken.tx.send(takes->take(burst));
+        }
+        return true;
+    });
+    const auto made = std::make_unique<message>(0);
+    int next = 0;
+    const auto stream = [&, &tx = tx](int times) {
+        bool right = true;
+        for (int round = 0; round < times; ++round) {
+            for (int i = 0; i < burst; ++i) {
+                made->number = next++;
+                right = tx.send(*made).has_value() && right;
+            }
+            right = taken.rx.recv().value() && right;
+        }
+        return right;
+    };
+    CHECK(stream(warming_up));
+    const meter used;
+    const bool right = stream(rounds);
+    const long count = used.count();
+    CHECK(receiving.get());
+    CHECK(right);
+    // A round may last longer than a receiver waits before it gives memory back, where the machine has other work.
+    CHECK(count <= rounds * burst / 20);
 }
 
 #ifndef SLUICE_TEST_SANITIZED

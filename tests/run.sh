@@ -55,6 +55,24 @@ if [ -n "$flag" ] && ! echo 'int main() {}' | probe "$flag" -o /dev/null; then
     install_missing
 fi
 
+# The tests of 32 bits are skipped where such programs can't be built or run.
+if [ -z "$sanitize" ] && [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ]; then
+    narrow=$(mktemp)
+    trap 'rm -f "$narrow"' EXIT
+    builds_narrow() {
+        printf '#include <thread>\nint main() {}\n' | probe -m32 -o "$narrow"
+    }
+    if ! builds_narrow; then
+        missing="$(basename "$compiler" | sed 's/^clang++.*/g++/; s/^c++$/g++/')-multilib"
+        (install_missing) || say "Without programs of 32 bits"
+    fi
+    if builds_narrow && ! "$narrow" 2>/dev/null && ! command -v qemu-i386 >/dev/null 2>&1; then
+        missing=qemu-user
+        (install_missing) || say "Without an emulator for programs of 32 bits"
+    fi
+    missing=
+fi
+
 [ $# -gt 0 ] || set -- --label-exclude "model|mutants|soak|helgrind"
 configure_and_build "tests-$(basename "$compiler" | tr + x)${sanitize:+-$sanitize}" \
     -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1" \

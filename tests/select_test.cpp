@@ -387,6 +387,53 @@ TEST_CASE("on_stop runs when stop is requested", "[select][stop]") {
     }
 }
 
+TEST_CASE("a stop that was requested before comes before everything in select", "[select][stop]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<int>(which);
+    auto closed = make_channel<int>(which);
+    closed.tx.close();
+    auto room = make_channel<int>(which);
+    fill(tx, which);
+    const auto size = rx.size();
+    int calls = 0;
+    const auto count = [&] { ++calls; };
+    const auto count_message = [&](int) { ++calls; };
+    const auto count_result = [&](const sluice::result<int>&) { ++calls; };
+    const auto stop = requested();
+    for (int i = 0; i < 50; ++i) {
+        CHECK(ran(select(on_recv(rx, count_message), on_stop(stop, nothing))) == 1);
+        CHECK(ran(select(on_stop(stop, nothing), on_recv(rx, count_message))) == 0);
+        CHECK(ran(select(on_send(room.tx, 1, count), on_stop(stop, nothing), on_recv(rx, count_message))) == 1);
+        CHECK(ran(select(on_recv(closed.rx, count_result), on_stop(stop, nothing))) == 1);
+        CHECK(ran(select(on_send(closed.tx, 1, [&](sluice::result<void>) { ++calls; }), on_stop(stop, nothing))) == 1);
+        CHECK(ran(select(otherwise(count), on_timeout(0ms, count), on_stop(stop, nothing))) == 2);
+        CHECK(ran(select(on_deadline(steady::time_point::min(), count),
+                         on_recv(sluice::after(0ms), [&](auto) { ++calls; }), on_stop(stop, nothing))) == 2);
+    }
+    CHECK(calls == 0);
+    CHECK(rx.size() == size);
+    CHECK(room.rx.empty());
+}
+
+TEST_CASE("select_biased holds on_stop to the listed order", "[select][stop]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<int>(which);
+    fill(tx, which);
+    const auto size = rx.size();
+    const auto ignore = [](int) {};
+    CHECK(ran(select_biased(on_stop(requested(), nothing), on_recv(rx, ignore))) == 0);
+    CHECK(rx.size() == size);
+    CHECK(ran(select_biased(on_recv(rx, ignore), on_stop(requested(), nothing))) == 0);
+    CHECK(rx.size() == size - 1);
+    CHECK(ran(select_biased(on_timeout(0ms, nothing), otherwise(nothing), on_stop(requested(), nothing))) == 2);
+    tx.close();
+    (void)drain(rx);
+    CHECK(ran(select_biased(on_recv(rx, ignore), on_stop(requested(), nothing))) == 1);
+    CHECK(ran(select_biased(on_recv(rx, [](const sluice::result<int>&) {}), on_stop(requested(), nothing))) == 0);
+}
+
 TEST_CASE("otherwise runs at once when nothing is ready", "[select]") {
     const auto which = EACH_KIND();
     CAPTURE(which);
@@ -439,6 +486,30 @@ TEST_CASE("a case on an empty handle is never ready", "[select]") {
     CHECK(ran(select(on_recv(rx, got), on_send(tx, 1, sent))) == none_closed);
     auto ready = sluice::unbounded<int>();
     CHECK(ran(select(on_recv(rx, got), on_send(ready.tx, 1))) == 1);
+    CHECK(calls == 0);
+}
+
+TEST_CASE("a case on an empty handle is switched off, whatever its handler and in whatever select", "[select]") {
+    int calls = 0;
+    const auto got = [&](const sluice::result<int>&) { ++calls; };
+    const auto sent = [&](sluice::result<void>) { ++calls; };
+    const auto due = [&](const sluice::result<steady::time_point>&) { ++calls; };
+    sluice::receiver<int> moved_from;
+    {
+        auto ch = sluice::unbounded<int>();
+        moved_from = ch.rx;
+        const auto taken = std::move(moved_from);
+    }
+    CHECK(ran(select(on_recv(sluice::timer(), due))) == none_closed);
+    CHECK(ran(select_biased(on_recv(sluice::timer(), due), otherwise(nothing))) == 1);
+    CHECK(ran(select(on_recv(moved_from, got), on_recv(sluice::timer(), due), on_timeout(1ms, nothing))) == 2);
+    CHECK(ran(select_biased(on_send(sluice::sender<int>(), 1, sent), on_recv(moved_from, got))) == none_closed);
+    CHECK(ran(select_biased(on_recv(moved_from, got), on_stop(requested(), nothing))) == 1);
+    std::stop_source source;
+    task selecting([&] { return ran(select(on_recv(moved_from, got), on_stop(source.get_token(), nothing))); });
+    REQUIRE(wait_until_asleep(selecting));
+    source.request_stop();
+    CHECK(selecting.get() == 1);
     CHECK(calls == 0);
 }
 
@@ -621,6 +692,72 @@ TEMPLATE_LIST_TEST_CASE("a case that was not chosen has no effect", "[select]", 
         }
     }
     CHECK(books.balanced());
+}
+
+// ---- what is ready while a select looks
+
+namespace {
+
+/// A message whose copy plays a scene, so that something happens in the midst of a select that may have to copy it.
+struct scenic {
+    explicit scenic(std::function<void()> what) : scene(std::move(what)) {}
+    scenic(const scenic& other) : scene(other.scene) { scene(); }
+    scenic(scenic&&) noexcept = default;
+    scenic& operator=(scenic&&) noexcept = default;
+    ~scenic() = default;
+    std::function<void()> scene;
+};
+
+}  // namespace
+
+TEST_CASE("nothing is not ready where something was at every moment", "[select]") {
+    const auto which = EACH_BUFFERED_KIND();
+    const int with = GENERATE(0, 1, 2);
+    const bool biased = GENERATE(false, true);
+    CAPTURE(which, with, biased);
+    for (int i = 0; i < 20; ++i) {
+        auto messages = make_channel<int>(which);
+        auto room = sluice::bounded<scenic>(1);
+        // A message comes before the room goes.
+        const scenic value([&] {
+            (void)messages.tx.try_send(1);
+            (void)room.tx.try_send(scenic([] {}));
+        });
+        const auto choose = [biased](auto&&... cases) {
+            return ran(biased ? select_biased(std::move(cases)...) : select(std::move(cases)...));
+        };
+        const auto ignore = [](int) {};
+        int chosen = -1;
+        switch (with) {
+            case 0: chosen = choose(on_recv(messages.rx, ignore), on_send(room.tx, value), otherwise(nothing)); break;
+            case 1:
+                chosen = choose(on_recv(messages.rx, ignore), on_send(room.tx, value), on_timeout(0ms, nothing));
+                break;
+            default:
+                chosen = choose(on_recv(messages.rx, ignore), on_send(room.tx, value),
+                                on_deadline(steady::now() - 1s, nothing));
+                break;
+        }
+        CHECK((chosen == 0 || chosen == 1));
+    }
+}
+
+TEST_CASE("select_biased takes no later case where an earlier one was ready before it", "[select]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto first = make_channel<int>(which);
+    auto room = sluice::bounded<scenic>(1);
+    auto second = make_channel<int>(which);
+    const scenic value([&] {
+        (void)first.tx.try_send(1);
+        (void)second.tx.try_send(1);
+        (void)room.tx.try_send(scenic([] {}));
+    });
+    const auto ignore = [](int) {};
+    const int chosen = ran(select_biased(on_recv(first.rx, ignore), on_send(room.tx, value), on_recv(second.rx, ignore),
+                                         otherwise(nothing)));
+    CHECK(chosen == 0);
+    CHECK(second.rx.size() == 1);
 }
 
 // ---- handlers

@@ -1,6 +1,5 @@
 // selector: a select whose cases come and go.
 #include "catch.hpp"
-#include "support/chance.hpp"
 #include "support/kinds.hpp"
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
@@ -8,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <random>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -288,24 +290,6 @@ TEST_CASE("handlers may add and remove cases of their own group", "[selector]") 
     }
 }
 
-TEST_CASE("a group chooses at random", "[selector]") {
-    const int trials = scaled(4000);
-    auto [tx, rx] = sluice::unbounded<int>();
-    sluice::selector group;
-    std::array<long, 3> hits{};
-    for (auto& hit : hits) {
-        (void)group.add(on_recv(rx, [&hit](int) { ++hit; }));
-    }
-    for (int i = 0; i < trials; ++i) {
-        REQUIRE(tx.send(i).has_value());
-        REQUIRE(group.wait().has_value());
-    }
-    for (const long count : hits) {
-        CAPTURE(count);
-        CHECK(plausible(count, trials, 1.0 / 3));
-    }
-}
-
 TEST_CASE("a group takes cases for time and stop", "[selector]") {
     auto [tx, rx] = sluice::unbounded<int>();
     sluice::selector group;
@@ -320,4 +304,549 @@ TEST_CASE("a group takes cases for time and stop", "[selector]") {
     CHECK(group.wait().value() == stop);
     group.remove(stop);
     CHECK(group.try_wait().error() == errc::empty);
+}
+
+// ---- cases that go by themselves
+
+TEST_CASE("the cases of a thousand closed channels remove themselves and hold nothing", "[selector]") {
+    const auto which = EACH_KIND();
+    const bool sending = GENERATE(false, true);
+    CAPTURE(which, sending);
+    sluice::selector group;
+    std::vector<sluice::channel<int>> channels;
+    for (int i = 0; i < 1000; ++i) {
+        auto& ch = channels.emplace_back(make_channel<int>(which));
+        if (sending) {
+            fill(ch.tx, which);
+            group.add(on_send(ch.tx, 1));
+        } else {
+            group.add(on_recv(ch.rx, [](int) {}));
+        }
+    }
+    if (sending && which == kind::unbounded) {
+        SUCCEED("what is sent at once leaves no case behind");
+        return;
+    }
+    CHECK(group.size() == 1000);
+    for (const auto& ch : channels) {
+        ch.tx.close();
+    }
+    CHECK(ran(group.wait()) == none_closed);
+    CHECK(group.size() == 0);
+    CHECK(group.empty());
+    CHECK(std::all_of(channels.begin(), channels.end(),
+                      [](const auto& ch) { return ch.rx.sender_count() == 1 && ch.rx.receiver_count() == 1; }));
+}
+
+TEST_CASE("a case whose channel closes removes itself from whatever wait sees it", "[selector]") {
+    const auto which = EACH_KIND();
+    const int how = GENERATE(0, 1, 2, 3, 4);
+    CAPTURE(which, how);
+    auto open = make_channel<int>(which);
+    auto closing = make_channel<int>(which);
+    sluice::selector group;
+    const auto stays = group.add(on_recv(open.rx, [](int) {}));
+    const auto goes = group.add(on_recv(closing.rx, [](int) {}));
+    if (how == 0) {
+        task waiting([&] { return ran(group.wait()); });
+        REQUIRE(wait_until_asleep(waiting));
+        closing.tx = {};
+        REQUIRE(wait_until_asleep(waiting));
+        CHECK(open.tx.send(1).has_value());
+        CHECK(waiting.get() == static_cast<int>(stays));
+    } else {
+        closing.tx.close();
+        switch (how) {
+            case 1: CHECK(ran(group.try_wait()) == none_empty); break;
+            case 2: CHECK(ran(group.wait_timeout(1ms)) == none_timeout); break;
+            case 3: CHECK(ran(group.wait_until(std::chrono::system_clock::now() + 1ms)) == none_timeout); break;
+            default: {
+                const auto idle = group.add(otherwise(nothing));
+                CHECK(group.wait().value() == idle);
+                CHECK(group.remove(idle));
+            }
+        }
+    }
+    CHECK(group.size() == 1);
+    CHECK(closing.rx.receiver_count() == 1);
+    CHECK_FALSE(group.remove(goes));
+    CHECK(group.remove(stays));
+}
+
+TEST_CASE("a closed channel keeps its case until it is drained", "[selector]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto ch = make_channel<int>(which);
+    sluice::selector group;
+    std::vector<int> got;
+    const auto id = group.add(on_recv(ch.rx, [&](int message) { got.push_back(message); }));
+    fill(ch.tx, which);
+    ch.tx.close();
+    for (int i = 0; i < room(which); ++i) {
+        CHECK(group.size() == 1);
+        CHECK(group.wait().value() == id);
+    }
+    CHECK(ran(group.wait()) == none_closed);
+    CHECK(group.size() == 0);
+    CHECK(got == numbers(0, room(which)));
+}
+
+TEST_CASE("a handler that takes results hears of the closing once, after its case has gone", "[selector]") {
+    const auto which = EACH_KIND();
+    const bool sending = GENERATE(false, true);
+    const bool waiting = GENERATE(false, true);
+    CAPTURE(which, sending, waiting);
+    auto ch = make_channel<int>(which);
+    auto other = make_channel<int>(which);
+    if (sending) {
+        if (which == kind::unbounded) {
+            ch.tx.close();
+        } else {
+            fill(ch.tx, which);
+        }
+    }
+    sluice::selector group;
+    (void)group.add(on_recv(other.rx, [](int) {}));
+    std::vector<errc> heard;
+    std::size_t left = 99;
+    const auto hear = [&](const auto& outcome) {
+        heard.push_back(error_in(outcome));
+        left = group.size();
+    };
+    const auto id = sending ? group.add(on_send(ch.tx, 1, [&](sluice::result<void> r) { hear(r); }))
+                            : group.add(on_recv(ch.rx, [&](const sluice::result<int>& r) { hear(r); }));
+    if (waiting && !ch.tx.is_closed()) {
+        task blocked([&] { return ran(group.wait()); });
+        REQUIRE(wait_until_asleep(blocked));
+        ch.tx.close();
+        CHECK(blocked.get() == static_cast<int>(id));
+    } else {
+        ch.tx.close();
+        CHECK(group.wait().value() == id);
+    }
+    CHECK(heard == std::vector<errc>{errc::closed});
+    CHECK(left == 1);
+    CHECK((sending ? ch.rx.sender_count() : ch.rx.receiver_count()) == 1);
+    CHECK(ran(group.try_wait()) == none_empty);
+    CHECK(heard.size() == 1);
+    CHECK_FALSE(group.remove(id));
+}
+
+TEST_CASE("a case that has gone may be followed by another one of its handler's making", "[selector]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    sluice::selector group;
+    std::vector<std::size_t> ids;
+    SECTION("after a send") {
+        auto ch = make_channel<int>(which);
+        std::vector<std::size_t> sizes;
+        int next = 0;
+        std::function<void()> send_on = [&] {
+            sizes.push_back(group.size());
+            if (++next < room(which)) {
+                ids.push_back(group.add(on_send(ch.tx, next, send_on)));
+            }
+        };
+        ids.push_back(group.add(on_send(ch.tx, next, send_on)));
+        while (group.wait()) {
+        }
+        CHECK(sizes == std::vector<std::size_t>(static_cast<std::size_t>(room(which)), 0));
+        CHECK(drain(ch.rx) == numbers(0, room(which)));
+    }
+    SECTION("after the end of what it received from") {
+        std::vector<sluice::channel<int>> queue;
+        for (int i = 0; i < 4; ++i) {
+            queue.push_back(make_channel<int>(which));
+            fill(queue.back().tx, which);
+            queue.back().tx.close();
+        }
+        int got = 0;
+        std::size_t place = 0;
+        std::function<void(sluice::result<int>)> receive_on = [&](const sluice::result<int>& message) {
+            if (message) {
+                ++got;
+            } else if (++place < queue.size()) {
+                ids.push_back(group.add(on_recv(queue[place].rx, receive_on)));
+            }
+        };
+        ids.push_back(group.add(on_recv(queue[0].rx, receive_on)));
+        while (group.wait()) {
+        }
+        CHECK(got == 4 * room(which));
+        CHECK(ids.size() == 4);
+    }
+    CHECK(group.empty());
+    std::sort(ids.begin(), ids.end());
+    CHECK(std::adjacent_find(ids.begin(), ids.end()) == ids.end());
+}
+
+TEST_CASE("a handler outlives its case, and what it throws finds the case gone", "[selector][exception]") {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto ch = make_channel<int>(which);
+    ch.tx.close();
+    sluice::selector group;
+    auto kept = std::make_shared<int>(7);
+    const std::weak_ptr<int> watch = kept;
+    int seen = 0;
+    const auto id = group.add(on_recv(ch.rx, [&, kept = std::move(kept)](const sluice::result<int>&) {
+        CHECK(group.empty());
+        (void)group.add(on_recv(ch.rx, [](int) {}));
+        seen = *kept;
+        throw spark();
+    }));
+    CHECK_THROWS_AS(group.wait(), spark);
+    CHECK(seen == 7);
+    CHECK(watch.expired());
+    CHECK_FALSE(group.remove(id));
+    CHECK(ran(group.wait()) == none_closed);
+    CHECK(group.empty());
+}
+
+TEST_CASE("a timer's case stays in its group when the timer is over", "[selector][timer]") {
+    const bool takes_result = GENERATE(false, true);
+    CAPTURE(takes_result);
+    sluice::selector group;
+    const sluice::timer once = sluice::after(1ms);
+    int due = 0;
+    const auto id =
+        takes_result
+            ? group.add(on_recv(once, [&](const sluice::result<steady::time_point>& r) { due += r.has_value(); }))
+            : group.add(on_recv(once, [&](steady::time_point) { ++due; }));
+    CHECK(group.wait().value() == id);
+    CHECK(due == 1);
+    CHECK(group.size() == 1);
+    CHECK(ran(group.try_wait()) == none_closed);
+    CHECK(ran(group.wait()) == none_closed);
+    CHECK(group.size() == 1);
+
+    auto [tx, rx] = sluice::unbounded<int>();
+    const auto other = group.add(on_recv(rx, [](int) {}));
+    CHECK(ran(group.try_wait()) == none_empty);
+    CHECK(tx.send(1).has_value());
+    CHECK(group.wait().value() == other);
+    CHECK(due == 1);
+    CHECK(group.remove(id));
+    CHECK_FALSE(group.remove(id));
+    CHECK(group.size() == 1);
+}
+
+TEST_CASE("remove tells whether there was such a case", "[selector]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto ch = make_channel<int>(which);
+    sluice::selector group;
+    const auto sends = group.add(on_send(ch.tx, 1));
+    CHECK_FALSE(group.remove(sends + 1));
+    CHECK(group.wait().value() == sends);
+    CHECK_FALSE(group.remove(sends));
+    const auto receives = group.add(on_recv(ch.rx, [](int) {}));
+    CHECK(receives != sends);
+    CHECK(group.remove(receives));
+    CHECK_FALSE(group.remove(receives));
+    CHECK(ch.rx.size() == 1);
+}
+
+TEST_CASE("a case on an empty handle is switched off in a group too", "[selector]") {
+    int calls = 0;
+    sluice::selector group;
+    (void)group.add(on_recv(sluice::receiver<int>(), [&](const sluice::result<int>&) { ++calls; }));
+    (void)group.add(on_send(sluice::sender<int>(), 1, [&](sluice::result<void>) { ++calls; }));
+    (void)group.add(on_recv(sluice::timer(), [&](const sluice::result<steady::time_point>&) { ++calls; }));
+    CHECK(ran(group.try_wait()) == none_closed);
+    CHECK(ran(group.wait()) == none_closed);
+    auto [tx, rx] = sluice::unbounded<int>();
+    const auto id = group.add(on_recv(rx, [](int) {}));
+    CHECK(ran(group.try_wait()) == none_empty);
+    CHECK(tx.send(1).has_value());
+    CHECK(group.wait().value() == id);
+    CHECK(calls == 0);
+}
+
+// ---- the message of a wait
+
+TEST_CASE("when a wait returns, the message that it received is gone", "[selector][lifetime]") {
+    using message = std::shared_ptr<int>;
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    const auto is_gone = [&](auto handler) {
+        auto ch = make_channel<message>(which);
+        auto sent = std::make_shared<int>(1);
+        const std::weak_ptr<int> watch = sent;
+        sluice::selector group;
+        (void)group.add(on_recv(ch.rx, handler));
+        task sender([&] { return ch.tx.send(std::move(sent)).has_value(); });
+        try {
+            (void)group.wait();
+        } catch (const spark&) {
+        }
+        return watch.expired() && sender.get() && group.size() == 1;
+    };
+    CHECK(is_gone([](message) {}));
+    CHECK(is_gone([](const message&) {}));
+    CHECK(is_gone([](message&&) {}));
+    CHECK(is_gone([](const auto&) {}));
+    CHECK(is_gone([](auto&&) {}));
+    CHECK(is_gone([](sluice::result<message>) {}));
+    CHECK(is_gone([](const sluice::result<message>&) {}));
+    CHECK(is_gone([](sluice::result<message>&&) {}));
+    CHECK(is_gone([](const message&) { throw spark(); }));
+    CHECK(is_gone([](const sluice::result<message>&) { throw spark(); }));
+}
+
+TEST_CASE("a reply channel in a message that a group looked at closes", "[selector][lifetime]") {
+    struct request {
+        sluice::sender<int> reply;
+    };
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto requests = make_channel<request>(which);
+    auto answers = make_channel<int>(which);
+    sluice::selector group;
+    (void)group.add(on_recv(requests.rx, [](const request& asked) { (void)asked.reply.send(4); }));
+    CHECK(requests.tx.send(request{std::move(answers.tx)}).has_value());
+    CHECK(group.wait().has_value());
+    CHECK(answers.rx.recv().value() == 4);
+    CHECK(answers.rx.is_closed());
+    CHECK(error_in(answers.rx.try_recv()) == errc::closed);
+}
+
+TEST_CASE("what a group has sent, it keeps nothing of", "[selector][lifetime]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto ch = make_channel<std::shared_ptr<int>>(which);
+    auto kept = std::make_shared<int>(1);
+    sluice::selector group;
+    (void)group.add(on_send(ch.tx, kept, [&] { CHECK(kept.use_count() == 2); }));
+    CHECK(kept.use_count() == 2);
+    CHECK(group.wait().has_value());
+    CHECK(kept.use_count() == 2);
+    CHECK(ch.rx.recv().has_value());
+    CHECK(kept.use_count() == 1);
+}
+
+// ---- the choice
+
+TEST_CASE("no ready case of a group waits for more others than there are cases", "[selector]") {
+    constexpr std::size_t cases = 7;
+    std::minstd_rand random(GENERATE(1u, 2u, 3u));
+    std::array<sluice::channel<int>, cases> channels;
+    sluice::selector group;
+    std::array<std::size_t, cases> ids{};
+    for (std::size_t i = 0; i < cases; ++i) {
+        channels[i] = sluice::unbounded<int>();
+        ids[i] = group.add(on_recv(channels[i].rx, [](int) {}));
+    }
+    std::array<std::size_t, cases> passed_over{};
+    std::size_t longest = 0;
+    for (int step = 0; step < scaled(20000); ++step) {
+        for (auto& ch : channels) {
+            if (random() % 4 == 0) {
+                REQUIRE(ch.tx.send(step).has_value());
+            }
+        }
+        if (random() % 50 == 0) {
+            // Another case for a channel, in the place of the one before.
+            const std::size_t i = random() % cases;
+            REQUIRE(group.remove(ids[i]));
+            ids[i] = group.add(on_recv(channels[i].rx, [](int) {}));
+            passed_over[i] = 0;
+        }
+        std::array<bool, cases> ready{};
+        for (std::size_t i = 0; i < cases; ++i) {
+            ready[i] = !channels[i].rx.empty();
+        }
+        const auto fired = random() % 2 == 0 ? group.try_wait() : group.wait_timeout(0ms);
+        for (std::size_t i = 0; i < cases; ++i) {
+            passed_over[i] = ready[i] && (!fired || *fired != ids[i]) ? passed_over[i] + 1 : 0;
+            longest = (std::max)(longest, passed_over[i]);
+        }
+    }
+    CHECK(longest <= cases);
+    CHECK(longest > 0);
+}
+
+TEST_CASE("a case that is ready comes up however many successors the others have", "[selector]") {
+    const int place = GENERATE(0, 1, 3);
+    CAPTURE(place);
+    auto [tx, rx] = sluice::unbounded<int>();
+    auto sink = sluice::unbounded<int>();
+    sluice::selector group;
+    int received = 0;
+    std::function<void()> again = [&] { (void)group.add(on_send(sink.tx, 1, again)); };
+    for (int i = 0; i < 3; ++i) {
+        if (i == place) {
+            (void)group.add(on_recv(rx, [&](int) { ++received; }));
+        }
+        again();
+    }
+    if (place == 3) {
+        (void)group.add(on_recv(rx, [&](int) { ++received; }));
+    }
+    std::size_t longest = 0;
+    for (int round = 1; round <= 50; ++round) {
+        for (int i = 0; i < round; ++i) {
+            REQUIRE(group.wait().has_value());
+        }
+        REQUIRE(tx.send(1).has_value());
+        std::size_t others = 0;
+        while (received < round && others < 100) {
+            REQUIRE(group.wait().has_value());
+            others += received < round ? 1 : 0;
+        }
+        REQUIRE(others < 100);
+        longest = (std::max)(longest, others);
+    }
+    CHECK(longest <= 4);
+}
+
+TEST_CASE("cases on one channel take turns", "[selector]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    sluice::selector group;
+    std::array<int, 3> hits{};
+    for (auto& hit : hits) {
+        (void)group.add(on_recv(rx, [&hit](int) { ++hit; }));
+    }
+    for (int i = 0; i < 300; ++i) {
+        REQUIRE(tx.send(i).has_value());
+    }
+    for (int i = 0; i < 300; ++i) {
+        REQUIRE(group.wait().has_value());
+    }
+    for (const int count : hits) {
+        CHECK(count >= 300 / 4);
+    }
+}
+
+TEST_CASE("a biased group prefers cases in the order in which they were added", "[selector]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto a = make_channel<int>(which);
+    auto b = make_channel<int>(which);
+    auto c = make_channel<int>(which);
+    const auto fill_all = [&] {
+        for (const auto* ch : {&a, &b, &c}) {
+            (void)drain(ch->rx);
+            fill(ch->tx, which);
+        }
+    };
+    const auto ignore = [](int) {};
+    sluice::selector group(sluice::biased);
+    const auto first = group.add(on_recv(a.rx, ignore));
+    const auto second = group.add(on_recv(b.rx, ignore));
+    const auto third = group.add(on_recv(c.rx, ignore));
+    const auto order = [&] {
+        std::vector<std::size_t> ids;
+        while (const auto fired = group.try_wait()) {
+            if (ids.empty() || ids.back() != *fired) {
+                ids.push_back(*fired);
+            }
+        }
+        return ids;
+    };
+    fill_all();
+    CHECK(order() == std::vector{first, second, third});
+    CHECK(group.remove(first));
+    const auto last = group.add(on_recv(a.rx, ignore));
+    fill_all();
+    CHECK(order() == std::vector{second, third, last});
+    // What becomes ready while another case has messages left comes first all the same.
+    fill_all();
+    (void)drain(b.rx);
+    CHECK(group.wait().value() == third);
+    CHECK(b.tx.send(1).has_value());
+    CHECK(group.wait().value() == second);
+}
+
+TEST_CASE("a biased group holds on_stop to the order too, a fair one takes it first", "[selector][stop]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    const auto ignore = [](int) {};
+    const bool stop_last = GENERATE(false, true);
+    CAPTURE(stop_last);
+    for (int i = 0; i < 50; ++i) {
+        REQUIRE(tx.send(i).has_value());
+        sluice::selector fair;
+        sluice::selector biased(sluice::biased);
+        std::size_t of_stop = 0;
+        std::size_t of_stop_biased = 0;
+        for (int turn = 0; turn < 2; ++turn) {
+            if ((turn == 1) == stop_last) {
+                of_stop = fair.add(on_stop(requested(), nothing));
+                of_stop_biased = biased.add(on_stop(requested(), nothing));
+            } else {
+                (void)fair.add(on_recv(rx, ignore));
+                (void)biased.add(on_recv(rx, ignore));
+            }
+        }
+        const auto size = rx.size();
+        CHECK(fair.wait().value() == of_stop);
+        CHECK(fair.try_wait().value() == of_stop);
+        CHECK(rx.size() == size);
+        CHECK((biased.wait().value() == of_stop_biased) == !stop_last);
+        CHECK(rx.size() == size - (stop_last ? 1 : 0));
+    }
+}
+
+// ---- moving
+
+TEST_CASE("a group is moved with its cases, and not copied", "[selector]") {
+    static_assert(!std::is_copy_constructible_v<sluice::selector>);
+    static_assert(!std::is_copy_assignable_v<sluice::selector>);
+    static_assert(std::is_move_constructible_v<sluice::selector>);
+    static_assert(std::is_move_assignable_v<sluice::selector>);
+    const auto which = EACH_KIND();
+    const bool biased = GENERATE(false, true);
+    CAPTURE(which, biased);
+    auto a = make_channel<int>(which);
+    auto b = make_channel<int>(which);
+    auto dropped = make_channel<int>(which);
+    int got = 0;
+    std::size_t id_a = 0;
+    std::size_t id_b = 0;
+    const auto make = [&] {
+        auto group = biased ? sluice::selector(sluice::biased) : sluice::selector();
+        id_a = group.add(on_recv(a.rx, [&](int id) { got = id; }));
+        CHECK(ran(group.try_wait()) == none_empty);
+        CHECK(ran(group.wait_timeout(1ms)) == none_timeout);
+        id_b = group.add(on_recv(b.rx, [&](int id) { got = -id; }));
+        return group;
+    };
+    sluice::selector first = make();
+    sluice::selector group = std::move(first);
+    CHECK(group.size() == 2);
+    const auto serves = [&](sluice::selector& which_group) {
+        task sender([&] { return b.tx.send(5).has_value(); });
+        CHECK(which_group.wait().value() == id_b);
+        CHECK(got == -5);
+        CHECK(sender.get());
+        task waiting([&] { return ran(which_group.wait()); });
+        REQUIRE(wait_until_asleep(waiting));
+        CHECK(a.tx.send(6).has_value());
+        CHECK(waiting.get() == static_cast<int>(id_a));
+        CHECK(got == 6);
+    };
+    serves(group);
+    CHECK(a.tx.receiver_count() == 2);
+
+    sluice::selector other;
+    (void)other.add(on_recv(dropped.rx, [](int) {}));
+    CHECK(ran(other.try_wait()) == none_empty);
+    other = std::move(group);
+    CHECK(dropped.tx.receiver_count() == 1);
+    CHECK(a.tx.receiver_count() == 2);
+    serves(other);
+    const auto id_c = other.add(on_recv(dropped.rx, [](int) {}));
+    CHECK(id_c != id_a);
+    CHECK(id_c != id_b);
+    CHECK(other.remove(id_a));
+    CHECK(a.tx.receiver_count() == 1);
+
+    // The one that was moved from is as good as new.
+    group = sluice::selector();
+    CHECK(group.empty());
+    CHECK(ran(group.wait()) == none_closed);
+    (void)group.add(on_recv(a.rx, [](int) {}));
+    task sender([&] { return a.tx.send(7).has_value(); });
+    CHECK(group.wait().has_value());
+    CHECK(sender.get());
 }

@@ -6,10 +6,15 @@
 #include "support/task.hpp"
 
 #include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <ctime>
 #include <limits>
+#include <optional>
 #include <ratio>
 #include <stop_token>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -228,6 +233,324 @@ TEST_CASE("a wait follows the changes of a clock that is not steady", "[timeout]
         CHECK(selecting.get() == 1);
     }
 }
+
+// ---- what came before the deadline
+
+namespace {
+
+constexpr stage_clock::time_point deadline{1h};
+
+/// Whether `operation`, whose deadline is on the stage clock, does not report the deadline when `event` happens before
+/// it: while the clock is read for the first time, or the second, and so on.
+template <class Prepare, class Operation, class Event>
+void check_comes_first(const std::string& what, Prepare prepare, Operation operation, Event event) {
+    for (int reading = 1; reading <= 3; ++reading) {
+        CAPTURE(what, reading);
+        prepare();
+        // Ended by the other thread, or as far as that gets while this one is where it reads the clock.
+        std::optional<task<bool>> other;
+        stage_clock::play(reading, [&] {
+            other.emplace([&] {
+                event();
+                return true;
+            });
+            (void)come_to_rest(*other);
+        });
+        CHECK(operation());
+    }
+}
+
+}  // namespace
+
+TEST_CASE("what comes before the deadline wins over it", "[timeout]") {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    sluice::channel<int> ch;
+    sluice::channel<int> quiet = make_channel<int>(which);
+    std::stop_source source;
+    const auto empty = [&] { ch = make_channel<int>(which); };
+    const auto full = [&] {
+        ch = make_channel<int>(which);
+        fill(ch.tx, which);
+    };
+    const auto fresh_stop = [&] {
+        empty();
+        source = std::stop_source();
+    };
+    const auto send = [&] { (void)ch.tx.send(7); };
+    const auto receive = [&] { (void)ch.rx.recv(); };
+    const auto close = [&] { ch.tx.close(); };
+    const auto stop = [&] { source.request_stop(); };
+    const auto ignore = [](int) {};
+    const auto nothing = [] {};
+
+    SECTION("for a receive") {
+        check_comes_first(
+            "a message", empty, [&] { return id_in(ch.rx.recv_until(deadline)) == 7; }, send);
+        check_comes_first(
+            "the closing", empty, [&] { return error_in(ch.rx.recv_until(deadline)) == errc::closed; }, close);
+        check_comes_first(
+            "a stop", fresh_stop,
+            [&] { return error_in(ch.rx.recv_until(deadline, source.get_token())) == errc::stopped; }, stop);
+    }
+    SECTION("for a send") {
+        CHECK(ch.tx.is_closed());  // before the first of them is made
+        if (which != kind::unbounded) {
+            check_comes_first(
+                "room", full, [&] { return ch.tx.send_until(1, deadline).has_value(); }, receive);
+            check_comes_first(
+                "the closing", full, [&] { return ch.tx.send_until(1, deadline).error() == errc::closed; }, close);
+            check_comes_first(
+                "a stop",
+                [&] {
+                    full();
+                    source = std::stop_source();
+                },
+                [&] { return ch.tx.send_until(1, deadline, source.get_token()).error() == errc::stopped; }, stop);
+        }
+    }
+    SECTION("for a select") {
+        check_comes_first(
+            "a message", empty,
+            [&] {
+                return ran(sluice::select(sluice::on_recv(quiet.rx, ignore), sluice::on_deadline(deadline, nothing),
+                                          sluice::on_recv(ch.rx, ignore))) == 2;
+            },
+            send);
+        check_comes_first(
+            "a message, in a biased select", empty,
+            [&] {
+                return ran(sluice::select_biased(sluice::on_deadline(deadline, nothing),
+                                                 sluice::on_recv(ch.rx, ignore))) == 1;
+            },
+            send);
+        check_comes_first(
+            "the closing", empty,
+            [&] {
+                return ran(sluice::select(sluice::on_deadline(deadline, nothing),
+                                          sluice::on_recv(ch.rx, [](const sluice::result<int>&) {}))) == 1;
+            },
+            close);
+        check_comes_first(
+            "a stop", fresh_stop,
+            [&] {
+                return ran(sluice::select(sluice::on_deadline(deadline, nothing), sluice::on_recv(ch.rx, ignore),
+                                          sluice::on_stop(source.get_token(), nothing))) == 2;
+            },
+            stop);
+        if (which != kind::unbounded) {
+            check_comes_first(
+                "room", full,
+                [&] {
+                    return ran(sluice::select(sluice::on_deadline(deadline, nothing), sluice::on_send(ch.tx, 1))) == 1;
+                },
+                receive);
+        }
+    }
+    SECTION("for a group") {
+        std::optional<sluice::selector> group;
+        std::size_t id = 0;
+        const auto receiving = [&] {
+            empty();
+            source = std::stop_source();
+            group.emplace();
+            (void)group->add(sluice::on_recv(quiet.rx, ignore));
+            id = group->add(sluice::on_recv(ch.rx, ignore));
+        };
+        const auto sending = [&] {
+            full();
+            group.emplace();
+            id = group->add(sluice::on_send(ch.tx, 1));
+        };
+        check_comes_first(
+            "a message", receiving, [&] { return group->wait_until(deadline) == id; }, send);
+        check_comes_first(
+            "a stop", receiving, [&] { return ran(group->wait_until(deadline, source.get_token())) == none_stopped; },
+            stop);
+        check_comes_first(
+            "a message, with the deadline as a case",
+            [&] {
+                receiving();
+                (void)group->add(sluice::on_deadline(deadline, nothing));
+            },
+            [&] { return group->wait() == id; }, send);
+        if (which != kind::unbounded) {
+            check_comes_first(
+                "room", sending, [&] { return group->wait_until(deadline) == id; }, receive);
+        }
+    }
+}
+
+TEST_CASE("a timer that is due before the deadline wins over it", "[timeout][timer]") {
+    steady::time_point due;
+    sluice::timer timer;
+    std::optional<sluice::selector> group;
+    std::size_t id = 0;
+    const auto ignore = [](steady::time_point) {};
+    const auto set = [&] {
+        due = steady::now() + 5ms;
+        timer = sluice::at(due);
+        group.emplace();
+        id = group->add(sluice::on_recv(timer, ignore));
+    };
+    const auto it_is_due = [&] {
+        while (steady::now() < due) {
+        }
+    };
+    check_comes_first(
+        "recv", set, [&] { return timer.recv_until(deadline) == due; }, it_is_due);
+    check_comes_first(
+        "select", set,
+        [&] { return ran(sluice::select(sluice::on_deadline(deadline, [] {}), sluice::on_recv(timer, ignore))) == 1; },
+        it_is_due);
+    check_comes_first(
+        "group", set, [&] { return group->wait_until(deadline) == id; }, it_is_due);
+    check_comes_first(
+        "a group with the deadline as a case",
+        [&] {
+            set();
+            (void)group->add(sluice::on_deadline(deadline, [] {}));
+        },
+        [&] { return group->wait() == id; }, it_is_due);
+}
+
+TEST_CASE("a timer wins over a deadline at the same time", "[timeout][timer]") {
+    for (int i = 0; i < scaled(2000); ++i) {
+        const auto when = steady::now() + std::chrono::nanoseconds(50 + i * 7 % 3000);
+        if (!sluice::at(when).recv_until(when)) {
+            FAIL("recv_until reports the deadline, turn " << i);
+        }
+        const auto soon = steady::now() + std::chrono::nanoseconds(50 + i * 7 % 3000);
+        const auto fired = sluice::select(sluice::on_deadline(soon, [] {}),
+                                          sluice::on_recv(sluice::at(soon), [](steady::time_point) {}));
+        if (ran(fired) != 1) {
+            FAIL("a select chooses the deadline, turn " << i);
+        }
+    }
+    SUCCEED("the timer was first each time");
+}
+
+// ---- units
+
+namespace {
+
+template <class Rep, std::intmax_t Denominator>
+using fraction = std::chrono::duration<Rep, std::ratio<1, Denominator>>;
+
+constexpr std::chrono::seconds forty_years{40LL * 31556952};
+
+/// `count` seconds in a unit of which `Denominator` make one.
+template <class Rep, std::intmax_t Denominator>
+fraction<Rep, Denominator> in_units(std::chrono::seconds s) {
+    return fraction<Rep, Denominator>(static_cast<Rep>(s.count()) * static_cast<Rep>(Denominator));
+}
+
+/// Calls `check` with forty years in many units.
+template <class Check>
+void each_forty_years(Check check) {
+    check(in_units<long long, 90000>(forty_years));
+    check(in_units<long long, 3>(forty_years));
+    check(in_units<long long, 44100>(forty_years));
+    check(in_units<long long, 1'000'000'007>(forty_years));
+    check(in_units<unsigned long long, 90000>(forty_years));
+    check(in_units<unsigned long long, 1'000'000'000>(forty_years));
+    check(in_units<unsigned, 3>(forty_years));
+    check(in_units<double, 90000>(forty_years));
+    check(in_units<float, 3>(forty_years));
+    check(in_units<long double, 7>(forty_years));
+    check(std::chrono::duration<long long, std::ratio<1001, 24000>>(forty_years.count() * 24000 / 1001));
+    check(std::chrono::duration<int, std::ratio<31556952>>(40));
+    check(std::chrono::duration<signed char, std::ratio<31556952>>(40));
+    check(std::chrono::duration<unsigned char, std::ratio<31556952>>(40));
+    check(std::chrono::duration<short, std::ratio<86400>>(14610));
+}
+
+}  // namespace
+
+TEST_CASE("a duration in any unit is rounded up to the clock's, and does not overflow", "[timeout]") {
+    using sluice::detail::saturated;
+    using std::chrono::nanoseconds;
+    const nanoseconds exact = forty_years;
+    each_forty_years([&](auto when) {
+        const long double off = static_cast<long double>((saturated(when) - exact).count());
+        CHECK(std::abs(off) <= 1e-6L * static_cast<long double>(exact.count()) + 86400e9L);
+    });
+    CHECK(saturated(in_units<long long, 90000>(forty_years)) == exact);
+    CHECK(saturated(in_units<unsigned long long, 3>(forty_years)) == exact);
+    CHECK(saturated(in_units<long long, 1'000'000'007>(forty_years)) == exact);
+    CHECK(saturated(in_units<long long, 90000>(forty_years) + fraction<long long, 90000>(1)) == exact + 11112ns);
+
+    CHECK(saturated(fraction<long long, 3>(1)) == 333'333'334ns);
+    CHECK(saturated(fraction<unsigned, 3>(2)) == 666'666'667ns);
+    CHECK(saturated(fraction<int, 3>(-1)) == -333'333'333ns);
+    CHECK(saturated(fraction<signed char, 90000>(1)) == 11112ns);
+    CHECK(saturated(fraction<long long, 1'000'000'007>(1)) == 1ns);
+    CHECK(saturated(fraction<long long, 99'999'999'977>(99'999'999'976)) == 1s);
+    CHECK(saturated(fraction<long long, 99'999'999'977>(-99'999'999'976)) == -999'999'999ns);
+    CHECK(saturated(std::chrono::duration<long long, std::atto>(1)) == 1ns);
+    CHECK(saturated(std::chrono::duration<long long, std::atto>(-1)) == 0ns);
+    CHECK(saturated(std::chrono::duration<float, std::ratio<1, 3>>(1.5f)) == 500ms);
+
+    constexpr auto most = (nanoseconds::max)();
+    CHECK(saturated((std::chrono::duration<unsigned long long, std::nano>::max)()) == most);
+    CHECK(saturated((std::chrono::duration<unsigned long long>::max)()) == most);
+    CHECK(saturated((std::chrono::duration<long long, std::giga>::max)()) == most);
+    CHECK(saturated((std::chrono::duration<long long, std::giga>::min)()) == (nanoseconds::min)());
+    CHECK(saturated((std::chrono::duration<double, std::giga>::max)()) == most);
+}
+
+TEST_CASE("a timeout of forty years does not pass at once, whatever its unit", "[timeout]") {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto ch = make_channel<int>(which);
+    fill(ch.tx, which);
+    auto idle = make_channel<int>(which);
+    const auto lasts = [&](auto operation) {
+        std::stop_source source;
+        task waiting([&operation, token = source.get_token()] { return operation(token); });
+        REQUIRE(wait_until_asleep(waiting));
+        source.request_stop();
+        CHECK(waiting.get() == errc::stopped);
+    };
+    const auto ignore = [](int) {};
+    each_forty_years([&](auto timeout) {
+        lasts([&](auto stop) { return error_in(idle.rx.recv_timeout(timeout, stop)); });
+        lasts([&](auto stop) {
+            sluice::selector group;
+            (void)group.add(sluice::on_recv(idle.rx, ignore));
+            return error_in(group.wait_timeout(timeout, stop));
+        });
+        if (which != kind::unbounded) {
+            lasts([&](auto stop) { return error_in(ch.tx.send_timeout(1, timeout, stop)); });
+        }
+        CHECK(ran(sluice::select(sluice::on_recv(idle.rx, ignore), sluice::on_timeout(timeout, [] {}),
+                                 sluice::on_timeout(1ms, [] {}))) == 2);
+        CHECK(error_in(sluice::after(timeout).try_recv()) == errc::empty);
+        CHECK(error_in(sluice::tick(timeout).recv_timeout(1ms)) == errc::timeout);
+    });
+}
+
+TEST_CASE("a time point in any unit is met in time", "[timeout]") {
+    const auto which = EACH_KIND();
+    CAPTURE(which);
+    auto [tx, rx] = make_channel<int>(which);
+    using in_ninety_thousandths = std::chrono::time_point<steady, fraction<long long, 90000>>;
+    using in_thirds = std::chrono::time_point<steady, fraction<double, 3>>;
+    const auto start = steady::now();
+    const auto soon = std::chrono::ceil<in_ninety_thousandths::duration>(start) + in_ninety_thousandths::duration(90);
+    CHECK(error_in(rx.recv_until(soon)) == errc::timeout);
+    CHECK(steady::now() >= start + 1ms);
+    CHECK(error_in(rx.recv_until(in_thirds(start))) == errc::timeout);
+    std::stop_source source;
+    task waiting([&rx = rx, token = source.get_token(), far = soon + in_units<long long, 90000>(forty_years)] {
+        return error_in(rx.recv_until(far, token));
+    });
+    REQUIRE(wait_until_asleep(waiting));
+    source.request_stop();
+    CHECK(waiting.get() == errc::stopped);
+}
+
+// ---- stop tokens
 
 TEMPLATE_LIST_TEST_CASE("a stop request ends a wait", "[timeout][stop]", payloads) {
     const auto which = EACH_KIND();

@@ -597,13 +597,6 @@ private:
                            [](const member& m) { return m.runner->what() == detail::select_case::kind::otherwise; });
     }
 
-    // The place of the first case after the one that ran last; they are in the order of their ids.
-    std::size_t next_place() const {
-        const auto next =
-            std::find_if(members_.begin(), members_.end(), [this](const member& m) { return m.id > last_; });
-        return next == members_.end() ? 0 : static_cast<std::size_t>(next - members_.begin());
-    }
-
     result<std::size_t> choose(const detail::deadline& limit, errc at_limit, const detail::stop_token& stop) {
         using detail::preference;
         cases_.clear();
@@ -611,13 +604,15 @@ private:
         order_.resize(cases_.size());
         removed_.reserve(members_.size());  // before anything is received
         const result<std::size_t> chosen =
-            detail::selection(cases_, order_, biased_ ? preference::listed : preference::rotating,
-                              biased_ || members_.empty() ? 0 : next_place())
+            detail::selection(cases_, order_, biased_ ? preference::listed : preference::in_turn)
                 .choose(limit, at_limit, stop);
         const member ready = chosen ? members_[*chosen] : member{};  // the handler may remove it
+        // The others have waited for longer from now on.
+        if (chosen && !biased_)
+            std::rotate(members_.begin() + static_cast<std::ptrdiff_t>(*chosen),
+                        members_.begin() + static_cast<std::ptrdiff_t>(*chosen) + 1, members_.end());
         remove_dropped_out();
         if (!chosen) return chosen;
-        last_ = ready.id;
         ready.runner->run();
         return ready.id;
     }
@@ -638,9 +633,8 @@ private:
         members_.erase(kept, members_.end());
     }
 
-    std::vector<member> members_;
+    std::vector<member> members_;  // in the order in which they are preferred
     std::size_t next_id_ = 0;
-    std::size_t last_ = static_cast<std::size_t>(-1);  // the id of the case that ran last
     bool biased_ = false;
     std::vector<detail::select_case*> cases_;  // scratch space
     std::vector<std::uint32_t> order_;

@@ -81,9 +81,17 @@ void channel_of(const sluice::channel<T>& c, Make make) {
     expect(rx.try_recv_many(some.begin(), 1) == 1 && rx.try_recv_many(some.begin(), 1) == 0);
 #if defined(__cpp_lib_jthread)
     std::stop_source stop;
-    expect(tx.send(make(), stop.get_token()) && rx.recv(stop.get_token()));
-    stop.request_stop();
-    expect(rx.recv(stop.get_token()).error() == errc::stopped);
+    const std::stop_token token = stop.get_token();
+    expect(tx.send(make(), token) && rx.recv(token));
+    more.clear();
+    more.push_back(make());
+    expect(tx.send_many(std::move(more), token) == 1 && rx.recv_many(some.begin(), 1, token) == 1);
+    expect(tx.send(make()).has_value());
+    for (T& message : rx.until(token)) {
+        some.front() = std::move(message);
+        stop.request_stop();
+    }
+    expect(rx.recv(token).error() == errc::stopped);
 #endif
     expect(tx.send(make()).has_value());
     expect(tx.close() && !rx.close() && tx.is_closed() && !tx.send(make()));
@@ -149,8 +157,13 @@ inline void selects() {
     expect(texts.send("!") && group.try_wait() == first && texts.send("?") && group.wait_timeout(1min) == first);
     expect(group.try_wait() == errc::empty && group.wait_timeout(0s) == errc::timeout);
     expect(group.wait_until(std::chrono::steady_clock::now()) == errc::timeout && words == "textmore!?");
+#if defined(__cpp_lib_jthread)
+    expect(group.wait(stop.get_token()) == errc::stopped);
+#endif
+    sluice::selector ordered(sluice::biased);
+    ordered = std::move(group);
     texts.close();
-    expect(group.wait() == errc::closed);
+    expect(ordered.wait() == errc::closed);
 }
 
 inline void timers() {
@@ -180,7 +193,11 @@ inline void broadcasts() {
     expect(bus && bus == bus && bus.subscriber_count() == 4);
     const std::string first = "first";
     expect(bus.send(first) == 4);
+#if defined(__cpp_lib_jthread)
+    expect(bus.send("second", std::stop_token()) >= 2);
+#else
     expect(bus.send("second") >= 2);
+#endif
     expect(all.recv() == "first" && all.recv() == "second" && tail.recv() == "second" && head.recv() == "first");
     expect(slow.recv() == "first" && slow.recv() == errc::closed);
 }

@@ -6,9 +6,11 @@
 
 #include <sluice/sluice.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <ostream>
+#include <type_traits>
 #include <vector>
 
 namespace test {
@@ -45,6 +47,21 @@ void fill(const sluice::sender<T>& tx, kind which) {
         REQUIRE(tx.try_send(T(id)).has_value());
     }
 }
+
+/// Appends the number of each message that is written to it: an output iterator and no more.
+struct id_sink {
+    using difference_type = std::ptrdiff_t;
+    std::vector<int>* ids;
+    id_sink& operator*() { return *this; }
+    id_sink& operator++() { return *this; }
+    id_sink operator++(int) { return *this; }
+    template <class T>
+        requires(!std::same_as<std::remove_cvref_t<T>, id_sink>)
+    id_sink& operator=(T&& message) {
+        ids->push_back(id_of(message));
+        return *this;
+    }
+};
 
 /// Everything that can be received now, in order.
 template <class T>

@@ -76,10 +76,13 @@ template <class Condition>
     return true;
 }
 
-/// True once the thread is parked: the kernel shows it sleeping, and it has not been switched in even once over a
-/// stretch far longer than any wait for a lock that nobody else is using. A thread that runs, spins, yields or polls
-/// never looks like that. False, which fails the test, when the thread ends instead or stays awake.
-[[nodiscard]] inline bool wait_until_asleep(const thread_probe& probe) {
+/// How a thread comes to rest: `awake` if it does not, in longer than any machine needs.
+enum class rest { asleep, finished, awake };
+
+/// Waits until the thread has ended or is parked: the kernel shows it sleeping, and it has not been switched in even
+/// once over a stretch far longer than any wait for a lock that nobody else is using. A thread that runs, spins, yields
+/// or polls never looks like that.
+[[nodiscard]] inline rest come_to_rest(const thread_probe& probe) {
     using clock = std::chrono::steady_clock;
     constexpr std::chrono::microseconds stretch{200};
     const auto limit = clock::now() + patience;
@@ -89,8 +92,7 @@ template <class Condition>
         const auto before = clock::now();
         const auto seen = probe.look();
         if (probe.finished()) {
-            UNSCOPED_INFO("the thread finished where it should have blocked");
-            return false;
+            return rest::finished;
         }
         if (!seen || seen->state != 'S') {
             switches = -1;
@@ -98,12 +100,22 @@ template <class Condition>
             switches = seen->switches;
             since = clock::now();
         } else if (before - since >= stretch) {
-            return true;
+            return rest::asleep;
         }
         std::this_thread::yield();
     }
-    UNSCOPED_INFO("the thread did not fall asleep within " << patience.count() << " s");
-    return false;
+    return rest::awake;
+}
+
+/// True once the thread is parked. False, which fails the test, when it ends instead or stays awake.
+[[nodiscard]] inline bool wait_until_asleep(const thread_probe& probe) {
+    const rest seen = come_to_rest(probe);
+    if (seen == rest::finished) {
+        UNSCOPED_INFO("the thread finished where it should have blocked");
+    } else if (seen == rest::awake) {
+        UNSCOPED_INFO("the thread did not fall asleep within " << patience.count() << " s");
+    }
+    return seen == rest::asleep;
 }
 
 /// A thread that does one job. Waiting for one that never ends stops the whole test program with a message: the stuck
@@ -199,5 +211,14 @@ private:
 
 template <class Body>
 task(Body) -> task<std::invoke_result_t<Body&>>;
+
+/// Whether the thread ends within that time.
+[[nodiscard]] inline bool finishes(const thread_probe& probe, std::chrono::steady_clock::duration within = patience) {
+    const auto limit = std::chrono::steady_clock::now() + within;
+    while (!probe.finished() && std::chrono::steady_clock::now() < limit) {
+        std::this_thread::yield();
+    }
+    return probe.finished();
+}
 
 }  // namespace test

@@ -85,9 +85,9 @@ inline attempt decide_for(waiter& self) {
 
 // Which of several cases that are ready at once is chosen.
 enum class preference : std::uint8_t {
-    random,    // each as likely as the others
-    listed,    // the first
-    rotating,  // the first, counted from a place that moves on
+    random,   // each as likely as the others
+    listed,   // the first, at any moment
+    in_turn,  // the first that is found, where the caller lists those first that have waited for longest
 };
 
 inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
@@ -114,16 +114,22 @@ inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 // the select is in line, a stop decides the claim like a peer; so does a deadline, on the select's own thread.
 class selection {
 public:
-    // `order` is scratch space as long as `cases`. Of a rotating preference, `first` is the place of the first case.
-    selection(std::span<select_case* const> cases, std::span<std::uint32_t> order, preference prefers,
-              std::size_t first = 0) noexcept
-        : cases_(cases), order_(order), prefers_(prefers), first_(first) {}
+    // `order` is scratch space as long as `cases`.
+    selection(std::span<select_case* const> cases, std::span<std::uint32_t> order, preference prefers) noexcept
+        : cases_(cases), order_(order), prefers_(prefers) {}
 
     // Waits until a case is chosen, or `limit` has passed: then fails with `at_limit`. The index of the case; it has
     // not been run.
     result<std::size_t> choose(const deadline& limit, errc at_limit, const stop_token& stop = {}) {
         if (stop.stop_requested()) return unexpected(errc::stopped);
         if (const std::size_t chosen = begin(); chosen != no_case) return chosen;
+        // Of a stop and the limit the earlier counts, from here on.
+        sync::atomic<bool> stop_came_first{false};
+        const auto note_stop = [&] {
+            if (!limit.passed()) stop_came_first.store(true, std::memory_order_release);
+        };
+        std::optional<stop_callback<decltype(note_stop)>> on_stop;
+        if (stop.stop_possible() && !limit.is_never()) on_stop.emplace(stop, note_stop);
         backoff spin;
         for (int looks = 1;; ++looks) {
             state_ = state::looking;
@@ -144,7 +150,8 @@ public:
             if (state_ != state::nothing_is_ready) continue;
             if (expired_ != no_case) return expired_;
             if (otherwise_ != no_case) return otherwise_;
-            return in_race_ == 0 && next_deadline().is_never() ? unexpected(errc::closed) : unexpected(at_limit);
+            if (in_race_ == 0 && next_deadline().is_never()) return unexpected(errc::closed);
+            return unexpected(stop_came_first.load(std::memory_order_acquire) ? errc::stopped : at_limit);
         }
     }
 
@@ -157,10 +164,7 @@ private:
     // The case of a stop that was requested before, if that is to come first.
     std::size_t begin() {
         std::size_t stopped = no_case;
-        const auto count = static_cast<std::uint32_t>(cases_.size());
-        for (std::uint32_t n = 0; n < count; ++n) {
-            std::uint32_t i = n + static_cast<std::uint32_t>(first_);
-            if (i >= count) i -= count;
+        for (std::uint32_t i = 0; i < cases_.size(); ++i) {
             cases_[i]->start();
             switch (cases_[i]->what()) {
                 case select_case::kind::stop:
@@ -369,7 +373,6 @@ private:
     std::span<select_case* const> cases_;
     std::span<std::uint32_t> order_;
     const preference prefers_;
-    const std::size_t first_;
     state state_ = state::looking;
     std::uint32_t racing_ = 0;   // how many cases are in `order_`
     std::uint32_t in_race_ = 0;  // of them, those that can still become ready
