@@ -353,6 +353,20 @@ void prefers_message_to_stop(stage& s, bool waits) {
     }
 }
 
+void prefers_in_group(stage& s, bool waits) {
+    history::operation op(book, "biased selector");
+    op.biased();
+    sluice::selector group(sluice::biased);
+    group.add(receiving(op, s.a.ends.rx, s.a.number, 0));
+    group.add(receiving(op, s.b.ends.rx, s.b.number, 1));
+    if (!waits) op.never_waits();
+    const auto chosen = waits ? group.wait() : group.try_wait();
+    if (chosen || waits) return chose(op, chosen);
+    expect(chosen.error() == sluice::errc::empty || chosen.error() == sluice::errc::closed,
+           "a group fails for a reason that it cannot have");
+    chosen.error() == sluice::errc::empty ? op.gave_up() : op.all_closed();
+}
+
 constexpr const char* first_is_taken = "A biased select takes a case only if none before it was ready at that moment.";
 
 // What the select prefers comes first, and stays.
@@ -472,12 +486,14 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
 
     for (const buffered& k : kinds) {
         add_biased(k, "recv-recv", prefers_message_of_a, false, {sends_a(), sends_b()}, limits);
+        add_biased(k, "group", prefers_in_group, false, {sends_a(), sends_b()}, limits);
         add_biased(k, "closed-recv", prefers_closing_of_a, false, {closes_a(), sends_b()}, limits);
         add_biased(k, "stop-recv", prefers_stop, false, {stops(), sends_b()}, limits);
         add_biased(k, "recv-stop", prefers_message_to_stop, false, {sends_a(), stops()}, limits);
         if (k.capacity) add_biased(k, "send-send", prefers_room_of_a, true, {takes_a(), takes_b()}, limits);
     }
     add_biased_rendezvous("recv-recv", prefers_message_of_a, sends_to_a(1), sends_to_b(2), lines);
+    add_biased_rendezvous("group", prefers_in_group, sends_to_a(1), sends_to_b(2), lines);
     add_biased_rendezvous("send-send", prefers_room_of_a, receives_from_a(), receives_from_b(), lines);
     add_biased_rendezvous(
         "closed-recv", prefers_closing_of_a, [](stage& s) { closes_a()(s); }, sends_to_b(2), lines);

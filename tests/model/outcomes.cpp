@@ -64,19 +64,7 @@ struct part {
     deed play, prepare;
 };
 
-void wait_on_group(stage& s) {
-    history::operation op(book, "selector.wait_until");
-    op.hears_of_stop(s.token).until(deadline);
-    s.timer ? op.receives(s.timer->number, false) : op.receives(s.number());
-    s.now = &op;
-    const auto chosen = s.group->wait_until(deadline);
-    if (chosen) return;
-    expect(chosen.error() == errc::timeout, "a group fails for a reason that it cannot have");
-    op.gave_up();
-}
-void make_group(stage& s) {
-    s.group.emplace();
-    s.group->add(sluice::on_stop(s.token, [&s] { s.now->was_stopped(); }));
+void add_source(stage& s) {
     if (s.timer) {
         s.group->add(sluice::on_recv(s.timer->timer, [&s](clock::time_point when) {
             s.now->came_to(event::received, s.timer->number, received_id(when));
@@ -86,6 +74,41 @@ void make_group(stage& s) {
             s.now->came_to(m ? event::received : event::receive_refused, s.number(), m ? m->id() : -1);
         }));
     }
+}
+void make_group(stage& s) {
+    s.group.emplace();
+    add_source(s);
+}
+void make_group_with_stop(stage& s) {
+    s.group.emplace();
+    s.group->add(sluice::on_stop(s.token, [&s] { s.now->was_stopped(); }));
+    add_source(s);
+}
+template <class Wait>
+void wait_on_group(stage& s, history::operation& op, Wait&& wait) {
+    s.timer ? op.receives(s.timer->number, false) : op.receives(s.number());
+    s.now = &op;
+    const auto chosen = wait();
+    if (chosen) return;
+    if (chosen.error() == errc::stopped) return op.was_stopped();
+    if (chosen.error() == errc::closed) return op.all_closed();
+    expect(chosen.error() == errc::timeout, "a group fails for a reason that it cannot have");
+    op.gave_up();
+}
+void wait_with_stop_case(stage& s) {
+    history::operation op(book, "selector.wait_until");
+    op.hears_of_stop(s.token).until(deadline);
+    wait_on_group(s, op, [&] { return s.group->wait_until(deadline); });
+}
+void wait_under_stop(stage& s) {
+    history::operation op(book, "selector.wait(stop)");
+    op.obeys(s.token);
+    wait_on_group(s, op, [&] { return s.group->wait(s.token); });
+}
+void wait_until_under_stop(stage& s) {
+    history::operation op(book, "selector.wait_until(stop)");
+    op.obeys(s.token).until(deadline);
+    wait_on_group(s, op, [&] { return s.group->wait_until(deadline, s.token); });
 }
 
 auto receiving(history::operation& op, stage& s, int place = -1) {
@@ -128,7 +151,9 @@ const std::vector<part>& receives() {
                  chose(op, sluice::select_biased(receiving(op, s, 0), stop_of(op, s, 1), giving_up_by(op, deadline)),
                        false);
              }),
-        part("group_stop_until", ends::either_way, wait_on_group, make_group),
+        part("group_stop_until", ends::either_way, wait_with_stop_case, make_group_with_stop),
+        part("group_wait_stop", ends::when_stopped, wait_under_stop, make_group),
+        part("group_until_stop", ends::either_way, wait_until_under_stop, make_group),
     };
     return all;
 }
@@ -213,7 +238,9 @@ const std::vector<part>& receives_of_timer() {
                  op.biased();
                  chose(op, sluice::select_biased(receiving(op, s, 0), timer_of(op, s, 1)), false);
              }),
-        part("group_stop_until", ends::either_way, wait_on_group, make_group),
+        part("group_stop_until", ends::either_way, wait_with_stop_case, make_group_with_stop),
+        part("group_wait_stop", ends::when_stopped, wait_under_stop, make_group),
+        part("group_until_stop", ends::either_way, wait_until_under_stop, make_group),
     };
     return all;
 }
@@ -344,6 +371,10 @@ void add_before() {
     const deed closes = [](stage& s) { close(s.tx(), s.number()); };
     const deed stops = [](stage& s) { request_stop(s.stop); };
     const deed sends_waiting = [](stage& s) { send(s.tx(), s.number(), 1); };
+    const deed takes_one_late = [](stage& s) {
+        (void)sluice::after(clock::tick).recv();
+        try_recv(s.rx(), s.number());
+    };
     const deed receives_waiting = [](stage& s) { recv(s.rx(), s.number()); };
 
     for (const auto& [family, parts, come] :
@@ -384,6 +415,12 @@ void add_before() {
             add_beside("timer", where, what,
                        {"recv", {[](stage& s) { try_recv(s.timer->timer, s.timer->number); }}, false}, limits,
                        due * clock::tick);
+        }
+    }
+    for (const part& what : receives_of_timer()) {
+        if (std::string(what.name) == "select_recv_otherwise") {
+            add_beside("timer", {"after-message", 1, 1}, what, {"recv-late", {takes_one_late}, false}, limits,
+                       clock::tick);
         }
     }
     add_before();

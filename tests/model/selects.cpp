@@ -85,11 +85,11 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
 [[maybe_unused]] static const bool added = [] {
     // Of two threads; and of three.
     budgets two;
-    two.preemptions = 4;
+    two.preemptions = 3;
     two.stale_reads = 0;
     two.detours = 2;
     budgets three = two;
-    three.preemptions = 3;
+    three.preemptions = 2;
     three.detours = 1;
     budgets four = three;
     four.preemptions = 1;
@@ -130,7 +130,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
         add_meeting(k + "send-recv-a-recv-b", "Of two receives at once a select serves one, and leaves the other.", c,
                     three, {sends, recv_a, recv_b});
         budgets fewer = three;  // where so much is possible at every step
-        if (capacity > 0) fewer.preemptions = 2;
+        if (capacity > 0) fewer.preemptions = 1;
         add_meeting(k + "two-recv-one-send", "One message goes to one of two selects.", c, fewer,
                     {receives, receives_reversed, send_a});
         add_meeting(k + "three", "Of three selects two meet.", c, fewer, {receives, sends, forth});

@@ -23,7 +23,7 @@ void check_time(const ticks& t) {
     limits.ticks = 2;
     limits.detours = 2;
     budgets narrow = limits;
-    narrow.preemptions = 2;
+    narrow.preemptions = 1;
     narrow.ticks = 1;
 
     add("timer/after-once", "The one tick of after() goes to one of two receivers; the other hears that it is over.",

@@ -24,6 +24,10 @@ const part<M>* find(const std::string& name) {
     limits.preemptions = 2;
     limits.stale_reads = 0;
     limits.detours = 2;
+    limits.ticks = 0;
+    budgets timed = limits;  // where so much is possible at every step
+    timed.preemptions = 1;
+    timed.ticks = 1;
     for (const kind& k : kinds) {
         for (std::size_t a = 0; a < names.size(); ++a) {
             for (std::size_t b = a; b < names.size(); ++b) {
@@ -31,16 +35,22 @@ const part<M>* find(const std::string& name) {
                     const std::vector<script<number>> cast{
                         {find<number>(names[a])}, {find<number>(names[b])}, {find<number>(names[c])}};
                     int senders = 0, receivers = 0;
-                    for (const auto& parts : cast) senders += parts[0]->sends, receivers += parts[0]->receives;
+                    bool has_deadline = false;
+                    for (const auto& parts : cast) {
+                        senders += parts[0]->sends, receivers += parts[0]->receives;
+                        has_deadline |= std::string(parts[0]->name).ends_with("timeout");
+                    }
                     if (senders == 0 || receivers == 0) continue;
                     add(std::string("triple/") + k.name + "/" + names[a] + "+" + names[b] + "+" + names[c],
-                        "The three are linearizable together, and none sleeps though it could complete.", limits,
-                        [k, cast] { run_parts<number>(k.capacity, k.filled, cast); });
+                        "The three are linearizable together, and none sleeps though it could complete.",
+                        has_deadline ? timed : limits, [k, cast] { run_parts<number>(k.capacity, k.filled, cast); });
                 }
             }
         }
     }
 
+    budgets crowds = limits;
+    crowds.ticks = 1;
     std::mt19937 random(1);
     const auto draw = [&random](std::size_t n) { return static_cast<std::size_t>(random() % n); };
     const std::vector<kind> crowded = {{"rendezvous", 0, 0}, {"one", 1, 0}, {"two-half", 2, 1}};
@@ -51,7 +61,7 @@ const part<M>* find(const std::string& name) {
             while (parts.size() < 2) parts.push_back(&model::parts<number>()[draw(model::parts<number>().size())]);
         }
         add("crowd/" + std::string(k.name) + "/" + std::to_string(i),
-            "Four or five threads with two operations each are linearizable together, and none sleeps in vain.", limits,
+            "Four or five threads with two operations each are linearizable together, and none sleeps in vain.", crowds,
             [k, cast] { run_parts<number>(k.capacity, k.filled, cast); });
     }
     return true;
