@@ -215,8 +215,9 @@ void add_meeting(const role& sender, const role& receiver, int count, budgets li
         }
     }
     budgets meeting = limits;
-    meeting.preemptions = 3;
-    budgets crowded = limits;
+    meeting.ticks = 0;
+    budgets crowded = meeting;
+    crowded.preemptions = 1;
     crowded.faults = 1;
     for (const role& sender : senders()) {
         for (const role& receiver : receivers()) {

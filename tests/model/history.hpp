@@ -452,16 +452,22 @@ private:
         return false;
     }
 
+    // Before that the case which a biased select takes cannot be ready.
+    clock::time_point ready_from(const entry& n) const {
+        const wish& c = of(n).cases[static_cast<std::size_t>(of(n).chosen)];
+        if (c.channel < 0) return {};
+        if (spec(c.channel).is_timer()) return spec(c.channel).due;
+        const entry* const peer = peer_of(n.operation);
+        return peer ? of(*peer).from : clock::time_point{};
+    }
+
     // Time passes to where the event is possible; false if it is too late for it. Who has come to something no longer waits.
     bool passes(const entry& n, world& w) const {
         const record& r = of(n);
         clock::time_point earliest = r.from;
         if (n.what == event::nothing_ready && r.until) earliest = std::max(earliest, *r.until);
         if (n.what == event::received && spec(n.channel).is_timer()) earliest = std::max(earliest, spec(n.channel).due);
-        if (n.what == event::first_ready && r.cases[static_cast<std::size_t>(r.chosen)].what == wish::kind::receive) {
-            const auto& c = spec(r.cases[static_cast<std::size_t>(r.chosen)].channel);
-            if (c.is_timer()) earliest = std::max(earliest, c.due);
-        }
+        if (n.what == event::first_ready) earliest = std::max(earliest, ready_from(n));
         w.time = std::max(w.time, earliest);
         if (w.time > std::min(r.to, n.by)) return false;
         if (n.what != event::begun && n.what != event::waits && n.what != event::first_ready)

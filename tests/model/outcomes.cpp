@@ -3,9 +3,11 @@
 #include <model/models.hpp>
 #include <model/operations.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -47,195 +49,171 @@ struct stage {
 using deed = std::function<void(stage&)>;
 
 // An operation, and how it ends though its channel has nothing for it.
+enum class ends : std::uint8_t { never, when_stopped, in_time, either_way };
+
 struct part {
+    part(const char* called, ends how, deed does, deed before = {})
+        : name(called),
+          stops(how == ends::when_stopped || how == ends::either_way),
+          times_out(how == ends::in_time || how == ends::either_way),
+          play(std::move(does)),
+          prepare(std::move(before)) {}
+
     const char* name;
     bool stops, times_out;
-    deed prepare, play;
+    deed play, prepare;
 };
 
-void wait_on_group(stage& s, const char* what) {
-    history::operation op(book, what);
+void wait_on_group(stage& s) {
+    history::operation op(book, "selector.wait_until");
     op.hears_of_stop(s.token).until(deadline);
-    if (s.timer) op.receives(s.timer->number, false);
-    if (!s.timer) op.receives(s.number());
+    s.timer ? op.receives(s.timer->number, false) : op.receives(s.number());
     s.now = &op;
     const auto chosen = s.group->wait_until(deadline);
     if (chosen) return;
     expect(chosen.error() == errc::timeout, "a group fails for a reason that it cannot have");
     op.gave_up();
 }
-void add_stop_to_group(stage& s) {
+void make_group(stage& s) {
     s.group.emplace();
     s.group->add(sluice::on_stop(s.token, [&s] { s.now->was_stopped(); }));
+    if (s.timer) {
+        s.group->add(sluice::on_recv(s.timer->timer, [&s](clock::time_point when) {
+            s.now->came_to(event::received, s.timer->number, received_id(when));
+        }));
+    } else {
+        s.group->add(sluice::on_recv(s.rx(), [&s](const sluice::result<M>& m) {
+            s.now->came_to(m ? event::received : event::receive_refused, s.number(), m ? m->id() : -1);
+        }));
+    }
 }
+
+auto receiving(history::operation& op, stage& s, int place = -1) {
+    return receiving_or_closed(op, s.rx(), s.number(), place);
+}
+auto sending(history::operation& op, stage& s, M& m) { return sending_or_closed(op, s.tx(), s.number(), m); }
+auto timer_of(history::operation& op, stage& s, int place = -1) { return receiving(op, *s.timer, place); }
+auto stop_of(history::operation& op, stage& s, int place = -1) { return stopping(op, s.token, place); }
 
 const std::vector<part>& receives() {
     static const std::vector<part> all = {
-        {"recv_stop", true, false, {}, [](stage& s) { recv(s.rx(), s.number(), s.token); }},
-        {"recv_until", false, true, {}, [](stage& s) { recv_until(s.rx(), s.number(), deadline); }},
-        {"recv_timeout", false, true, {}, [](stage& s) { recv_timeout(s.rx(), s.number()); }},
-        {"recv_until_stop", true, true, {}, [](stage& s) { recv_until(s.rx(), s.number(), deadline, s.token); }},
-        {"select_stop",
-         true,
-         false,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(recv, stop)");
-             chose(op, sluice::select(receiving_or_closed(op, s.rx(), s.number()), stopping(op, s.token)), false);
-         }},
-        {"select_deadline",
-         false,
-         true,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(recv, deadline)");
-             chose(op, sluice::select(receiving_or_closed(op, s.rx(), s.number()), giving_up_by(op, deadline)), false);
-         }},
-        {"select_timeout",
-         false,
-         true,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(recv, timeout)");
-             chose(op, sluice::select(receiving_or_closed(op, s.rx(), s.number()), giving_up_after(op, clock::tick)),
-                   false);
-         }},
-        {"select_stop_deadline",
-         true,
-         true,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(recv, stop, deadline)");
-             chose(op,
-                   sluice::select(receiving_or_closed(op, s.rx(), s.number()), stopping(op, s.token),
-                                  giving_up_by(op, deadline)),
-                   false);
-         }},
-        {"biased_stop_deadline",
-         true,
-         true,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select_biased(recv, stop, deadline)");
-             op.biased();
-             chose(op,
-                   sluice::select_biased(receiving_or_closed(op, s.rx(), s.number(), 0), stopping(op, s.token, 1),
-                                         giving_up_by(op, deadline)),
-                   false);
-         }},
-        {"group_stop_until", true, true,
-         [](stage& s) {
-             add_stop_to_group(s);
-             s.group->add(sluice::on_recv(s.rx(), [&s](const sluice::result<M>& m) {
-                 s.now->came_to(m ? event::received : event::receive_refused, s.number(), m ? m->id() : -1);
-             }));
-         },
-         [](stage& s) { wait_on_group(s, "selector.wait_until"); }},
+        part("recv_stop", ends::when_stopped, [](stage& s) { recv(s.rx(), s.number(), s.token); }),
+        part("recv_until", ends::in_time, [](stage& s) { recv_until(s.rx(), s.number(), deadline); }),
+        part("recv_timeout", ends::in_time, [](stage& s) { recv_timeout(s.rx(), s.number()); }),
+        part("recv_until_stop", ends::either_way, [](stage& s) { recv_until(s.rx(), s.number(), deadline, s.token); }),
+        part("select_stop", ends::when_stopped,
+             [](stage& s) {
+                 history::operation op(book, "select(recv, stop)");
+                 chose(op, sluice::select(receiving(op, s), stop_of(op, s)), false);
+             }),
+        part("select_deadline", ends::in_time,
+             [](stage& s) {
+                 history::operation op(book, "select(recv, deadline)");
+                 chose(op, sluice::select(receiving(op, s), giving_up_by(op, deadline)), false);
+             }),
+        part("select_timeout", ends::in_time,
+             [](stage& s) {
+                 history::operation op(book, "select(recv, timeout)");
+                 chose(op, sluice::select(receiving(op, s), giving_up_after(op, clock::tick)), false);
+             }),
+        part("select_stop_deadline", ends::either_way,
+             [](stage& s) {
+                 history::operation op(book, "select(recv, stop, deadline)");
+                 chose(op, sluice::select(receiving(op, s), stop_of(op, s), giving_up_by(op, deadline)), false);
+             }),
+        part("biased_stop_deadline", ends::either_way,
+             [](stage& s) {
+                 history::operation op(book, "select_biased(recv, stop, deadline)");
+                 op.biased();
+                 chose(op, sluice::select_biased(receiving(op, s, 0), stop_of(op, s, 1), giving_up_by(op, deadline)),
+                       false);
+             }),
+        part("group_stop_until", ends::either_way, wait_on_group, make_group),
     };
     return all;
 }
 
 const std::vector<part>& sends() {
     static const std::vector<part> all = {
-        {"send_stop", true, false, {}, [](stage& s) { send(s.tx(), s.number(), 10, s.token); }},
-        {"send_until", false, true, {}, [](stage& s) { send_until(s.tx(), s.number(), 10, deadline); }},
-        {"send_timeout", false, true, {}, [](stage& s) { send_timeout(s.tx(), s.number(), 10); }},
-        {"send_until_stop", true, true, {}, [](stage& s) { send_until(s.tx(), s.number(), 10, deadline, s.token); }},
-        {"select_stop",
-         true,
-         false,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(send, stop)");
-             M m(10);
-             chose(op, sluice::select(sending_or_closed(op, s.tx(), s.number(), m), stopping(op, s.token)), false);
-         }},
-        {"select_deadline",
-         false,
-         true,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(send, deadline)");
-             M m(10);
-             chose(op, sluice::select(sending_or_closed(op, s.tx(), s.number(), m), giving_up_by(op, deadline)), false);
-         }},
-        {"select_stop_deadline",
-         true,
-         true,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(send, stop, deadline)");
-             M m(10);
-             chose(op,
-                   sluice::select(sending_or_closed(op, s.tx(), s.number(), m), stopping(op, s.token),
-                                  giving_up_by(op, deadline)),
-                   false);
-         }},
+        part("send_stop", ends::when_stopped, [](stage& s) { send(s.tx(), s.number(), 10, s.token); }),
+        part("send_until", ends::in_time, [](stage& s) { send_until(s.tx(), s.number(), 10, deadline); }),
+        part("send_timeout", ends::in_time, [](stage& s) { send_timeout(s.tx(), s.number(), 10); }),
+        part("send_until_stop", ends::either_way,
+             [](stage& s) { send_until(s.tx(), s.number(), 10, deadline, s.token); }),
+        part("select_stop", ends::when_stopped,
+             [](stage& s) {
+                 history::operation op(book, "select(send, stop)");
+                 M m(10);
+                 chose(op, sluice::select(sending(op, s, m), stop_of(op, s)), false);
+             }),
+        part("select_deadline", ends::in_time,
+             [](stage& s) {
+                 history::operation op(book, "select(send, deadline)");
+                 M m(10);
+                 chose(op, sluice::select(sending(op, s, m), giving_up_by(op, deadline)), false);
+             }),
+        part("select_stop_deadline", ends::either_way,
+             [](stage& s) {
+                 history::operation op(book, "select(send, stop, deadline)");
+                 M m(10);
+                 chose(op, sluice::select(sending(op, s, m), stop_of(op, s), giving_up_by(op, deadline)), false);
+             }),
     };
     return all;
 }
 
-// On a timer that is due at the deadline.
 const std::vector<part>& receives_of_timer() {
     static const std::vector<part> all = {
-        {"recv_stop", true, false, {}, [](stage& s) { recv(s.timer->timer, s.timer->number, s.token); }},
-        {"recv_until", false, true, {}, [](stage& s) { recv_until(s.timer->timer, s.timer->number, deadline); }},
-        {"recv_timeout", false, true, {}, [](stage& s) { recv_timeout(s.timer->timer, s.timer->number); }},
-        {"recv_until_stop",
-         true,
-         true,
-         {},
-         [](stage& s) { recv_until(s.timer->timer, s.timer->number, deadline, s.token); }},
-        {"select_stop",
-         true,
-         false,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(timer, stop)");
-             chose(op, sluice::select(receiving(op, *s.timer), stopping(op, s.token)), false);
-         }},
-        {"select_deadline",
-         false,
-         true,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(timer, deadline)");
-             chose(op, sluice::select(receiving(op, *s.timer), giving_up_by(op, deadline)), false);
-         }},
-        {"select_otherwise",
-         false,
-         true,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select(timer, otherwise)");
-             chose(op, sluice::select(receiving(op, *s.timer), giving_up(op)), false);
-         }},
-        {"biased_stop",
-         true,
-         false,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select_biased(timer, stop)");
-             op.biased();
-             chose(op, sluice::select_biased(receiving(op, *s.timer, 0), stopping(op, s.token, 1)), false);
-         }},
-        {"stop_biased",
-         true,
-         false,
-         {},
-         [](stage& s) {
-             history::operation op(book, "select_biased(stop, timer)");
-             op.biased();
-             chose(op, sluice::select_biased(stopping(op, s.token, 0), receiving(op, *s.timer, 1)), false);
-         }},
-        {"group_stop_until", true, true,
-         [](stage& s) {
-             add_stop_to_group(s);
-             s.group->add(sluice::on_recv(s.timer->timer, [&s](clock::time_point when) {
-                 s.now->came_to(event::received, s.timer->number, received_id(when));
-             }));
-         },
-         [](stage& s) { wait_on_group(s, "selector.wait_until"); }},
+        part("recv_stop", ends::when_stopped, [](stage& s) { recv(s.timer->timer, s.timer->number, s.token); }),
+        part("recv_until", ends::in_time, [](stage& s) { recv_until(s.timer->timer, s.timer->number, deadline); }),
+        part("recv_timeout", ends::in_time, [](stage& s) { recv_timeout(s.timer->timer, s.timer->number); }),
+        part("recv_until_stop", ends::either_way,
+             [](stage& s) { recv_until(s.timer->timer, s.timer->number, deadline, s.token); }),
+        part("select_stop", ends::when_stopped,
+             [](stage& s) {
+                 history::operation op(book, "select(timer, stop)");
+                 chose(op, sluice::select(timer_of(op, s), stop_of(op, s)), false);
+             }),
+        part("select_deadline", ends::in_time,
+             [](stage& s) {
+                 history::operation op(book, "select(timer, deadline)");
+                 chose(op, sluice::select(timer_of(op, s), giving_up_by(op, deadline)), false);
+             }),
+        part("select_otherwise", ends::never,
+             [](stage& s) {
+                 history::operation op(book, "select(timer, otherwise)");
+                 chose(op, sluice::select(timer_of(op, s), giving_up(op)), false);
+             }),
+        part("select_recv_otherwise", ends::never,
+             [](stage& s) {
+                 history::operation op(book, "select(timer, recv, otherwise)");
+                 chose(op, sluice::select(timer_of(op, s), receiving(op, s), giving_up(op)), false);
+             }),
+        part("biased_timer_stop", ends::when_stopped,
+             [](stage& s) {
+                 history::operation op(book, "select_biased(timer, stop)");
+                 op.biased();
+                 chose(op, sluice::select_biased(timer_of(op, s, 0), stop_of(op, s, 1)), false);
+             }),
+        part("biased_stop_timer", ends::when_stopped,
+             [](stage& s) {
+                 history::operation op(book, "select_biased(stop, timer)");
+                 op.biased();
+                 chose(op, sluice::select_biased(stop_of(op, s, 0), timer_of(op, s, 1)), false);
+             }),
+        part("biased_timer_recv", ends::never,
+             [](stage& s) {
+                 history::operation op(book, "select_biased(timer, recv)");
+                 op.biased();
+                 chose(op, sluice::select_biased(timer_of(op, s, 0), receiving(op, s, 1)), false);
+             }),
+        part("biased_recv_timer", ends::never,
+             [](stage& s) {
+                 history::operation op(book, "select_biased(recv, timer)");
+                 op.biased();
+                 chose(op, sluice::select_biased(receiving(op, s, 0), timer_of(op, s, 1)), false);
+             }),
+        part("group_stop_until", ends::either_way, wait_on_group, make_group),
     };
     return all;
 }
@@ -308,7 +286,7 @@ void add_before() {
         const bool timed = parts == &receives_of_timer();
         const std::string family = timed ? "timer" : parts == &sends() ? "send" : "recv";
         for (const part& what : *parts) {
-            // The listed order of a biased select holds for a stop as well.
+            // A biased select takes what is listed before its stop.
             if (!what.stops || std::string(what.name).starts_with("biased")) continue;
             for (const scene& where : scenes) {
                 for (const bool closed : {false, true}) {
@@ -323,7 +301,7 @@ void add_before() {
                                 if (what.prepare) what.prepare(s);
                                 if (closed) close(s.tx(), s.number());
                                 request_stop(s.stop);
-                                if (late) (void)s.rx().recv_until(deadline);
+                                if (late) (void)sluice::after(clock::tick).recv();
                                 what.play(s);
                                 s.finish();
                                 s.drain();
@@ -402,6 +380,7 @@ void add_before() {
             const scene where{"due-" + std::to_string(due), 0, 0};
             add_beside("timer", where, what, {"nothing", {}, false}, limits, due * clock::tick);
             add_beside("timer", where, what, {"stop", {stops}, true}, limits, due * clock::tick);
+            add_beside("timer", where, what, {"message", {sends_one}, false}, limits, due * clock::tick);
             add_beside("timer", where, what,
                        {"recv", {[](stage& s) { try_recv(s.timer->timer, s.timer->number); }}, false}, limits,
                        due * clock::tick);

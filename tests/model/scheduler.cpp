@@ -260,7 +260,7 @@ private:
         view.now = f ? &f->now : nullptr;
         view.thread = f ? f->number : 0;
     }
-    void step(act a, const thing* on);
+    void step(act a, const thing* on, bool others_may_go_first = true);
     void touch(stop_state& s);
     void witness();
     void check_use(const thing& t);
@@ -733,11 +733,15 @@ int engine::start(void (*run)(void*), void* what) {
 }
 
 // Lets the scheduler choose who goes first, and returns when it is the turn of this thread.
-void engine::step(act a, const thing* on) {
+void engine::step(act a, const thing* on, bool others_may_go_first) {
     fiber& me = *current_;
     me.next = a;
     me.on = on;
-    switch_to(pick());
+    if (others_may_go_first) {
+        switch_to(pick());
+    } else {
+        ++steps_;
+    }
     ++me.now.at[static_cast<std::size_t>(me.number)];
     if (on) check_use(*on);
     if (me.begins && on) note_first_step();
@@ -851,7 +855,9 @@ bool engine::try_lock(mutex& m) {
 }
 
 void engine::unlock(mutex& m) {
-    step(act::unlock, &m);
+    // What others do before it, they can as well do after it; only one who tries in vain to lock it could tell, and that he can do
+    // at the step before.
+    step(act::unlock, &m, false);
     fiber& me = *current_;
     if (m.owner_ != me.number) fail("a thread unlocks a mutex that it does not hold");
     m.owner_ = -1;
