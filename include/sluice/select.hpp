@@ -76,7 +76,7 @@ constexpr wants wanted() {
 // These name the types in a compiler's message: of a handler also its parameter, since a lambda has no name.
 template <class Handler>
 using parameter_of = typename decltype(declared_parameter<std::decay_t<Handler>>())::type;
-template <class Handler, class Message, class Parameter = parameter_of<Handler>>
+template <class Handler, class Message, class Parameter>
 struct receive_handler {
     static constexpr wants kind = wanted<Handler, result<Message>, Message>();
     static_assert(
@@ -108,7 +108,7 @@ void call(Handler& handler, Outcome& outcome) {
 
 template <class T, class Receiver, class Handler>
 struct receive_case {
-    static constexpr wants handler_wants = receive_handler<Handler, T>::kind;
+    static constexpr wants handler_wants = receive_handler<Handler, T, parameter_of<Handler>>::kind;
 
     using owned = receive_case<T, receiver<T>, std::decay_t<Handler>>;
     owned own() && { return {std::forward<Receiver>(from), std::forward<Handler>(handler)}; }
