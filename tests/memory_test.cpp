@@ -431,7 +431,7 @@ TEMPLATE_TEST_CASE("channels that each had a burst keep little of it when they a
     CAPTURE(bytes, limited, way, kilobytes);
     const int burst = static_cast<int>(kilobytes * kibi / bytes);
     // As many as a program may have where that takes no time.
-    const int count = bytes > 1000 && way == emptying::try_recv ? scaled(100'000) / burst : 200;
+    const int count = bytes > 1000 && way == emptying::try_recv ? scaled(100'000) / burst : scaled(200);
     std::vector<sluice::channel<TestType>> channels;
     channels.reserve(static_cast<std::size_t>(count));
     const meter used;

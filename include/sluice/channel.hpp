@@ -231,10 +231,9 @@ concept sendable_range = !receives<std::remove_cvref_t<R>> && std::ranges::input
 
 template <class R, class T>
 void refuse_to_send_many() {
-    static_assert(
-        sendable_range<R, T> || !receives<std::remove_cvref_t<R>>,
-        "sluice: send_many of what a receiver receives would lose what can't be sent: forward message by message, "
-        "for (auto&& message : rx) if (!tx.send(std::move(message))) ...");
+    static_assert(sendable_range<R, T> || !receives<std::remove_cvref_t<R>>,
+                  "sluice: send_many of what a receiver receives would lose what can't be sent: forward in a loop, "
+                  "for (auto&& message : rx) if (!tx.send(std::move(message))) ...");
     static_assert(sendable_range<R, T> || receives<std::remove_cvref_t<R>>,
                   "sluice: send_many takes a range whose elements are messages of the channel's type, or convert to it "
                   "implicitly");

@@ -73,10 +73,17 @@ constexpr wants wanted() {
     }
 }
 
-// These name the two types in a compiler's message.
-template <class Handler, class Message>
-concept receive_handler = wanted<Handler, result<Message>, Message>()
-!= wants::neither;
+// These name the types in a compiler's message: of a handler also its parameter, since a lambda has no name.
+template <class Handler>
+using parameter_of = typename decltype(declared_parameter<std::decay_t<Handler>>())::type;
+template <class Handler, class Message, class Parameter>
+struct receive_handler {
+    static constexpr wants kind = wanted<Handler, result<Message>, Message>();
+    static_assert(
+        kind != wants::neither,
+        "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as "
+        "well");
+};
 template <class Handler>
 concept send_handler = wanted<Handler, result<void>>()
 != wants::neither;
@@ -101,10 +108,7 @@ void call(Handler& handler, Outcome& outcome) {
 
 template <class T, class Receiver, class Handler>
 struct receive_case {
-    static constexpr wants handler_wants = wanted<Handler, result<T>, T>();
-    static_assert(
-        receive_handler<Handler, T>,
-        "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as well");
+    static constexpr wants handler_wants = receive_handler<Handler, T, parameter_of<Handler>>::kind;
 
     using owned = receive_case<T, receiver<T>, std::decay_t<Handler>>;
     owned own() && { return {std::forward<Receiver>(from), std::forward<Handler>(handler)}; }

@@ -228,10 +228,7 @@ inline timer make_timer(sync::clock::time_point first, sync::clock::duration per
 
 template <class Timer, class Handler, bool is_owned>
 struct timer_case {
-    static constexpr wants handler_wants = wanted<Handler, result<timer::value_type>, timer::value_type>();
-    static_assert(receive_handler<Handler, timer::value_type>,
-                  "sluice: the handler of on_recv must take the time point, or a sluice::result of it to hear of the "
-                  "end as well");
+    static constexpr wants handler_wants = receive_handler<Handler, timer::value_type, parameter_of<Handler>>::kind;
 
     using owned = timer_case<timer, std::decay_t<Handler>, true>;
     owned own() && { return {std::forward<Timer>(from), std::forward<Handler>(handler)}; }

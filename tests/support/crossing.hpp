@@ -7,6 +7,7 @@
 #include <sluice/sluice.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <iterator>
 #include <limits>
@@ -28,6 +29,14 @@ inline std::vector<std::size_t> counter_limits() {
     }
     return limits;
 }
+
+/// Large, so that few fit into a ring.
+struct roomy {
+    explicit roomy(int id) : number(id) {}
+    int id() const { return number; }
+    int number;
+    std::array<std::byte, 1000> rest{};
+};
 
 /// A channel, and what it should hold: the messages from received() to sent(), which are numbered from 0 here and from
 /// `first` in the channel. Every member does what it says as far as there is room, or messages, and checks the outcome.

@@ -50,7 +50,7 @@ void grow_old(std::optional<std::size_t> capacity, std::size_t age) {
 
 int main(int count, char**) try {
     if (count == 1) {
-        cross_all<int, test::move_only, test::over_aligned, test::throwing_move, test::page>();
+        cross_all<int, test::move_only, test::over_aligned, test::throwing_move, test::roomy>();
     } else {
         grow_old(std::nullopt, std::size_t{1} << 31);
         grow_old(2000, static_cast<std::size_t>(-2000));

@@ -68,6 +68,7 @@ inline void destroy_nested(remains* r) noexcept {
 }
 
 // What the empty channels of this process keep for the next messages, in bytes.
+class [[gnu::visibility("default")]] retained_memory;  // one for all shared objects
 class retained_memory {
 public:
     static bool reserve(std::size_t bytes) noexcept {

@@ -1,4 +1,4 @@
-// Rejected with "delete": a result is printed, which may hold no message.
+// Rejected with "operator": a result is printed, which may hold no message.
 #include <sluice/sluice.hpp>
 
 #include <iostream>

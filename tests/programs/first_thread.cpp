@@ -1,0 +1,181 @@
+// The first thread of a process beside its main one is started in the midst of an operation, by the move of a message or
+// by the allocator, and waits for what the operation is about to do: it is woken.
+#include "program.hpp"
+
+#include "../support/probe.hpp"
+
+#include <sluice/sluice.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <iterator>
+#include <new>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+/// Runs once, where it is asked for next.
+std::function<void()> meanwhile;
+bool at_allocation = false;
+
+void now() {
+    if (meanwhile) {
+        std::exchange(meanwhile, nullptr)();
+    }
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+    if (std::exchange(at_allocation, false)) {
+        now();
+    }
+    if (void* const block = std::malloc(size)) {
+        return block;
+    }
+    throw std::bad_alloc();
+}
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+
+namespace {
+
+/// A message whose move calls now() if it is told to, and which finds no place without an allocation for long.
+struct message {
+    explicit message(bool calls = false) : calls_now(calls) {}
+    message(message&& other) noexcept : calls_now(std::exchange(other.calls_now, false)) {
+        if (calls_now) {
+            now();
+        }
+    }
+    message& operator=(message&&) = delete;
+    ~message() = default;
+    bool calls_now;
+    std::byte bulk[1000];
+};
+
+/// A thread whose work is one operation, and which can be seen to sleep in it.
+class other_thread : public test::thread_probe {
+public:
+    /// Returns once it sleeps, or has ended.
+    void start(std::function<bool()> operation) {
+        thread_ = std::thread([this, operation = std::move(operation)] {
+            enter();
+            right_ = operation();
+            leave();
+        });
+        (void)test::come_to_rest(*this);
+    }
+    /// Its operation succeeds. Not joined otherwise: it would be waited for in vain.
+    void check_success(const char* what) {
+        program::check(thread_.joinable(), "no other thread was started");
+        program::check(test::finishes(*this, std::chrono::seconds(10)), what);
+        thread_.join();
+        program::check(right_, what);
+    }
+
+private:
+    bool right_ = false;
+    std::thread thread_;
+};
+
+using channel = sluice::channel<message>;
+
+/// A range of one message, which is given away.
+struct only {
+    message* what;
+    auto begin() const { return std::move_iterator(what); }
+    auto end() const { return std::move_iterator(what + 1); }
+};
+
+/// `send` is under way as the other thread begins to receive.
+void receiver_starts(channel ch, bool by_allocation, const std::function<void(message&&)>& send) {
+    other_thread other;
+    meanwhile = [&] { other.start([&] { return ch.rx.recv().has_value(); }); };
+    for (int i = 0; i < 10'000 && meanwhile; ++i) {
+        at_allocation = by_allocation;
+        send(message(!by_allocation));
+        at_allocation = false;
+        if (meanwhile) {
+            (void)ch.rx.try_recv();
+        }
+    }
+    other.check_success("a receiver that was started in the midst of a send is not woken");
+}
+
+/// `receive` is under way as the other thread begins to send into a channel that is full.
+void sender_starts(const std::function<void(const channel&)>& receive) {
+    const auto ch = sluice::bounded<message>(1);
+    other_thread other;
+    (void)ch.tx.send(message());
+    (void)ch.rx.recv();
+    (void)ch.tx.send(message(true));
+    meanwhile = [&] { other.start([&] { return ch.tx.send(message()).has_value(); }); };
+    receive(ch);
+    other.check_success("a sender that was started in the midst of a receive is not woken");
+}
+
+struct scenario {
+    std::string name;
+    std::function<void()> run;
+};
+
+std::vector<scenario> scenarios() {
+    std::vector<scenario> all;
+    for (const bool by_allocation : {false, true}) {
+        for (const bool limited : {false, true}) {
+            const auto sends = [&](const char* name, auto send) {
+                all.push_back({std::string(name) + (limited ? ", bounded" : ", unbounded") +
+                                   (by_allocation ? ", by an allocation" : ", by a move"),
+                               [=] {
+                                   const auto ch = limited ? sluice::bounded<message>(4) : sluice::unbounded<message>();
+                                   receiver_starts(ch, by_allocation, [&](message&& m) { send(ch.tx, std::move(m)); });
+                               }});
+            };
+            sends("send", [](const auto& tx, message&& m) { (void)tx.send(std::move(m)); });
+            sends("try_send", [](const auto& tx, message&& m) { (void)tx.try_send(std::move(m)); });
+            sends("send_timeout",
+                  [](const auto& tx, message&& m) { (void)tx.send_timeout(std::move(m), std::chrono::seconds(1)); });
+            sends("send_many", [](const auto& tx, message&& m) { (void)tx.send_many(only{&m}); });
+            sends("select",
+                  [](const auto& tx, message&& m) { (void)sluice::select(sluice::on_send(tx, std::move(m))); });
+        }
+    }
+    const auto receives = [&](const char* name, auto receive) {
+        all.push_back({name, [=] { sender_starts([&](const channel& ch) { receive(ch.rx); }); }});
+    };
+    receives("recv", [](const auto& rx) { (void)rx.recv(); });
+    receives("try_recv", [](const auto& rx) { (void)rx.try_recv(); });
+    receives("recv_many", [](const auto& rx) {
+        std::vector<message> out;
+        (void)rx.recv_many(std::back_inserter(out), 1);
+    });
+    receives("select of a receive",
+             [](const auto& rx) { (void)sluice::select(sluice::on_recv(rx, [](const message&) {})); });
+    receives("group", [](const auto& rx) {
+        sluice::selector group;
+        group.add(sluice::on_recv(rx, [](const message&) {}));
+        (void)group.wait();
+    });
+    return all;
+}
+
+}  // namespace
+
+int main() {
+    int failed = 0;
+    for (const auto& each : scenarios()) {
+        // In a process that has one thread.
+        if (const int status = program::in_child(60, each.run); status != 0) {
+            std::fprintf(stderr, "%s: status %d\n", each.name.c_str(), status);
+            ++failed;
+        }
+    }
+    return failed == 0 ? 0 : 1;
+}
