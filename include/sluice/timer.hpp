@@ -262,6 +262,11 @@ struct timer_case {
             return core_ && !over_ ? deadline::at_steady(core_->next_look(self_)) : deadline::never();
         }
         bool due() const override { return core_ && !over_ && core_->due(); }
+        bool is_timer() const noexcept override { return true; }
+        sync::clock::time_point due_time() const override {
+            if (!core_ || over_) return timer_core::never;
+            return core_->pending().value_or((sync::clock::time_point::min)());
+        }
 
     private:
         // In a selector a timer that is over is never ready.

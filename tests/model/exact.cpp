@@ -294,6 +294,45 @@ void add_coming(const std::string& what, const asker& who, const comes& first, c
         });
 }
 
+// Two send in turn, each twice, so that one of them is waiting at every moment until the last has begun to.
+void add_turns(const asker& who, budgets limits) {
+    add("exact/rendezvous/turns/" + who.name,
+        "Nothing is ready only if there was a moment at which nobody was waiting.", limits, [=] {
+            stage s(0);
+            {
+                const auto twice = [](const comes& first, const comes& second, stage& on) { first(on), second(on); };
+                thread to_b([&] { twice(sends_to_b(1), sends_to_b(2), s); });
+                wait_for(to_b);
+                thread asks([&] { who.ask(s); });
+                thread to_a([&] { twice(sends_to_a(3), sends_to_a(4), s); });
+                wait_for(to_a);
+                for (const auto& [takes, waits] : {std::pair(takes_b(), &to_b), std::pair(takes_a(), &to_a)}) {
+                    takes(s);
+                    wait_for(*waits);
+                }
+                takes_b()(s);
+                s.finish();
+            }
+        });
+}
+
+// With a sender in line, a channel for one message is never empty.
+void add_behind_one(const asker& who, budgets limits) {
+    add("exact/one/behind-one/" + who.name, "Nothing is ready only if there was a moment at which nobody was waiting.",
+        limits, [=] {
+            stage s(1);
+            s.fill(s.a, 1);
+            {
+                thread waits([&] { sends_to_a(1)(s); });
+                wait_for(waits);
+                thread asks([&] { who.ask(s); });
+                takes_a()(s);
+                s.finish();
+            }
+            s.drain();
+        });
+}
+
 // ---- Biased selects
 
 using prefers = std::function<void(stage&, bool waits)>;
@@ -417,6 +456,8 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
     limits.detours = 1;
     budgets lines = limits;  // of three and the first, which comes last
     lines.preemptions = 2;
+    budgets turns = lines;
+    turns.preemptions = 3;
 
     const std::vector<buffered> kinds = {{"one", 1}, {"two", 2}, {"unbounded", std::nullopt}};
     for (const auto& [how, name] : all_askings) {
@@ -475,6 +516,14 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
         add_moving({"one", 1}, "stop", room_or_stop, 0, 0, {stops(), sends_a()}, limits);
         add_coming(
             "stop", message_or_stop, sends_to_a(1), [](stage& s) { stops()(s); }, takes_a(), lines);
+        const asker message{std::string("recv-alone/") + name, {}, [how = how](stage& s) {
+                                history::operation op(book, "asks for a message");
+                                ask_now(op, how, receiving(op, s.a.ends.rx, s.a.number));
+                            }};
+        const asker message_of_either = receives_either(how, name, false);
+        add_turns(message_of_either, turns);
+        add_behind_one(message, limits);
+        add_moving({"two", 2}, "to-and-fro", room, 1, 0, {takes_a(), sends_a()}, limits);
         for (const buffered& k : {buffered{"unbounded", std::nullopt}, buffered{"three", 3}}) {
             add_moving(k, "passing", room, 1, 0, {sends_a(), takes_a(), takes_a()}, limits);
             add_moving(k, "filling", room, 0, 0, {sends_a(), sends_a(), takes_a(), takes_a()}, limits);

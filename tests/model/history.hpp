@@ -490,7 +490,7 @@ private:
         if (kind.is_timer()) return s.closed ? c.hears_closing : w.time >= kind.due;
         if (c.what == wish::kind::receive) {
             if (s.size() > 0) return true;
-            return s.closed ? c.hears_closing : kind.capacity == 0 && someone_waits(wish::kind::send, c.channel, w);
+            return s.closed ? c.hears_closing : someone_waits(wish::kind::send, c.channel, w);
         }
         if (s.closed) return c.hears_closing;
         return s.size() < kind.capacity || someone_waits(wish::kind::receive, c.channel, w);

@@ -64,6 +64,16 @@ void either_in_time(probe<M>& first, probe<M>& second) {
                                 receiving(op, second.ends.rx, second.number, 1), giving_up_after(op, clock::tick)),
           false);
 }
+void hear_in_time(probe<M>& p) {
+    history::operation op(book, "select(recv or closed, timeout)");
+    chose(op, sluice::select(receiving_or_closed(op, p.ends.rx, p.number), giving_up_after(op, clock::tick)), false);
+}
+// Sees that the channel is closed without a lock.
+void send_or_hear_now(probe<M>& p, int id) {
+    history::operation op(book, "select(send or closed, otherwise)");
+    M m(id);
+    chose(op, sluice::select(sending_or_closed(op, p.ends.tx, p.number, m), giving_up(op)), false);
+}
 
 using play = std::function<void(pair_of_channels&)>;
 
@@ -105,11 +115,13 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
     const play both_of_a = [](pair_of_channels& t) { exchange(t.a, t.a, 50); };
     const play both_of_a_again = [](pair_of_channels& t) { exchange(t.a, t.a, 60); };
     const play in_time = [](pair_of_channels& t) { either_in_time(t.a, t.b); };
+    const play hears_in_time = [](pair_of_channels& t) { hear_in_time(t.a); };
     const play hears = [](pair_of_channels& t) { receive_either_or_hear(t.a, t.b); };
     const play send_a = [](pair_of_channels& t) { send(t.a.ends.tx, t.a.number, 1); };
     const play send_b = [](pair_of_channels& t) { send(t.b.ends.tx, t.b.number, 2); };
     const play recv_a = [](pair_of_channels& t) { recv(t.a.ends.rx, t.a.number); };
     const play recv_b = [](pair_of_channels& t) { recv(t.b.ends.rx, t.b.number); };
+    const play sees_closed_a = [](pair_of_channels& t) { send_or_hear_now(t.a, 3); };
     const play close_a = [](pair_of_channels& t) { close(t.a.ends.tx, t.a.number); };
 
     const std::string meet =
@@ -143,6 +155,8 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
         add_meeting(k + "close-heard",
                     "A select hears that one channel closes, or takes the message of the other; not both.", c, three,
                     {hears, close_a, send_b});
+        add_meeting(k + "seen-closed", "A select does not time out on what another has seen closed before.", c, three,
+                    {hears_in_time, close_a, sees_closed_a});
         add_meeting(k + "passed-over", "A send that meets a select which was decided goes on to the next in line.", c,
                     four, {receives, recv_a, send_a, send_b});
         add_meeting(k + "in-time", "A deadline and two messages: one of the three, and nothing lost.", c, three,

@@ -122,6 +122,12 @@ void check_time(const ticks& t) {
         thread b([&] { stop.request_stop(); });
     });
 
+    add("timer/watch", "Who watches the clock for others, and leaves, hands the watch on.", limits, [] {
+        const sluice::timer t = sluice::after(2 * clock::tick);
+        thread a([&] { check_time(t.recv_timeout(clock::tick)); });
+        thread b([&] { check_time(t.recv()); });
+    });
+
     add("timer/recv-timeout", "A wait for a timer ends at its own deadline if that is first.", limits, [] {
         const sluice::timer t = sluice::after(3 * clock::tick);
         thread a([&] {

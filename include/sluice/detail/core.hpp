@@ -469,7 +469,7 @@ private:
             if (c == contest::self_lost) return attempt::lost;
             line.remove(*w);
             if (c == contest::peer_lost) continue;
-            w->what = waiter::outcome::done;
+            if (c != contest::peer_late) w->what = waiter::outcome::done;
             wakes.add(*w);
             if (c == contest::won) return attempt::done;
         }
@@ -571,7 +571,6 @@ private:
 
     bool close_locked(wake_list& wakes) {
         if (closed_under_lock()) return false;
-        closed_.store(true, std::memory_order_release);
         const auto turn_away = [&wakes](waiter& w) {
             w.what = waiter::outcome::closed;
             if (!w.owner || tell_closed(w)) wakes.add(w);
@@ -588,6 +587,8 @@ private:
             watchers_.remove(*w);
             turn_away(*w);
         }
+        // Last: once anyone sees that the channel is closed, no select that waits on it takes its deadline for the first.
+        closed_.store(true, std::memory_order_release);
         return true;
     }
 

@@ -72,6 +72,9 @@ public:
     virtual deadline next_look() const { return deadline::never(); }
     // Whether a deadline has passed, a timer is due, or a stop was requested.
     virtual bool due() const { return false; }
+    virtual bool is_timer() const noexcept { return false; }
+    // When a timer is due.
+    virtual sync::clock::time_point due_time() const { return (sync::clock::time_point::max)(); }
 
 private:
     kind kind_;
@@ -108,7 +111,8 @@ inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 // and the beginning of the second. And a case is taken before those that are listed earlier only if they are all found
 // unchanged under the lock under which it is taken. Where others are so busy that this fails again and again, the select
 // stands in line everywhere: it does so in the listed order, each case is tried as it is enlisted, and as long as the
-// claim is undecided no earlier one has become ready. (A timer that becomes due completes nobody; it is looked at again.)
+// claim is undecided no earlier one has become ready. (A timer that becomes due completes nobody; so whoever completes a
+// case that is listed after it looks at the clock: see contend().)
 //
 // Clocks and stop tokens are looked at before the channels, so that what came before a deadline or a stop is found. While
 // the select is in line, a stop decides the claim like a peer; so does a deadline, on the select's own thread.
@@ -293,10 +297,14 @@ private:
         for (std::uint32_t place = 0; place < racing_; ++place) in_order(place).prepare();
         in_line here(*this);
         here.decision.open_cases = racing_ + (next_deadline().is_never() ? 0 : 1);
-        std::size_t chosen = stand_in_line(here);
-        if (chosen == no_case) {
+        for (std::uint32_t place = 0; place < racing_; ++place)
+            here.decision.timer_due = (std::min)(here.decision.timer_due, in_order(place).due_time());
+        bool lost = false;
+        std::size_t chosen = stand_in_line(here, lost);
+        if (chosen == no_case && !lost) {
             waiter stopped;  // whose case is none of the others
             stopped.owner = &here.decision;
+            stopped.behind_timer = true;  // a tick that came before the stop counts
             stopped.sleeper = &here.sleeper;
             const auto decide = [&] {
                 if (!limit.passed() && decide_as_peer(stopped)) stopped.wake();
@@ -321,16 +329,20 @@ private:
         return chosen;
     }
 
-    // The case that could be completed on the way; none if the select stands in every line or was decided.
-    std::size_t stand_in_line(in_line& here) {
+    // The case that could be completed on the way; none if the select stands in every line, or if it has `lost`: it was
+    // decided, or is to look at a timer first.
+    std::size_t stand_in_line(in_line& here, bool& lost) {
+        bool behind_timer = false;
         while (here.enlisted < racing_) {
             const std::uint32_t place = here.enlisted++;
             select_case& c = in_order(place);
             c.node().sleeper = &here.sleeper;
             c.node().owner = &here.decision;
+            c.node().behind_timer = behind_timer;
+            if (prefers_ == preference::listed && c.is_timer()) behind_timer = true;
             switch (c.enlist()) {
                 case attempt::done: return order_[place];
-                case attempt::lost: return no_case;
+                case attempt::lost: lost = true; return no_case;
                 case attempt::closed: here.drop_out(); break;
                 case attempt::blocked: break;
             }

@@ -381,6 +381,8 @@ struct claim {
     bool by_peer = false;        // once decided: by someone else, who wakes the select after it
     waiter* winner = nullptr;    // once decided: the case that was completed; none if the select is to look round again
     std::size_t open_cases = 0;  // what the select still waits for: closing channels take their cases out
+    // When the first of its timers is due, for what comes behind them; set before the select stands in line.
+    sync::clock::time_point timer_due = (sync::clock::time_point::max)();
 };
 
 // A blocked operation in the wait queue of a channel. All its members are guarded by that channel's locks while it is
@@ -408,7 +410,8 @@ struct waiter {
     // Called instead of waking the sleeper, where no thread sleeps here but a loop of another kind.
     void (*completed)(waiter&) noexcept = nullptr;
     bool linked = false;
-    bool drops_out = false;  // a select's case that a closed channel takes out of the race
+    bool drops_out = false;     // a select's case that a closed channel takes out of the race
+    bool behind_timer = false;  // where a timer of the select that is due is preferred
     outcome what = outcome::none;
 };
 
@@ -477,13 +480,14 @@ private:
     waiter* last_ = nullptr;
 };
 
-enum class contest : std::uint8_t { won, self_lost, peer_lost, peer_failed };
+enum class contest : std::uint8_t { won, self_lost, peer_lost, peer_failed, peer_late };
 
 // Completes `self` (a select that is already enlisted elsewhere, or none) and `peer` (a linked waiter, or none)
 // together, by running `transfer`; both must belong to different selects. Nothing happens where one of them was decided
 // before. If `transfer` returns false, the peer's own message could not be moved: the peer is completed, to hear of it,
 // and the select of `self` stays undecided. If `transfer` throws, the peer stays as it was and the select of `self` is
-// over, decided without a winner.
+// over, decided without a winner. A select that prefers a timer which is due by now is to look at that first: `self`
+// has lost then, and a peer is `late`, decided without a winner, and is woken.
 template <class F>
 contest contend(waiter* self, waiter* peer, F&& transfer) {
     claim* const mine = self ? self->owner : nullptr;
@@ -497,8 +501,13 @@ contest contend(waiter* self, waiter* peer, F&& transfer) {
     guard inner(second ? second->lock : first->lock, std::defer_lock);
     if (second) inner.lock();
 
-    if (mine && mine->decided) return contest::self_lost;
+    const auto is_late = [](const waiter& w) { return w.behind_timer && sync::clock::now() >= w.owner->timer_due; };
+    if (mine && (mine->decided || is_late(*self))) return contest::self_lost;
     if (theirs && theirs->decided) return contest::peer_lost;
+    if (theirs && is_late(*peer)) {
+        theirs->decided = theirs->by_peer = true;
+        return contest::peer_late;
+    }
     if (mine) mine->decided = true;
     const bool transferred = transfer();
     if (mine) {
@@ -512,9 +521,10 @@ contest contend(waiter* self, waiter* peer, F&& transfer) {
     return transferred ? contest::won : contest::peer_failed;
 }
 
-// Decides the select of `w` for it, with nothing to hand over; false if it was decided before.
+// Decides the select of `w` for it, with nothing to hand over; whether the caller is to wake it.
 inline bool decide_as_peer(waiter& w) {
-    return contend(nullptr, &w, [] { return true; }) == contest::won;
+    const contest c = contend(nullptr, &w, [] { return true; });
+    return c == contest::won || c == contest::peer_late;
 }
 
 // Asked under the lock of a channel, just before an attempt is done for a select that prefers other cases: whether
