@@ -146,7 +146,7 @@ struct receive_case {
         bool dropped_out() const noexcept override { return closed_; }
         bool retains_memory() const noexcept override { return core_ && core_->retains_memory(); }
         void give_back_memory() override {
-            if (core_) core_->give_back_memory();
+            if (retains_memory()) core_->give_back_memory();
         }
 
     private:

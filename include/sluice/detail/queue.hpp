@@ -218,8 +218,11 @@ public:
 
     // Takes everything, with the back standing still as well.
     queue_contents<T> reset(queue_back<T>& back) noexcept {
-        segment* const front = segment_ ? segment_ : first_;
+        segment* front = segment_ ? segment_ : first_;
         if (front) front->first = next();
+        // The one whose slots are elsewhere may be in use again as soon as the locks are released; its messages need no
+        // destructor.
+        if (front == &header_.inner) front = front->next.load(std::memory_order_relaxed);
         segment_ = first_ = nullptr;
         seen_sent_ = back.sent();
         publish(seen_sent_);
