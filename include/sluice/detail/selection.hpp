@@ -60,8 +60,9 @@ public:
     virtual void withdraw() {}
     // Someone else has completed the case. Throws what went wrong in doing so.
     virtual void completed() {}
-    // Whether it is out of the race for ever.
-    virtual bool dropped_out() const noexcept { return false; }
+    // Whether it is out of the race for ever, given whether this choice fell on it: a handler that hears of the closing
+    // has to be called before.
+    virtual bool dropped_out(bool /*chosen*/) const noexcept { return false; }
     // Whether its channel keeps memory that a receiver gives back when it has slept for a while.
     virtual bool retains_memory() const noexcept { return false; }
     virtual void give_back_memory() {}
