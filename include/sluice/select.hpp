@@ -141,7 +141,8 @@ struct receive_case {
             return tried == attempt::done && closed_ ? decide_for(self_) : tried;
         }
         void withdraw() override {
-            if (core_ && !core_->withdraw(self_) && self_.what == waiter::outcome::closed) closed_ = true;
+            if (!core_ || core_->withdraw(self_) || self_.what != waiter::outcome::closed) return;
+            closed_ = core_->size() == 0;  // another case of this select may have sent to the channel before it closed
         }
         bool dropped_out(bool chosen) const noexcept override {
             return closed_ && (chosen || handler_wants == wants::message);
