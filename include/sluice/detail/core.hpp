@@ -219,7 +219,7 @@ public:
         if (senders_.empty()) {
             if (front_.available(back_, patient) > 0) {
                 pop_into(out);
-                if (front_.used_up() && back_.outgrown()) shrink(std::move(front), false);
+                shrink_if_empty(std::move(front));
                 return attempt::done;
             }
             if (!patient || !front_.awaits_more()) return closed_under_lock() ? attempt::closed : attempt::blocked;
@@ -274,7 +274,7 @@ public:
                 std::destroy_at(std::addressof(message));
             }
         }
-        if (front_.used_up() && back_.outgrown()) shrink(std::move(front), false);
+        shrink_if_empty(std::move(front));
         return there;
     }
 
@@ -308,10 +308,13 @@ public:
     attempt try_receive_if(const precondition* others, result<T>& out) {
         if (!others) return try_receive(out);
         wake_list wakes;
-        const guard front(front_lock_);
+        guard front(front_lock_);
         if (front_.available(back_) == 0 && senders_.empty())
             return closed_under_lock() ? attempt::closed : attempt::blocked;
-        return others->holds() ? take(out, nullptr, wakes) : attempt::lost;
+        if (!others->holds()) return attempt::lost;
+        const attempt tried = take(out, nullptr, wakes);
+        shrink_if_empty(std::move(front));
+        return tried;
     }
 
     // ---- Operations that block. errc{} says that they have succeeded.
@@ -534,11 +537,20 @@ private:
     [[gnu::noinline]] attempt try_receive_slowly(result<T>& out, guard&& held) {
         {
             wake_list wakes;
-            const guard front(std::move(held));
-            if (!senders_.empty()) return take(out, nullptr, wakes);
+            guard front(std::move(held));
+            if (!senders_.empty()) {
+                const attempt tried = take(out, nullptr, wakes);
+                shrink_if_empty(std::move(front));
+                return tried;
+            }
         }
         front_.wait();
         return try_receive(out);
+    }
+
+    // After messages were taken: whoever finds the queue empty by that gives back what a burst took.
+    [[gnu::always_inline]] void shrink_if_empty(guard&& front) {
+        if (front_.used_up() && back_.outgrown()) shrink(std::move(front), false);
     }
 
     // If the queue is empty, gives back what a burst took; also what is kept for a stream, if it has stood `idle`.
