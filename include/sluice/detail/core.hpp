@@ -150,7 +150,8 @@ public:
         for (;;) {
             const std::size_t received = front_.received();
             const std::size_t sent = back_.sent();
-            if (front_.received() == received) return sent - received;
+            // More than fit for the moment in which one replaces another.
+            if (front_.received() == received) return (std::min)(sent - received, limit_);
         }
     }
     // How many more messages fit, about.
@@ -288,8 +289,15 @@ public:
         const attempt tried = put(message, nullptr, wakes);
         if (tried != attempt::blocked || front_.available(back_) == 0) return tried;
         back_.prepare_replacing(front_);
-        pop_into(displaced);
-        return put(message, nullptr, wakes);
+        // The new one is counted before the old one is not counted any more, so that no look finds room, or too little.
+        const std::size_t oldest = front_.next(), newest = back_.next();
+        T& message_before = front_.message(oldest);
+        displaced.emplace(std::move(message_before));
+        std::destroy_at(std::addressof(message_before));
+        ::new (static_cast<void*>(back_.slot(newest, limit_, front_, oldest + 1))) T(std::move(message));
+        back_.publish(newest + 1);
+        front_.publish(oldest + 1);
+        return attempt::done;
     }
 
     // The same for a select that may have to prefer another case.

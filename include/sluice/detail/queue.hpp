@@ -294,7 +294,12 @@ public:
     // Where the message of that number goes: next(), and then one after the other, as long as there is room. Throws
     // std::bad_alloc and then has changed nothing.
     T* slot(std::size_t number, std::size_t limit, queue_front<T>& front) {
-        if (number == room_end_) find_slots(number, limit, front);
+        if (number == room_end_) find_slots(number, limit, front, front.received());
+        return segment_->slot(number);
+    }
+    // The same where the messages before number `received` have gone, of which the front's counter does not tell yet.
+    T* slot(std::size_t number, std::size_t limit, queue_front<T>& front, std::size_t received) {
+        if (number == room_end_) find_slots(number, limit, front, received);
         return segment_->slot(number);
     }
 
@@ -353,12 +358,11 @@ private:
 
     [[gnu::noinline]] bool find_room(std::size_t number, std::size_t limit, queue_front<T>& front, bool patient) {
         if (room(limit, front, patient) == 0) return false;
-        find_slots(number, limit, front);
+        find_slots(number, limit, front, front.received());
         return true;
     }
 
-    void find_slots(std::size_t number, std::size_t limit, queue_front<T>& front) {
-        const std::size_t received = front.received();
+    void find_slots(std::size_t number, std::size_t limit, queue_front<T>& front, std::size_t received) {
         std::size_t free = 0;
         if (segment_) free = segment_->size - (has_front(number, received) ? number - received : written(number));
         if (free == 0) {
