@@ -640,12 +640,13 @@ private:
             if (in_line) leave();
         }
 
-        // False if it was completed, by one that has nothing more to do with it now.
+        // False if it was completed, by one that has nothing more to do with it now. Not over until then: the thread may
+        // be cancelled as it waits for that.
         bool leave() {
+            const bool withdrawn = channel.withdraw(self);
+            if (!withdrawn) sleeper.wait_for_wake();
             in_line = false;
-            if (channel.withdraw(self)) return true;
-            sleeper.wait_for_wake();
-            return false;
+            return withdrawn;
         }
 
         Waiter self;

@@ -263,13 +263,14 @@ private:
 
         // Sees to it that no peer can complete the select from now on; true if a peer has decided it.
         bool leave() {
-            if (std::exchange(left_, true)) return by_peer_;
+            if (left_) return by_peer_;
             {
                 const guard held(decision.lock);
                 decision.decided = true;
                 by_peer_ = decision.by_peer;
             }
-            if (by_peer_) sleeper.wait_for_wake();
+            if (by_peer_) sleeper.wait_for_wake();  // where the thread may be cancelled; then it comes here again
+            left_ = true;
             for (std::uint32_t place = 0; place < enlisted; ++place) selection_.in_order(place).withdraw();
             return by_peer_;
         }
