@@ -529,6 +529,40 @@ TEMPLATE_LIST_TEST_CASE("drop_oldest: who falls behind keeps the newest", "[broa
     CHECK(books.balanced());
 }
 
+TEST_CASE("drop_oldest: a channel that is full stays full while one message replaces another", "[broadcast]") {
+    // Looks at the channel, without a lock, whenever one is moved.
+    struct watcher {
+        const std::function<void()>* look;
+        explicit watcher(const std::function<void()>& f) : look(&f) {}
+        watcher(const watcher&) = default;
+        watcher(watcher&& other) noexcept : look(other.look) { (*look)(); }
+    };
+    const std::size_t capacity = GENERATE(1u, 2u, 3u, 8u);
+    CAPTURE(capacity);
+    sluice::broadcaster<watcher> bus;
+    const auto tail = bus.subscribe(capacity, overflow::drop_oldest);
+    std::vector<std::size_t> sizes;
+    int not_full = 0;
+    bool looking = false;
+    const std::function<void()> look = [&] {
+        if (looking) {
+            sizes.push_back(tail.size());
+            not_full += !tail.full();
+        }
+    };
+    for (std::size_t i = 0; i < capacity; ++i) {
+        (void)bus.send(watcher(look));
+    }
+    looking = true;
+    for (int i = 0; i < 20; ++i) {
+        CHECK(bus.send(watcher(look)) == 1);
+    }
+    looking = false;
+    CHECK(sizes.size() >= 40);
+    CHECK(std::count(sizes.begin(), sizes.end(), capacity) == static_cast<std::ptrdiff_t>(sizes.size()));
+    CHECK(not_full == 0);
+}
+
 TEST_CASE("drop_newest: who falls behind keeps the oldest", "[broadcast]") {
     sluice::broadcaster<int> bus;
     const auto head = bus.subscribe(3, overflow::drop_newest);

@@ -155,6 +155,24 @@ TEST_CASE("what converts to a message implicitly is sent", "[conversion]") {
     }
 }
 
+TEST_CASE("the elements of a batch convert as a message does: explicit constructors stay out of it", "[conversion]") {
+    struct measure {
+        bool meant = false;
+        double value;
+        measure(double v) : value(v) {}
+        explicit measure(int v) : meant(true), value(v) {}
+    };
+    auto [tx, rx] = sluice::unbounded<measure>();
+    const std::vector<int> numbers{1, 2};
+    CHECK(tx.send(3).has_value());
+    CHECK(tx.send_many(numbers) == 2);
+    CHECK(tx.try_send_many(std::vector<int>{3}) == 1);
+    CHECK(rx.size() == 4);
+    while (const auto m = rx.try_recv()) {
+        CHECK_FALSE(m->meant);
+    }
+}
+
 TEST_CASE("what had to be converted is consumed by the conversion, sent or not", "[conversion]") {
     const auto which = EACH_BOUNDED_KIND();
     const int way = GENERATE(0, 1, 2, 3, 4);

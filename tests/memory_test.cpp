@@ -346,10 +346,10 @@ struct sized {
 };
 
 /// Empties a channel of a burst, in one of these ways.
-enum class emptying { recv, try_recv, recv_many, iteration, select, group };
+enum class emptying { recv, try_recv, recv_many, iteration, select, biased, group };
 
 std::ostream& operator<<(std::ostream& out, emptying way) {
-    constexpr const char* names[] = {"recv", "try_recv", "recv_many", "iteration", "select", "group"};
+    constexpr const char* names[] = {"recv", "try_recv", "recv_many", "iteration", "select", "biased", "group"};
     return out << names[static_cast<int>(way)];
 }
 
@@ -386,6 +386,11 @@ public:
                 case emptying::select:
                     sluice::select(sluice::on_recv(rx_, [this](const T& message) { note(message); }),
                                    sluice::on_recv(quiet_, [](int) {}), sluice::on_timeout(patience, [] {}));
+                    break;
+                case emptying::biased:
+                    sluice::select_biased(sluice::on_recv(quiet_, [](int) {}),
+                                          sluice::on_recv(rx_, [this](const T& message) { note(message); }),
+                                          sluice::on_timeout(patience, [] {}));
                     break;
                 case emptying::group: (void)group_.wait_timeout(patience); break;
             }
@@ -425,8 +430,8 @@ TEMPLATE_TEST_CASE("channels that each had a burst keep little of it when they a
                    sized<100>, sized<1024>, sized<10000>, over_aligned) {
     constexpr auto bytes = sizeof(TestType);
     const bool limited = GENERATE(false, true);
-    const auto way =
-        GENERATE(emptying::try_recv, emptying::recv, emptying::recv_many, emptying::select, emptying::group);
+    const auto way = GENERATE(emptying::try_recv, emptying::recv, emptying::recv_many, emptying::select,
+                              emptying::biased, emptying::group);
     const auto kilobytes = GENERATE(16u, 64u);
     CAPTURE(bytes, limited, way, kilobytes);
     const int burst = static_cast<int>(kilobytes * kibi / bytes);

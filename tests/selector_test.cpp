@@ -1,5 +1,6 @@
 // selector: a select whose cases come and go.
 #include "catch.hpp"
+#include "support/clocks.hpp"
 #include "support/kinds.hpp"
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
@@ -430,6 +431,35 @@ TEST_CASE("a handler that takes results hears of the closing once, after its cas
     CHECK(ran(group.try_wait()) == none_empty);
     CHECK(heard.size() == 1);
     CHECK_FALSE(group.remove(id));
+}
+
+TEST_CASE("each of several handlers hears of its closing, also where they close at once", "[selector]") {
+    const auto which = EACH_KIND();
+    const bool biased = GENERATE(false, true);
+    const int cue = GENERATE(1, 2, 3, 4);  // before the group looks, between its looks, or as it stands in line
+    CAPTURE(which, biased, cue);
+    std::array<sluice::channel<int>, 2> incoming{make_channel<int>(which), make_channel<int>(which)};
+    auto outgoing = sluice::rendezvous<int>();
+    stage_clock::play(cue, [&] {
+        for (auto& ch : incoming) {
+            ch.tx.close();
+        }
+        outgoing.rx.close();
+    });
+    sluice::selector group = biased ? sluice::selector(sluice::biased) : sluice::selector();
+    std::array<int, 3> heard{};
+    for (std::size_t i = 0; i < 2; ++i) {
+        (void)group.add(
+            on_recv(incoming[i].rx, [&heard, i](const sluice::result<int>& r) { heard[i] += r == errc::closed; }));
+    }
+    (void)group.add(on_send(outgoing.tx, 1, [&](sluice::result<void> r) { heard[2] += r == errc::closed; }));
+    (void)group.add(on_deadline(stage_clock::later + 1h, nothing));
+    for (std::size_t left = 4; left > 1; --left) {
+        CHECK(group.size() == left);
+        CHECK(group.wait_timeout(10s).has_value());
+    }
+    CHECK(heard == std::array{1, 1, 1});
+    CHECK(group.size() == 1);
 }
 
 TEST_CASE("a case that has gone may be followed by another one of its handler's making", "[selector]") {

@@ -252,9 +252,10 @@ public:
     chunk_buffer& operator=(const chunk_buffer&) = delete;
     ~chunk_buffer() { clear(); }
 
-    template <class... Args>
-    void add(Args&&... args) {
-        std::construct_at(data() + size_, std::forward<Args>(args)...);
+    // Adds what `make` returns: a T.
+    template <class F>
+    void add(F&& make) {
+        ::new (static_cast<void*>(data() + size_)) T(std::forward<F>(make)());
         ++size_;
     }
     void clear() noexcept { std::destroy_n(data(), std::exchange(size_, 0)); }
@@ -467,7 +468,7 @@ private:
                 if (room == 0 && !blocking && !core_->may_send()) break;
                 for (const std::size_t count = (std::clamp<std::size_t>)(room, 1, most);
                      made.size() < count && it != end; ++it)
-                    made.add(static_cast<element>(*it));
+                    made.add([&it]() -> T { return static_cast<element>(*it); });  // converts as an argument does
                 const std::size_t done =
                     send_chunk([&](std::size_t i) -> T& { return made[i]; }, made.size(), blocking, stop);
                 sent += done;
@@ -610,7 +611,8 @@ private:
         if constexpr (std::is_nothrow_move_constructible_v<T> && !writing_throws) {
             detail::chunk_buffer<T> buffer;
             taken = receive_chunks(limit, stop, [&](std::size_t wanted) {
-                const std::size_t got = core_->try_receive_some([&](T&& m) { buffer.add(std::move(m)); }, wanted);
+                const std::size_t got =
+                    core_->try_receive_some([&](T&& m) { buffer.add([&m]() -> T { return std::move(m); }); }, wanted);
                 for (std::size_t i = 0; i < got; ++i, ++out) *out = std::move(buffer[i]);
                 buffer.clear();
                 return got;

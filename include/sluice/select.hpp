@@ -141,12 +141,15 @@ struct receive_case {
             return tried == attempt::done && closed_ ? decide_for(self_) : tried;
         }
         void withdraw() override {
-            if (core_ && !core_->withdraw(self_) && self_.what == waiter::outcome::closed) closed_ = true;
+            if (!core_ || core_->withdraw(self_) || self_.what != waiter::outcome::closed) return;
+            closed_ = core_->size() == 0;  // another case of this select may have sent to the channel before it closed
         }
-        bool dropped_out() const noexcept override { return closed_; }
+        bool dropped_out(bool chosen) const noexcept override {
+            return closed_ && (chosen || handler_wants == wants::message);
+        }
         bool retains_memory() const noexcept override { return core_ && core_->retains_memory(); }
         void give_back_memory() override {
-            if (core_) core_->give_back_memory();
+            if (retains_memory()) core_->give_back_memory();
         }
 
     private:
@@ -226,7 +229,9 @@ struct send_case {
             if (self_.error) std::rethrow_exception(std::exchange(self_.error, nullptr));
             sent_ = true;
         }
-        bool dropped_out() const noexcept override { return closed_ || sent_; }
+        bool dropped_out(bool chosen) const noexcept override {
+            return sent_ || (closed_ && (chosen || handler_wants == wants::message));
+        }
 
     private:
         // Copied by the send itself if that runs nobody's code, and before the first time that it may be sent if not.
@@ -615,14 +620,14 @@ private:
         if (chosen && !biased_)
             std::rotate(members_.begin() + static_cast<std::ptrdiff_t>(*chosen),
                         members_.begin() + static_cast<std::ptrdiff_t>(*chosen) + 1, members_.end());
-        remove_dropped_out();
+        remove_dropped_out(ready.runner.get());
         if (!chosen) return chosen;
         ready.runner->run();
         return ready.id;
     }
 
-    void remove_dropped_out() {
-        const auto is_out = [](const member& m) { return m.runner->dropped_out(); };
+    void remove_dropped_out(const detail::select_case* chosen) {
+        const auto is_out = [chosen](const member& m) { return m.runner->dropped_out(m.runner.get() == chosen); };
         const auto first = std::find_if(members_.begin(), members_.end(), is_out);
         if (first == members_.end()) return;
         std::vector<member> removed = std::move(removed_);  // what they drop may use the group

@@ -194,6 +194,19 @@ void stream(std::optional<std::size_t> capacity, int count) {
         }
         close_and_drain(p);
     });
+    add("life/idle",
+        "The memory of an empty channel of numbers, which begins inside the channel, comes back while others send.",
+        wide, [] {
+            auto [tx, rx] = sluice::unbounded<int>();
+            expect(tx.try_send(1).has_value() && rx.try_recv() == 1, "a message is lost");
+            {
+                thread a([core = core_of(rx)] { core->give_back_memory(); });
+                thread b([tx] {
+                    for (const int i : {2, 3}) expect(tx.try_send(i).has_value(), "a send failed");
+                });
+            }
+            for (const int i : {2, 3}) expect(rx.try_recv() == i, "a message is lost or out of order");
+        });
     add("life/discard",
         "The last receiver goes while a sender fills a queue of several segments: all is destroyed once.", wide, [] {
             auto [tx, rx] = sluice::unbounded<bulky>();

@@ -236,6 +236,34 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
         }
         expect(got == 1, "a message was sent and not received");
     });
+
+    budgets own;
+    own.preemptions = 5;
+    own.stale_reads = 0;
+    own.ticks = 0;
+    own.detours = 0;
+    add("select/own-send-closed",
+        "A group that sends to a channel of its own, which closes then, keeps the case that can receive the message.",
+        own, [] {
+            auto [tx, rx] = sluice::bounded<int>(1);
+            auto idle = sluice::rendezvous<int>();
+            bool sent = false;
+            sluice::selector group;
+            group.add(sluice::on_recv(rx, [](int) {}));
+            group.add(sluice::on_recv(idle.rx, [](int) {}));
+            group.add(sluice::on_send(tx, 7, [&] { sent = true; }));
+            {
+                thread a([&] { (void)group.wait(); });
+                thread b([&idle, tx, rx] {
+                    (void)tx.try_send(1);
+                    (void)rx.try_recv();
+                    (void)tx.close();
+                    (void)idle.tx.close();
+                });
+            }
+            if (sent && rx.size() > 0)
+                expect(group.try_wait().has_value(), "the case has gone and its message is there");
+        });
     return true;
 }();
 

@@ -150,7 +150,8 @@ public:
         for (;;) {
             const std::size_t received = front_.received();
             const std::size_t sent = back_.sent();
-            if (front_.received() == received) return sent - received;
+            // More than fit for the moment in which one replaces another.
+            if (front_.received() == received) return (std::min)(sent - received, limit_);
         }
     }
     // How many more messages fit, about.
@@ -219,7 +220,7 @@ public:
         if (senders_.empty()) {
             if (front_.available(back_, patient) > 0) {
                 pop_into(out);
-                if (front_.used_up() && back_.outgrown()) shrink(std::move(front), false);
+                shrink_if_empty(std::move(front));
                 return attempt::done;
             }
             if (!patient || !front_.awaits_more()) return closed_under_lock() ? attempt::closed : attempt::blocked;
@@ -274,7 +275,7 @@ public:
                 std::destroy_at(std::addressof(message));
             }
         }
-        if (front_.used_up() && back_.outgrown()) shrink(std::move(front), false);
+        shrink_if_empty(std::move(front));
         return there;
     }
 
@@ -288,8 +289,15 @@ public:
         const attempt tried = put(message, nullptr, wakes);
         if (tried != attempt::blocked || front_.available(back_) == 0) return tried;
         back_.prepare_replacing(front_);
-        pop_into(displaced);
-        return put(message, nullptr, wakes);
+        // The new one is counted before the old one is not counted any more, so that no look finds room, or too little.
+        const std::size_t oldest = front_.next(), newest = back_.next();
+        T& message_before = front_.message(oldest);
+        displaced.emplace(std::move(message_before));
+        std::destroy_at(std::addressof(message_before));
+        ::new (static_cast<void*>(back_.slot(newest, limit_, front_, oldest + 1))) T(std::move(message));
+        back_.publish(newest + 1);
+        front_.publish(oldest + 1);
+        return attempt::done;
     }
 
     // The same for a select that may have to prefer another case.
@@ -308,10 +316,13 @@ public:
     attempt try_receive_if(const precondition* others, result<T>& out) {
         if (!others) return try_receive(out);
         wake_list wakes;
-        const guard front(front_lock_);
+        guard front(front_lock_);
         if (front_.available(back_) == 0 && senders_.empty())
             return closed_under_lock() ? attempt::closed : attempt::blocked;
-        return others->holds() ? take(out, nullptr, wakes) : attempt::lost;
+        if (!others->holds()) return attempt::lost;
+        const attempt tried = take(out, nullptr, wakes);
+        shrink_if_empty(std::move(front));
+        return tried;
     }
 
     // ---- Operations that block. errc{} says that they have succeeded.
@@ -534,11 +545,20 @@ private:
     [[gnu::noinline]] attempt try_receive_slowly(result<T>& out, guard&& held) {
         {
             wake_list wakes;
-            const guard front(std::move(held));
-            if (!senders_.empty()) return take(out, nullptr, wakes);
+            guard front(std::move(held));
+            if (!senders_.empty()) {
+                const attempt tried = take(out, nullptr, wakes);
+                shrink_if_empty(std::move(front));
+                return tried;
+            }
         }
         front_.wait();
         return try_receive(out);
+    }
+
+    // After messages were taken: whoever finds the queue empty by that gives back what a burst took.
+    [[gnu::always_inline]] void shrink_if_empty(guard&& front) {
+        if (front_.used_up() && back_.outgrown()) shrink(std::move(front), false);
     }
 
     // If the queue is empty, gives back what a burst took; also what is kept for a stream, if it has stood `idle`.
@@ -620,12 +640,13 @@ private:
             if (in_line) leave();
         }
 
-        // False if it was completed, by one that has nothing more to do with it now.
+        // False if it was completed, by one that has nothing more to do with it now. Not over until then: the thread may
+        // be cancelled as it waits for that.
         bool leave() {
+            const bool withdrawn = channel.withdraw(self);
+            if (!withdrawn) sleeper.wait_for_wake();
             in_line = false;
-            if (channel.withdraw(self)) return true;
-            sleeper.wait_for_wake();
-            return false;
+            return withdrawn;
         }
 
         Waiter self;

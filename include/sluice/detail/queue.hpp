@@ -218,8 +218,11 @@ public:
 
     // Takes everything, with the back standing still as well.
     queue_contents<T> reset(queue_back<T>& back) noexcept {
-        segment* const front = segment_ ? segment_ : first_;
+        segment* front = segment_ ? segment_ : first_;
         if (front) front->first = next();
+        // The one whose slots are elsewhere may be in use again as soon as the locks are released; its messages need no
+        // destructor.
+        if (front == &header_.inner) front = front->next.load(std::memory_order_relaxed);
         segment_ = first_ = nullptr;
         seen_sent_ = back.sent();
         publish(seen_sent_);
@@ -291,7 +294,12 @@ public:
     // Where the message of that number goes: next(), and then one after the other, as long as there is room. Throws
     // std::bad_alloc and then has changed nothing.
     T* slot(std::size_t number, std::size_t limit, queue_front<T>& front) {
-        if (number == room_end_) find_slots(number, limit, front);
+        if (number == room_end_) find_slots(number, limit, front, front.received());
+        return segment_->slot(number);
+    }
+    // The same where the messages before number `received` have gone, of which the front's counter does not tell yet.
+    T* slot(std::size_t number, std::size_t limit, queue_front<T>& front, std::size_t received) {
+        if (number == room_end_) find_slots(number, limit, front, received);
         return segment_->slot(number);
     }
 
@@ -350,12 +358,11 @@ private:
 
     [[gnu::noinline]] bool find_room(std::size_t number, std::size_t limit, queue_front<T>& front, bool patient) {
         if (room(limit, front, patient) == 0) return false;
-        find_slots(number, limit, front);
+        find_slots(number, limit, front, front.received());
         return true;
     }
 
-    void find_slots(std::size_t number, std::size_t limit, queue_front<T>& front) {
-        const std::size_t received = front.received();
+    void find_slots(std::size_t number, std::size_t limit, queue_front<T>& front, std::size_t received) {
         std::size_t free = 0;
         if (segment_) free = segment_->size - (has_front(number, received) ? number - received : written(number));
         if (free == 0) {

@@ -60,8 +60,9 @@ public:
     virtual void withdraw() {}
     // Someone else has completed the case. Throws what went wrong in doing so.
     virtual void completed() {}
-    // Whether it is out of the race for ever.
-    virtual bool dropped_out() const noexcept { return false; }
+    // Whether it is out of the race for ever, given whether this choice fell on it: a handler that hears of the closing
+    // has to be called before.
+    virtual bool dropped_out(bool /*chosen*/) const noexcept { return false; }
     // Whether its channel keeps memory that a receiver gives back when it has slept for a while.
     virtual bool retains_memory() const noexcept { return false; }
     virtual void give_back_memory() {}
@@ -262,13 +263,14 @@ private:
 
         // Sees to it that no peer can complete the select from now on; true if a peer has decided it.
         bool leave() {
-            if (std::exchange(left_, true)) return by_peer_;
+            if (left_) return by_peer_;
             {
                 const guard held(decision.lock);
                 decision.decided = true;
                 by_peer_ = decision.by_peer;
             }
-            if (by_peer_) sleeper.wait_for_wake();
+            if (by_peer_) sleeper.wait_for_wake();  // where the thread may be cancelled; then it comes here again
+            left_ = true;
             for (std::uint32_t place = 0; place < enlisted; ++place) selection_.in_order(place).withdraw();
             return by_peer_;
         }
