@@ -522,7 +522,8 @@ public:
     result<T> recv(U&&, Rest&&...)
     const {
         static_assert(std::convertible_to<U, const stop_token&>,
-                      "sluice: recv takes nothing but a stop token, and returns the message: auto message = rx.recv()");
+                      "sluice: recv takes nothing but a stop token, and returns the message: auto message = rx.recv(); for a "
+                      "duration there is recv_timeout");
         return unexpected(errc::closed);
     }
 

@@ -62,8 +62,11 @@ enum class wants : std::uint8_t { message, outcome, neither };
 template <class Handler, class Outcome, class... Message>
 constexpr wants wanted() {
     using F = std::decay_t<Handler>;
-    if constexpr (std::is_same_v<typename decltype(declared_parameter<F>())::type, Outcome>) {
+    using Parameter = typename decltype(declared_parameter<F>())::type;
+    if constexpr (std::is_same_v<Parameter, Outcome>) {
         return callable_with<F, Outcome> ? wants::outcome : wants::neither;
+    } else if constexpr (is_result<Parameter>) {
+        return wants::neither;  // it would never hear of the closing
     } else if constexpr (callable_with<F, Message...>) {
         return wants::message;
     } else if constexpr (callable_with<F, Outcome>) {
@@ -410,9 +413,10 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
 // in the full expression that makes it. A handler may be anything that can be called; what it returns is ignored. A case
 // on an empty handle is never ready, which is the way to switch it off.
 
-/// Ready when a message can be received. A handler that takes the message (also a generic one) is called with it; a
-/// closed and drained channel takes the case out of the race. A handler that is declared to take a `result<T>` is then
-/// called too, with `closed`.
+/// Ready when a message can be received. A handler that takes the message is called with it; a closed and drained
+/// channel takes the case out of the race. A handler that is declared to take a `result<T>` is then called too, with
+/// `closed`: a lambda, a function, a std::function, a class with one operator(). What declares no type takes the message:
+/// a generic handler, and what std::bind_front, std::bind and std::ref return.
 template <class T, class Handler>
 [[nodiscard]] detail::receive_case<T, const receiver<T>&, Handler> on_recv(const receiver<T>& rx, Handler&& handler) {
     return {rx, std::forward<Handler>(handler)};
@@ -422,6 +426,11 @@ template <class T, class Handler>
     return {std::move(rx), std::forward<Handler>(handler)};
 }
 
+template <class T, class Handler>
+detail::refused_case on_recv(const sender<T>&, Handler&&) {
+    static_assert(!std::is_object_v<T>, "sluice: on_recv takes a receiver, or a timer; this is a sender");
+    return {};
+}
 template <class Source>
 detail::refused_case on_recv(const Source&) {
     static_assert(
@@ -456,6 +465,11 @@ template <class T, class Handler = detail::no_handler>
 [[nodiscard]] detail::send_case<T, sender<T>, T&&, Handler> on_send(sender<T>&& tx, std::type_identity_t<T>&& value,
                                                                     Handler&& handler = {}) {
     return {std::move(tx), std::forward<Handler>(handler), std::move(value)};
+}
+template <class T, class... Arguments>
+detail::refused_case on_send(const receiver<T>&, Arguments&&...) {
+    static_assert(!std::is_object_v<T>, "sluice: on_send takes a sender; this is a receiver");
+    return {};
 }
 template <class T, class U, class... Handler>
     requires(!detail::sendable<U, T>)

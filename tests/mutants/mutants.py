@@ -171,7 +171,7 @@ MUTANTS = [
     ("a message that came at the deadline is thrown away", CORE,
      "        if (!woken && me.leave()) return", "        if (!woken && (me.leave() || true)) return", TIMEOUTS),
     ("one who is completed at the deadline does not wait for his peer", CORE,
-     "            sleeper.wait_for_wake();\n            return false;", "            return false;", TIMEOUTS),
+     "            if (!withdrawn) sleeper.wait_for_wake();\n", "", TIMEOUTS),
 
     # ---- Closing and the end
     ("close() does not close", CORE, "        closed_.store(true, std::memory_order_release);\n", "", CLOSE),
@@ -197,8 +197,8 @@ MUTANTS = [
      "", ENDS),
     ("the last handle does not close the channel", CORE,
      "            close_locked(wakes);\n            if (discard)", "            if (discard)", ENDS),
-    ("a drop_oldest send drops the new one too", CORE, "        pop_into(displaced);\n        return put(message, nullptr, wakes);",
-     "        pop_into(displaced);\n        return attempt::done;", BROADCASTS),
+    ("a drop_oldest send drops the new one too", CORE, "        back_.publish(newest + 1);\n        front_.publish(oldest + 1);",
+     "        front_.publish(oldest + 1);", BROADCASTS),
 
     # ---- The queue
     ("the front does not see what is in a slot", QUEUE, "std::size_t sent() const noexcept { return sent_.load(std::memory_order_acquire); }",
@@ -217,6 +217,8 @@ MUTANTS = [
     ("room is reckoned from what was, after a reset", QUEUE, "        room_end_ = next();\n", "", GROWTH),
     ("a limit is one too high", QUEUE, "(std::min)(free, limit - (number - received))", "(std::min)(free, limit + 1 - (number - received))",
      models("lives", "life/odd-capacity$")),
+    ("the ring inside a channel is given back", QUEUE,
+     "        if (front == &header_.inner) front = front->next.load(std::memory_order_relaxed);\n", "", models("lives", "life/idle")),
     ("a segment is linked before it is ready", QUEUE, "segment_->next.store(following, std::memory_order_release);",
      "segment_->next.store(following, std::memory_order_relaxed);", GROWTH),
 
@@ -235,6 +237,8 @@ MUTANTS = [
      models("timers", "timer/after-alone$")),
     ("a failed send of a select counts as done", "select.hpp",
      "            if (self_.error) std::rethrow_exception(std::exchange(self_.error, nullptr));\n", "", FAULTS),
+    ("a closed channel counts as drained", "select.hpp", "closed_ = core_->size() == 0;", "closed_ = true;",
+     models("selects", "select/own-send-closed")),
     ("a stop request wakes a select that was decided", "select.hpp", "if (decide_as_peer(*of)) of->wake();", "decide_as_peer(*of), of->wake();", STOP_SELECT),
 
     # ---- Nothing is ready, and what came first
