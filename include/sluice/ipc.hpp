@@ -2,7 +2,7 @@
 #pragma once
 
 #if !defined(__linux__) && !defined(__APPLE__)
-#error "sluice: sluice/ipc.hpp serves on Linux and macOS only"
+#error "sluice: sluice/ipc.hpp needs POSIX; it is tested on Linux"
 #endif
 
 #include <sluice/ipc/options.hpp>       // what can be chosen when an end is opened

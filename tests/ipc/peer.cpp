@@ -11,12 +11,16 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <semaphore>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,6 +60,21 @@ int receive_numbers(const sluice::receiver<number>& rx, number count) {
         if (n != next++) return wrong;
     }
     return next == count ? fine : wrong;
+}
+
+// ---- A name server that never answers
+
+bool never_answers = false;
+
+// Leaves the question behind, and ends.
+int silent_name_server(const words&) {
+    never_answers = true;
+    try {
+        (void)sluice::ipc::connect<number>(sluice::ipc::tcp("silent.test", 80), 50ms);
+    } catch (const std::system_error& e) {
+        return e.code() == std::errc::timed_out ? fine : wrong;
+    }
+    return wrong;
 }
 
 // ---- Over inherited descriptors
@@ -143,6 +162,51 @@ int fork_and_drop(const words&) {
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     return tx.is_closed() ? fine : wrong;
+}
+
+// Two threads that each make a pipe and fork a child which reads it: when one writer goes its child must hear of it,
+// although the other's child was forked in between.
+int fork_beside_another_thread(const words&) {
+    std::array<sluice::ipc::pipe, 2> links;
+    std::array<pid_t, 2> children{};
+    std::array<std::binary_semaphore, 2> made{std::binary_semaphore{0}, std::binary_semaphore{0}};
+    const auto serve = [&](std::size_t i) {
+        links[i] = sluice::ipc::pipe();
+        made[i].release();
+        made[1 - i].acquire();  // both are there, and neither is forked for
+        children[i] = child_that([&] {
+            ::alarm(60);  // lest it outlive a test that was given up
+            if (receive_numbers(links[i].receiver<number>(), 3) != fine) return wrong;
+            try {
+                (void)links[1 - i].receiver<number>();
+            } catch (const std::system_error& e) {
+                return std::string(e.what()).find("another thread") != std::string::npos ? fine : wrong;
+            }
+            return wrong;
+        });
+    };
+    std::thread second([&] { serve(1); });
+    serve(0);
+    second.join();
+    bool well = true;
+    for (const std::size_t i : {0u, 1u}) {
+        well = send_numbers(links[i].sender<number>(), 3) == fine && well;  // whose end is told at once
+        well = ended_well(children[i]) && well;
+    }
+    return well ? fine : wrong;
+}
+
+// A pipe that one thread makes and another forks for: it moves it first.
+int fork_after_moving(const words&) {
+    sluice::ipc::pipe link;
+    int outcome = wrong;
+    std::thread([&] {
+        sluice::ipc::pipe mine = std::move(link);
+        const pid_t child = child_that([&] { return receive_numbers(mine.receiver<number>(), 3); });
+        const bool sent = send_numbers(mine.sender<number>(), 3) == fine;
+        outcome = ended_well(child) && sent ? fine : wrong;
+    }).join();
+    return outcome;
 }
 
 int fork_and_die(const words&) {
@@ -301,6 +365,13 @@ int queue_recv(const words& w) {
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 #endif
 
+// Instead of the C library's.
+extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo* hints, addrinfo** found) {
+    static const auto original = reinterpret_cast<decltype(&::getaddrinfo)>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+    while (never_answers && std::string(host) == "silent.test" && (hints->ai_flags & AI_NUMERICHOST) == 0) ::pause();
+    return original(host, service, hints, found);
+}
+
 int main(int argc, char** argv) {
     const std::map<std::string, std::function<int(const words&)>> modes = {
         {"pipe_send", pipe_send},
@@ -308,8 +379,11 @@ int main(int argc, char** argv) {
         {"pipe_hold", pipe_hold},
         {"fork_both_ways", fork_both_ways},
         {"fork_several", fork_several},
+        {"fork_beside_another_thread", fork_beside_another_thread},
+        {"fork_after_moving", fork_after_moving},
         {"fork_and_die", fork_and_die},
         {"fork_and_drop", fork_and_drop},
+        {"silent_name_server", silent_name_server},
         {"sigpipe", sigpipe},
         {"send_and_exit", send_and_exit},
         {"block_and_exit", block_and_exit},

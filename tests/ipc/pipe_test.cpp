@@ -66,6 +66,13 @@ TEST_CASE("a child keeps no end open that its parent had opened") {
     CHECK(test::peer({"fork_and_drop"}).wait() == 0);
 }
 
+#ifndef SLUICE_TEST_SANITIZED  // sanitizers do not survive a fork by a second thread
+TEST_CASE("children that two threads fork at once keep nothing of each other's pipes") {
+    CHECK(test::peer({"fork_beside_another_thread"}).wait() == 0);
+    CHECK(test::peer({"fork_after_moving"}).wait() == 0);
+}
+#endif
+
 TEST_CASE("a child that is killed ends the stream with an error, after its whole messages") {
     CHECK(test::peer({"fork_and_die"}).wait() == 0);
 }
@@ -152,3 +159,78 @@ TEST_CASE("a remote receiver takes part in select") {
     CHECK(local == 100);
     CHECK(sending.get());
 }
+
+namespace {
+
+bool blocks(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0; }
+
+}  // namespace
+
+TEST_CASE("an adopted descriptor blocks again when its end has closed, if it did before") {
+    const test::no_leaks none;
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    const int ours[] = {::fcntl(ends[0], F_DUPFD_CLOEXEC, 0), ::fcntl(ends[1], F_DUPFD_CLOEXEC, 0)};
+    const bool blocked = GENERATE(true, false);
+    if (!blocked) {
+        for (const int fd : ours) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+    }
+    SECTION("opened") {
+        {
+            sluice::ipc::pipe in(ends[0], -1), out(-1, ends[1]);
+            CHECK(blocks(ours[0]) == blocked);  // nothing is opened yet
+            const auto rx = in.receiver<int>();
+            const auto tx = out.sender<int>();
+            CHECK_FALSE(blocks(ours[0]));
+            CHECK_FALSE(blocks(ours[1]));
+            CHECK(tx.send(1));
+            CHECK(rx.recv() == 1);
+        }
+        CHECK(none.threads_gone());
+    }
+    SECTION("never opened") {
+        const sluice::ipc::pipe adopted(ends[0], ends[1]);
+        CHECK_FALSE(adopted.error());
+    }
+    CHECK(blocks(ours[0]) == blocked);
+    CHECK(blocks(ours[1]) == blocked);
+    for (const int fd : ours) ::close(fd);
+    CHECK(none.hold());
+}
+
+#if defined(__cpp_lib_jthread) && defined(RWF_NOWAIT)
+TEST_CASE("who shares a descriptor and lets it block does not hold up the ends") {
+    const test::no_leaks none;
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    {
+        // Whether the system can be asked at all.
+        char byte = 0;
+        const iovec part{&byte, 1};
+        if (::preadv2(ends[0], &part, 1, -1, RWF_NOWAIT) == -1 && errno == EOPNOTSUPP) {
+            for (const int fd : ends) ::close(fd);
+            return;
+        }
+    }
+    const int shared = ::fcntl(ends[1], F_DUPFD_CLOEXEC, 0);
+    std::stop_source stop;
+    {
+        const std::string text(1000, 'x');
+        sluice::ipc::pipe link(-1, ends[1], {.capacity = 1, .stop = stop.get_token()});
+        const auto tx = link.sender<std::string>();
+        ::fcntl(shared, F_SETFL, ::fcntl(shared, F_GETFL) & ~O_NONBLOCK);
+        // Nobody reads: the first message that finds no room would keep its thread for ever.
+        test::task sending([&] {
+            while (tx.send_timeout(text, std::chrono::milliseconds(100))) {
+            }
+            return true;
+        });
+        CHECK(sending.get());
+        stop.request_stop();
+        CHECK(test::eventually([&] { return tx.is_closed(); }));
+    }
+    ::close(shared);
+    ::close(ends[0]);
+    CHECK(none.hold());
+}
+#endif

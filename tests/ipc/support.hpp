@@ -202,10 +202,12 @@ public:
     }
     /// Whether the other side hangs up.
     bool hung_up() {
-        pollfd p{fd_, POLLIN, 0};
-        char byte = 0;
-        return ::poll(&p, 1, static_cast<int>(std::chrono::milliseconds(patience).count())) == 1 &&
-               ::recv(fd_, &byte, 1, 0) <= 0;
+        // It may have been told why.
+        for (char bytes[64];;) {
+            pollfd p{fd_, POLLIN, 0};
+            if (::poll(&p, 1, static_cast<int>(std::chrono::milliseconds(patience).count())) != 1) return false;
+            if (::recv(fd_, bytes, sizeof bytes, 0) <= 0) return true;
+        }
     }
 
 private:

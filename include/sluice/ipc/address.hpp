@@ -54,17 +54,37 @@ private:
 
 namespace detail {
 
+// Throws, with what to do about it, unless the folder is this user's, closed to others, and no link to somewhere else.
+inline void check_private_folder(const std::string& folder, const std::string& remedy) {
+    struct stat found {};
+    if (::lstat(folder.c_str(), &found) != 0) fail(errno, folder + ": " + remedy);
+    if (S_ISLNK(found.st_mode)) fail(ENOTDIR, folder + ": it is a link: " + remedy);
+    if (!S_ISDIR(found.st_mode)) fail(ENOTDIR, folder + ": it is no folder: " + remedy);
+    if (const std::string why = shared_with_others(found); !why.empty())
+        fail(EPERM, folder + ": " + why + ": " + remedy);
+}
+
 // The folder of this user for sockets: the system's, or one of our own making, which belongs to the user alone.
 inline std::string runtime_folder() {
-    if (const char* const given = std::getenv("XDG_RUNTIME_DIR"); given && *given) return given;
-    const char* const temporary = std::getenv("TMPDIR");
-    std::string folder = temporary && *temporary ? temporary : P_tmpdir;
-    folder += "/sluice-" + std::to_string(::getuid());
-    if (::mkdir(folder.c_str(), S_IRWXU) != 0 && errno != EEXIST) fail(errno, folder);
-    struct stat found {};
-    if (::lstat(folder.c_str(), &found) != 0) fail(errno, folder);
-    if (!S_ISDIR(found.st_mode) || found.st_uid != ::getuid() || (found.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        fail(EPERM, folder);
+    const auto variable = [](const char* name) {
+        const char* const value = std::getenv(name);
+        std::string path = value ? value : "";
+        while (path.size() > 1 && path.ends_with('/')) path.pop_back();  // behind a slash a link is followed
+        return path;
+    };
+    std::string folder = variable("XDG_RUNTIME_DIR");
+    if (!folder.empty()) {
+        check_private_folder(
+            folder, "set XDG_RUNTIME_DIR to a folder of this user alone, or unset it, or give a path to the socket");
+        return folder;
+    }
+    folder = variable("TMPDIR");
+    if (folder.empty()) folder = P_tmpdir;
+    folder += "/sluice-" + std::to_string(::geteuid());
+    const std::string remedy = "remove it, or set XDG_RUNTIME_DIR to a folder of this user alone";
+    if (::mkdir(folder.c_str(), S_IRWXU) != 0 && errno != EEXIST)
+        fail(errno, folder + ": set XDG_RUNTIME_DIR to a folder of this user alone");
+    check_private_folder(folder, remedy);
     return folder;
 }
 
@@ -77,41 +97,66 @@ struct socket_name {
     int family() const noexcept { return storage.ss_family; }
 };
 
-// Never empty. Asks the network for the name of a host, which may take its time.
-inline std::vector<socket_name> resolve(const address& a) {
-    if (a.kind() == address::family::unix_socket) {
-        socket_name name;
-        const std::string path = a.path();
-        sockaddr_un un{};
-        un.sun_family = AF_UNIX;
-        if (path.size() >= sizeof un.sun_path) fail(ENAMETOOLONG, a.to_string());
-        std::memcpy(un.sun_path, path.c_str(), path.size() + 1);
-        std::memcpy(&name.storage, &un, sizeof un);
-        name.size = sizeof un;
-        return {name};
-    }
+inline socket_name name_of_file(const address& a) {
+    socket_name name;
+    const std::string path = a.path();
+    sockaddr_un un{};
+    un.sun_family = AF_UNIX;
+    if (path.size() >= sizeof un.sun_path) fail(ENAMETOOLONG, a.to_string());
+    std::memcpy(un.sun_path, path.c_str(), path.size() + 1);
+    std::memcpy(&name.storage, &un, sizeof un);
+    name.size = sizeof un;
+    return name;
+}
+
+// What asking for a host has led to: names, or the reason why there are none.
+struct names_of_host {
+    std::vector<socket_name> names;
+    int outcome = 0;  // of getaddrinfo()
+    int error = 0;    // errno, where that says so
+};
+
+// Asks the network, unless the host is a number, or the flags say that it is. May take its time then: half a minute
+// where a name server does not answer.
+inline names_of_host ask_for_host(const std::string& host, std::uint16_t port, int flags) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_NUMERICSERV;
+    hints.ai_flags = AI_NUMERICSERV | flags;
     addrinfo* found = nullptr;
-    const std::string host = a.host();
-    const int outcome = ::getaddrinfo(host.c_str(), std::to_string(unsigned{a.port()}).c_str(), &hints, &found);
-    if (outcome != 0) fail(outcome == EAI_SYSTEM ? errno : ENXIO, a.to_string() + ": " + ::gai_strerror(outcome));
+    names_of_host answer;
+    answer.outcome = ::getaddrinfo(host.c_str(), std::to_string(unsigned{port}).c_str(), &hints, &found);
+    answer.error = errno;
+    if (answer.outcome != 0) return answer;
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
-    std::vector<socket_name> names;
     for (const addrinfo* each = found; each; each = each->ai_next) {
-        socket_name& name = names.emplace_back();
+        socket_name& name = answer.names.emplace_back();
         std::memcpy(&name.storage, each->ai_addr, each->ai_addrlen);
         name.size = each->ai_addrlen;
     }
-    return names;
+    return answer;
+}
+
+// Never empty.
+inline std::vector<socket_name> names_in(names_of_host answer, const address& a) {
+    const int outcome = answer.outcome;
+    if (outcome != 0)
+        fail(outcome == EAI_SYSTEM ? answer.error : ENXIO, a.to_string() + ": " + ::gai_strerror(outcome));
+    return std::move(answer.names);
+}
+
+// Never empty. Blocks for as long as the network takes.
+inline std::vector<socket_name> resolve(const address& a) {
+    if (a.kind() == address::family::unix_socket) return {name_of_file(a)};
+    return names_in(ask_for_host(a.host(), a.port(), 0), a);
 }
 
 }  // namespace detail
 
 /// A socket file. A name without a slash lives in the user's runtime folder (`$XDG_RUNTIME_DIR`, or else a folder of
-/// the user's own among the temporary files); one with a slash is a path.
+/// the user's own among the temporary files, which it makes); one with a slash is a path. Throws std::system_error that
+/// says what to change if that folder belongs to another user, is open to others, or is a link. Does not block; safe to
+/// call from any thread, as far as getenv() is.
 inline address unix_socket(std::string_view name) {
     std::string path(name);
     if (path.find('/') == std::string::npos) path = detail::runtime_folder() + "/" + path;

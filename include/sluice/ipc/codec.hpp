@@ -1,39 +1,56 @@
-// codec<T>: how a message becomes bytes and a message again; given for plain types, strings and vectors.
+// codec<T>: how a message becomes bytes and a message again; given for plain types, strings, vectors, optionals and
+// variants.
 #pragma once
 
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <typeinfo>
+#include <utility>
+#include <variant>
 #include <vector>
+
+#include <sluice/ipc/detail/plain.hpp>
+#include <sluice/ipc/detail/type_id.hpp>
 
 namespace sluice {
 
+template <class T>
+struct codec;
+
 namespace ipc::detail {
 
-// Trivially copyable views: their bytes are addresses, which mean nothing in another process.
+// Never compiles: says why there is no codec for a T.
 template <class T>
-inline constexpr bool is_view = false;
-template <class C, class Traits>
-inline constexpr bool is_view<std::basic_string_view<C, Traits>> = true;
-template <class T, std::size_t N>
-inline constexpr bool is_view<std::span<T, N>> = true;
+[[noreturn]] void cannot_leave() {
+    static_assert(
+        std::is_trivially_copyable_v<T>,
+        "sluice: a message of this type cannot leave the process: it is not trivially copyable, nor a std::string, a "
+        "std::vector, std::optional or std::variant of such elements; specialise sluice::codec for it, or include "
+        "<sluice/ipc/cereal.hpp>");
+    static_assert(
+        !std::is_trivially_copyable_v<T>,
+        "sluice: a message of this type cannot leave the process: it is or holds a pointer, a view, a reference or a "
+        "union, whose bytes mean nothing to others or cannot be checked, or padding that this compiler cannot clear, "
+        "in "
+        "a class that it cannot see through; specialise sluice::codec for it, or give the class a constexpr "
+        "constructor, or, if it is its bytes nevertheless, state sluice::ipc::any_bytes for it");
+    std::abort();
+}
 
-/// A type whose bytes are its value, in any process on machines of one kind. That no member is a pointer is for its
-/// author to know.
+// What has a codec.
 template <class T>
-concept plain = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
-                !std::is_null_pointer_v<T> && !is_view<T>;
-
-template <class T>
-inline constexpr bool never = false;
+concept encodable = !requires {
+    typename codec<T>::without;
+};
 
 inline void append(std::vector<std::byte>& out, std::span<const std::byte> bytes) {
     out.insert(out.end(), bytes.begin(), bytes.end());
@@ -47,11 +64,13 @@ inline void append(std::vector<std::byte>& out, std::span<const std::byte> bytes
 ///     struct sluice::codec<order> {
 ///         static void encode(const order& o, std::vector<std::byte>& out);
 ///         static order decode(std::span<const std::byte> bytes);
-///         static constexpr std::uint64_t id = 0x6f72646572;
+///         static constexpr std::string_view name = "order, version 2";
 ///     };
 ///
-/// `encode` appends to `out`; `decode` throws if the bytes are none of its encodings. `id`, which is optional, is what
-/// both ends must agree on; without it, that is a hash of the type's name.
+/// `encode` appends to `out`; `decode` throws if the bytes are none of its encodings. `name`, which is optional, is what
+/// both ends must agree on (or a number that is not 0, `static constexpr std::uint64_t id`). Without it, that is the
+/// type as its source spells it: for a class its name with all namespaces, and its size if it is plain. State one for
+/// types whose name differs between the programs, or between compilers, as that of a local class does.
 /// They are called by the library's threads and by those that send, with no lock held. What they throw closes that one
 /// end with an error. These are optional, and save copies of large messages: `static std::span<const std::byte>
 /// view(const T&)`, the encoding, where it lies in the message already; and `static T make(std::size_t size)`, a
@@ -59,19 +78,28 @@ inline void append(std::vector<std::byte>& out, std::span<const std::byte> bytes
 /// belongs (empty if there is no place for it, and decode() is called).
 template <class T>
 struct codec {
-    static_assert(
-        ipc::detail::never<T>,
-        "sluice: a message of this type cannot leave the process: it is not trivially copyable, nor a std::string or a "
-        "std::vector of such elements (or it is a pointer or a view); specialise sluice::codec for it, or include "
-        "<sluice/ipc/cereal.hpp>");
+    using without = void;
+
+    static void encode(const T&, std::vector<std::byte>&) { ipc::detail::cannot_leave<T>(); }
+    static T decode(std::span<const std::byte>) { ipc::detail::cannot_leave<T>(); }
 };
 
+/// Types that are their bytes: trivially copyable, and without pointers, references and unions, as far as the compiler
+/// tells: it does not see into a class without any constexpr constructor, nor into what sluice::ipc::any_bytes is
+/// stated for. Their padding is sent as zeros. decode() refuses a bool that is neither true nor false, alone, in a
+/// std::array, and among the members of a class (with g++: the first 64 of an aggregate, those of its parts included).
 template <ipc::detail::plain T>
 struct codec<T> {
-    static std::span<const std::byte> view(const T& message) { return std::as_bytes(std::span(&message, 1)); }
-    static void encode(const T& message, std::vector<std::byte>& out) { ipc::detail::append(out, view(message)); }
+    static std::span<const std::byte> view(const T& message) requires ipc::detail::solid<T> {
+        return std::as_bytes(std::span(&message, 1));
+    }
+    static void encode(const T& message, std::vector<std::byte>& out) {
+        ipc::detail::append(out, std::as_bytes(std::span(&message, 1)));
+        ipc::detail::clear_padding<T>(out.data() + out.size() - sizeof(T));
+    }
     static T decode(std::span<const std::byte> bytes) {
         if (bytes.size() != sizeof(T)) throw std::invalid_argument("sluice: a message of another size");
+        if (!ipc::detail::are_bools_valid<T>(bytes.data())) throw std::invalid_argument("sluice: a bool that is none");
         std::array<std::byte, sizeof(T)> copy;
         std::memcpy(copy.data(), bytes.data(), sizeof(T));
         return std::bit_cast<T>(copy);
@@ -94,9 +122,17 @@ struct codec<std::string> {
 template <ipc::detail::plain T>
     requires(!std::is_same_v<T, bool>)
 struct codec<std::vector<T>> {
-    static std::span<const std::byte> view(const std::vector<T>& message) { return std::as_bytes(std::span(message)); }
+    static std::span<const std::byte> view(const std::vector<T>& message) requires ipc::detail::solid<T> {
+        return std::as_bytes(std::span(message));
+    }
     static void encode(const std::vector<T>& message, std::vector<std::byte>& out) {
-        ipc::detail::append(out, view(message));
+        ipc::detail::append(out, std::as_bytes(std::span(message)));
+        if constexpr (!ipc::detail::solid<T>) {
+            std::byte* const end = out.data() + out.size();
+            for (std::byte* at = end - message.size() * sizeof(T); at != end; at += sizeof(T)) {
+                ipc::detail::clear_padding<T>(at);
+            }
+        }
     }
     static std::vector<T> decode(std::span<const std::byte> bytes) {
         if (bytes.size() % sizeof(T) != 0)
@@ -121,6 +157,47 @@ struct codec<std::vector<T>> {
     static std::span<std::byte> room(std::vector<T>& message) { return std::as_writable_bytes(std::span(message)); }
 };
 
+/// Of what has a codec itself.
+template <ipc::detail::encodable T>
+struct codec<std::optional<T>> {
+    static void encode(const std::optional<T>& message, std::vector<std::byte>& out) {
+        out.push_back(static_cast<std::byte>(message.has_value()));
+        if (message) codec<T>::encode(*message, out);
+    }
+    static std::optional<T> decode(std::span<const std::byte> bytes) {
+        if (bytes.empty() || bytes[0] > std::byte{1} || (bytes[0] == std::byte{0} && bytes.size() != 1))
+            throw std::invalid_argument("sluice: bytes that are no std::optional");
+        if (bytes[0] == std::byte{0}) return std::nullopt;
+        return codec<T>::decode(bytes.subspan(1));
+    }
+};
+
+/// Of what has codecs itself, by its index in a byte. One without a value cannot be encoded.
+template <ipc::detail::encodable... Ts>
+    requires(sizeof...(Ts) < 256)
+struct codec<std::variant<Ts...>> {
+    static void encode(const std::variant<Ts...>& message, std::vector<std::byte>& out) {
+        if (message.valueless_by_exception()) throw std::bad_variant_access();
+        out.push_back(static_cast<std::byte>(message.index()));
+        std::visit([&]<class T>(const T& value) { codec<T>::encode(value, out); }, message);
+    }
+    static std::variant<Ts...> decode(std::span<const std::byte> bytes) {
+        if (bytes.empty() || std::to_integer<std::size_t>(bytes[0]) >= sizeof...(Ts))
+            throw std::invalid_argument("sluice: bytes that are no std::variant");
+        return decode<0>(bytes);
+    }
+
+private:
+    template <std::size_t I>
+    static std::variant<Ts...> decode(std::span<const std::byte> bytes) {
+        if constexpr (I + 1 < sizeof...(Ts)) {
+            if (bytes[0] != static_cast<std::byte>(I)) return decode<I + 1>(bytes);
+        }
+        using alternative = std::variant_alternative_t<I, std::variant<Ts...>>;
+        return std::variant<Ts...>(std::in_place_index<I>, codec<alternative>::decode(bytes.subspan(1)));
+    }
+};
+
 namespace ipc::detail {
 
 template <class T>
@@ -133,32 +210,6 @@ template <class T>
 concept has_view = requires(const T& message) {
     { codec<T>::view(message) } -> std::same_as<std::span<const std::byte>>;
 };
-
-// Fowler, Noll and Vo's hash, version 1a.
-constexpr std::uint64_t hash(std::string_view text, std::uint64_t h = 0xcbf29ce484222325u) {
-    for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-    return h;
-}
-
-template <class T>
-inline constexpr std::size_t fixed_size = 0;
-template <plain T>
-inline constexpr std::size_t fixed_size<T> = sizeof(T);
-template <plain T>
-inline constexpr std::size_t fixed_size<std::vector<T>> = sizeof(T);
-
-// What both ends of a link must agree on; zero stands for no message at all.
-template <class T>
-std::uint64_t type_id() {
-    if constexpr (requires { std::uint64_t{codec<T>::id}; }) {
-        return codec<T>::id;
-    } else {
-        // The name as the C++ ABI spells it is the same for every compiler that follows it; a type that has changed its
-        // size is another.
-        const std::uint64_t h = (hash(typeid(T).name()) ^ fixed_size<T>)*0x100000001b3u;
-        return h != 0 ? h : 1;
-    }
-}
 
 }  // namespace ipc::detail
 

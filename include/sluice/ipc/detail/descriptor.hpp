@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -16,6 +17,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +31,33 @@ namespace sluice::ipc::detail {
 
 [[noreturn]] inline void fail(int error, const std::string& what) {
     throw std::system_error(error, std::generic_category(), "sluice: " + what);
+}
+
+// What `open` returns. An error of the system that comes out of it names what was to be opened.
+template <class F>
+auto naming(const std::string& what, F&& open) {
+    try {
+        return open();
+    } catch (const std::system_error& e) {
+        std::string why = e.what();
+        if (why.find(what) != std::string::npos) throw;
+        if (why.starts_with("sluice: ")) why.erase(0, 8);
+        const std::string& said = e.code().message();
+        if (why.ends_with(said)) why.resize(why.size() - said.size());
+        if (why.ends_with(": ")) why.resize(why.size() - 2);
+        // Without a word of its own it comes from std::thread.
+        if (why.empty() && e.code() == std::errc::resource_unavailable_try_again) why = "no thread can be started";
+        throw std::system_error(e.code(), "sluice: " + what + (why.empty() ? "" : ": ") + why);
+    }
+}
+
+// What others than this user could do with a file; empty if nothing.
+inline std::string shared_with_others(const struct stat& found) {
+    if (found.st_uid != ::geteuid()) return "it belongs to another user (number " + std::to_string(found.st_uid) + ")";
+    if ((found.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
+    char mode[8] = {};
+    std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(found.st_mode & 07777u));
+    return std::string("it is open to others (its mode is ") + mode + ")";
 }
 
 inline std::error_code from_errno(int error) noexcept { return {error, std::generic_category()}; }
@@ -56,15 +85,30 @@ public:
     template <class F>
         requires std::is_invocable_r_v<int, F>
     explicit descriptor(F&& open) : fd_(process::self().open(open)), generation_(process::generation()) {}
-    descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)), generation_(other.generation_) {}
+    explicit descriptor(heirloom& from) : fd_(process::self().inherit(from)), generation_(process::generation()) {}
+    descriptor(descriptor&& other) noexcept
+        : fd_(std::exchange(other.fd_, -1)), generation_(other.generation_), blocked_(other.blocked_) {}
     descriptor& operator=(descriptor&& other) noexcept {
         descriptor closed(std::move(other));
         std::swap(fd_, closed.fd_);
         std::swap(generation_, closed.generation_);
+        std::swap(blocked_, closed.blocked_);
         return *this;
     }
     ~descriptor() {
-        if (get() >= 0) process::self().close(fd_);
+        if (get() < 0) return;
+        if (blocked_) ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) & ~O_NONBLOCK);
+        process::self().close(fd_);
+    }
+
+    // Does not block until it is closed; then it does again if it did before, since others may share it and go on with
+    // it. False, with errno, on failure.
+    bool borrow() noexcept {
+        const int flags = ::fcntl(get(), F_GETFL);
+        if (flags == -1) return false;
+        if ((flags & O_NONBLOCK) != 0) return true;
+        blocked_ = ::fcntl(fd_, F_SETFL, flags | O_NONBLOCK) != -1;
+        return blocked_;
     }
 
     int get() const noexcept { return generation_ == process::generation() ? fd_ : -1; }
@@ -73,13 +117,53 @@ public:
 private:
     int fd_ = -1;
     unsigned generation_ = 0;
+    bool blocked_ = false;  // before it was borrowed
 };
 
 // ---- Reading and writing without blocking. What was transferred; 0 at the end of the stream; -1 and errno.
 
-enum class medium : std::uint8_t { pipe, socket };
+// `file` is what is neither: read and written as O_NONBLOCK says.
+enum class medium : std::uint8_t { pipe, socket, file };
+
+// A pipe may be shared with processes that let it block again: it is asked each time not to. Linux before 6.4 cannot be
+// asked that, nor can other systems, and named pipes: there it depends on O_NONBLOCK alone.
+#if defined(__linux__) && defined(RWF_NOWAIT)
+// `ask` is the call that asks, `trust` the one that does not.
+template <class Ask, class Trust>
+ssize_t without_waiting(Ask&& ask, Trust&& trust) noexcept {
+    static std::atomic<bool> can_ask{true};
+    if (can_ask.load(std::memory_order_relaxed)) {
+        const ssize_t outcome = uninterrupted(ask);
+        if (outcome != -1 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return outcome;
+        can_ask.store(false, std::memory_order_relaxed);
+    }
+    return uninterrupted(trust);
+}
+inline ssize_t read_pipe(int fd, std::byte* to, std::size_t size) noexcept {
+    const iovec part{to, size};
+    return without_waiting([&] { return ::preadv2(fd, &part, 1, -1, RWF_NOWAIT); },
+                           [&] { return ::read(fd, to, size); });
+}
+inline ssize_t write_pipe(int fd, const iovec* parts, int count) noexcept {
+    return without_waiting([&] { return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT); },
+                           [&] { return ::writev(fd, parts, count); });
+}
+#else
+inline ssize_t read_pipe(int fd, std::byte* to, std::size_t size) noexcept {
+    return uninterrupted([&] { return ::read(fd, to, size); });
+}
+inline ssize_t write_pipe(int fd, const iovec* parts, int count) noexcept {
+    return uninterrupted([&] { return ::writev(fd, parts, count); });
+}
+#endif
+
+inline medium medium_of_pipe(int fd) noexcept {
+    struct stat found {};
+    return ::fstat(fd, &found) == 0 && S_ISFIFO(found.st_mode) ? medium::pipe : medium::file;
+}
 
 inline ssize_t read_some(int fd, medium kind, std::byte* to, std::size_t size) noexcept {
+    if (kind == medium::pipe) return read_pipe(fd, to, size);
     return uninterrupted(
         [&] { return kind == medium::socket ? ::recv(fd, to, size, MSG_DONTWAIT) : ::read(fd, to, size); });
 }
@@ -117,9 +201,10 @@ private:
 };
 
 inline ssize_t write_some(int fd, medium kind, const iovec* parts, int count) noexcept {
-    if (kind == medium::pipe) {
+    if (kind != medium::socket) {
         no_sigpipe guard;
-        const ssize_t written = uninterrupted([&] { return ::writev(fd, parts, count); });
+        const ssize_t written = kind == medium::pipe ? write_pipe(fd, parts, count)
+                                                     : uninterrupted([&] { return ::writev(fd, parts, count); });
         guard.raised = written == -1 && errno == EPIPE;
         return written;
     }
@@ -145,8 +230,10 @@ inline bool would_block(int error) noexcept {
 // As poll() takes it: rounded up, for ever if there is no such time.
 inline int milliseconds_until(const std::optional<std::chrono::steady_clock::time_point>& when) noexcept {
     if (!when) return -1;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - std::chrono::steady_clock::now());
-    return static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left.count(), 0, 60'000));
+    const auto now = std::chrono::steady_clock::now();
+    if (*when <= now) return 0;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - now);
+    return static_cast<int>((std::min<std::chrono::milliseconds::rep>)(left.count(), 60'000));
 }
 
 // Makes poll() return in the one thread that waits: it polls fd(), and calls clear() before it looks at what others

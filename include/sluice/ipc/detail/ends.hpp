@@ -12,7 +12,6 @@
 #include <span>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,22 +23,29 @@
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/frame.hpp>
+#include <sluice/ipc/detail/io_loop.hpp>
+#include <sluice/ipc/error.hpp>
 #include <sluice/ipc/options.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice::ipc::detail {
 
 // The error of the exception that is being handled: what a codec has thrown, or the lack of memory.
-inline std::error_code current_error() noexcept {
+inline std::error_code current_error(ipc_errc otherwise) noexcept {
     try {
         throw;
     } catch (const std::system_error& e) {
         return e.code();
     } catch (const std::bad_alloc&) {
-        return make_error_code(std::errc::not_enough_memory);
+        return ipc_errc::no_memory;
     } catch (...) {
-        return make_error_code(std::errc::bad_message);
+        return otherwise;
     }
+}
+
+// An error as the peer is told of it.
+inline ipc_errc told_as(std::error_code e, ipc_errc otherwise) noexcept {
+    return e.category() == category() ? static_cast<ipc_errc>(e.value()) : otherwise;
 }
 
 // How many messages wait in this process. Of types that own memory there are fewer, since each may be large.
@@ -50,17 +56,21 @@ std::size_t capacity_for(const options& chosen) {
     return 64;
 }
 
-// A waiter that wakes a pump. Its last act is on the wake-up, which it keeps alive: the waiter itself may be gone by
-// then.
+// A message among others in a std::vector, which of bool has no objects.
+template <class T>
+struct kept {
+    T message;
+};
+
+// A waiter of a station, which is posted when it is completed. It may be gone as soon as it has been told.
 template <class Waiter>
-class pump_waiter : public Waiter {
+class station_waiter : public Waiter {
 public:
-    explicit pump_waiter(std::shared_ptr<wake_up> of_pump) : wake_(std::move(of_pump)) {
+    explicit station_waiter(station& of) : station_(of), reach_(of.reach()) {
         this->completed = [](sluice::detail::waiter& w) noexcept {
-            auto& self = static_cast<pump_waiter&>(w);
-            const std::shared_ptr<wake_up> wake = self.wake_;
-            self.told_.store(true, std::memory_order_release);
-            wake->signal();
+            auto& self = static_cast<station_waiter&>(w);
+            const std::shared_ptr<contact> reach = self.reach_;
+            reach->loop->post(self.station_, [&self] { self.told_.store(true, std::memory_order_release); });
         };
     }
 
@@ -75,20 +85,21 @@ public:
     bool waiting() const noexcept { return waiting_; }
     bool told() const noexcept { return told_.load(std::memory_order_acquire); }
 
-    // Leaves the line by `withdraw`, which is false if it was completed; then who did that is about to tell it, in an
-    // instant.
+    // Leaves the line by `withdraw`, which is false if it was completed; then who did that is about to tell it.
     template <class F>
     void leave(F&& withdraw) {
-        if (std::exchange(waiting_, false) && !withdraw(*this)) {
-            while (!told()) std::this_thread::yield();
-        }
+        if (std::exchange(waiting_, false) && !withdraw(*this)) reach_->loop->wait_until([this] { return told(); });
     }
 
 private:
-    const std::shared_ptr<wake_up> wake_;
+    station& station_;
+    const std::shared_ptr<contact> reach_;
     std::atomic<bool> told_{false};
     bool waiting_ = false;
 };
+
+// So many bytes an end keeps for its next messages while it has none.
+inline constexpr std::size_t kept_when_idle = 512;
 
 // ---- The way out
 
@@ -114,7 +125,10 @@ public:
         if (written_ < bytes.size()) return;
         written_ = 0;
         bytes.clear();
-        if (bytes.capacity() > generous) bytes = {};
+    }
+    // Nothing is to be written for now.
+    void rest() noexcept {
+        if (bytes.capacity() > kept_when_idle) bytes = {};
     }
     void discard() noexcept {
         tail = {};
@@ -122,8 +136,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t generous = 1 << 20;
-
     static iovec part(std::span<const std::byte> s) noexcept { return {const_cast<std::byte*>(s.data()), s.size()}; }
 
     std::size_t written_ = 0;
@@ -155,6 +167,7 @@ public:
     // Leaves the line; false if it is being told.
     virtual bool withdraw() = 0;
     virtual void close() noexcept = 0;
+    virtual bool closed() const noexcept = 0;
 };
 
 // Told when a message has come, or the channel has closed; on the thread that has sent it or closed it.
@@ -170,44 +183,17 @@ template <class T>
 class channel_outlet final : public outlet {
 public:
     channel_outlet(receiver<T> from, framing how, outlet_listener& listener)
-        : from_(std::move(from)), how_(how), node_(listener) {
-        batch_.reserve(batch_size);
-    }
+        : from_(std::move(from)), how_(how), node_(listener) {}
 
     void fill(outbox& box) override {
         while (box.size() < enough) {
             if (next_ == batch_.size() && !fetch()) return;
-            const T& message = batch_[next_++];
-            if (how_.one_by_one) {
-                queue_header header;
-                header.type = static_cast<std::uint32_t>(how_.type);
-                append_plain(box.bytes, header);
-                codec<T>::encode(message, box.bytes);
-                if (box.bytes.size() - sizeof header > how_.max_message) {
-                    box.bytes.clear();
-                    throw std::system_error(make_error_code(std::errc::message_size));
-                }
-                return;
-            }
-            if constexpr (has_view<T>) {
-                const std::span<const std::byte> view = codec<T>::view(message);
-                append_plain(box.bytes, length_of(view.size()));
-                if (view.size() > worth_a_part) {
-                    box.tail = view;  // the message stays where it is until the next call
-                    return;
-                }
-                append(box.bytes, view);
-            } else {
-                const std::size_t begin = box.bytes.size();
-                try {
-                    append_plain(box.bytes, frame_length{});
-                    codec<T>::encode(message, box.bytes);
-                    const frame_length length = length_of(box.bytes.size() - begin - sizeof(frame_length));
-                    std::memcpy(box.bytes.data() + begin, &length, sizeof length);
-                } catch (...) {
-                    box.bytes.resize(begin);
-                    throw;
-                }
+            const std::size_t begin = box.bytes.size();
+            try {
+                if (!append_message(box, batch_[next_++].message)) return;
+            } catch (...) {
+                box.bytes.resize(begin);  // what was written of it is no message
+                throw;
             }
         }
     }
@@ -221,6 +207,7 @@ public:
     }
     bool withdraw() override { return core_of(from_)->withdraw(node_); }
     void close() noexcept override { from_.close(); }
+    bool closed() const noexcept override { return from_.is_closed(); }
 
 private:
     static constexpr std::size_t enough = 64 * 1024;
@@ -238,19 +225,53 @@ private:
         outlet_listener& listener;
     };
 
+    // True if there is room for another message behind it.
+    bool append_message(outbox& box, const T& message) {
+        const std::size_t begin = box.bytes.size();
+        if (how_.one_by_one) {
+            queue_header header;
+            header.type = type_in_queue(how_.type);
+            append_plain(box.bytes, header);
+            codec<T>::encode(message, box.bytes);
+            (void)length_of(box.bytes.size() - begin - sizeof header);
+            return false;
+        }
+        if constexpr (has_view<T>) {
+            const std::span<const std::byte> view = codec<T>::view(message);
+            append_plain(box.bytes, length_of(view.size()));
+            if (view.size() > worth_a_part) {
+                box.tail = view;  // the message stays where it is until the next call
+                return false;
+            }
+            append(box.bytes, view);
+        } else {
+            append_plain(box.bytes, frame_length{});
+            codec<T>::encode(message, box.bytes);
+            const frame_length length = length_of(box.bytes.size() - begin - sizeof(frame_length));
+            std::memcpy(box.bytes.data() + begin, &length, sizeof length);
+        }
+        return true;
+    }
+
     frame_length length_of(std::size_t size) const {
-        if (size > how_.max_message) throw std::system_error(make_error_code(std::errc::message_size));
+        if (size > how_.max_message) throw std::system_error(make_error_code(ipc_errc::too_large));
         return static_cast<frame_length>(size);
     }
 
     bool fetch() {
         batch_.clear();
         next_ = 0;
+        const std::size_t there = (std::min)(batch_size, from_.size() + (arrived_ ? 1 : 0));
+        if (there == 0) {
+            if (batch_.capacity() * sizeof(T) > kept_when_idle) batch_ = {};
+            return false;
+        }
+        batch_.reserve(there);  // not under the lock of the channel
         if (arrived_) {
-            batch_.push_back(*std::move(arrived_));
+            batch_.push_back({*std::move(arrived_)});
             arrived_ = unexpected(errc::empty);
         }
-        core_of(from_)->try_receive_some([this](T&& m) { batch_.push_back(std::move(m)); }, batch_size - batch_.size());
+        core_of(from_)->try_receive_some([this](T&& m) { batch_.push_back({std::move(m)}); }, there - batch_.size());
         return !batch_.empty();
     }
 
@@ -258,7 +279,7 @@ private:
     const framing how_;
     waiting node_;
     result<T> arrived_ = unexpected(errc::empty);
-    std::vector<T> batch_;
+    std::vector<kept<T>> batch_;
     std::size_t next_ = 0;
 };
 
@@ -280,7 +301,7 @@ public:
     // when they are.
     virtual std::span<std::byte> prepare(std::size_t) { return {}; }
     virtual void take_prepared() {}
-    // Hands over what was taken. `full`: not all of it, the pump will be woken when there is room; `closed`: nobody
+    // Hands over what was taken. `full`: not all of it, the station is posted when there is room; `closed`: nobody
     // receives any more.
     virtual outcome pass_on() = 0;
 };
@@ -288,9 +309,8 @@ public:
 template <class T>
 class channel_inlet final : public inlet {
 public:
-    channel_inlet(sender<T> to, const std::shared_ptr<wake_up>& wake)
-        : to_(std::move(to)), batch_((std::min)(most, to_.capacity().value_or(most))), room_(wake), closing_(wake) {
-        taken_.reserve(batch_);
+    channel_inlet(sender<T> to, station& of)
+        : to_(std::move(to)), batch_((std::min)(most, to_.capacity().value_or(most))), room_(of), closing_(of) {
         closing_.begin();
         if (!core_of(to_)->watch_closing(closing_)) closing_.end();
     }
@@ -300,7 +320,7 @@ public:
     }
 
     bool take(std::span<const std::byte> encoded) override {
-        taken_.push_back(codec<T>::decode(encoded));
+        taken_.push_back({codec<T>::decode(encoded)});
         bytes_ += encoded.size();
         return taken_.size() < batch_ && bytes_ < enough;
     }
@@ -308,14 +328,18 @@ public:
     std::span<std::byte> prepare([[maybe_unused]] std::size_t size) override {
         if constexpr (has_room<T>) {
             prepared_.emplace(codec<T>::make(size));
-            return codec<T>::room(*prepared_);
+            const std::span<std::byte> room = codec<T>::room(*prepared_);
+            if (room.size() == size) return room;
+            prepared_.reset();
+            if (!room.empty()) throw std::length_error("sluice: a codec whose room() is not as long as the message");
+            return {};
         } else {
             return {};
         }
     }
     void take_prepared() override {
         bytes_ += enough;
-        taken_.push_back(*std::move(prepared_));
+        taken_.push_back({*std::move(prepared_)});
         prepared_.reset();
     }
 
@@ -330,12 +354,12 @@ public:
         }
         while (next_ < taken_.size()) {
             std::size_t sent = 0;
-            attempt tried = core_of(to_)->try_send_some([this](std::size_t i) -> T& { return taken_[next_ + i]; },
-                                                        taken_.size() - next_, sent);
+            attempt tried = core_of(to_)->try_send_some(
+                [this](std::size_t i) -> T& { return taken_[next_ + i].message; }, taken_.size() - next_, sent);
             next_ += sent;
             if (tried == attempt::blocked) {
                 room_.begin();
-                tried = core_of(to_)->enlist(taken_[next_], room_);
+                tried = core_of(to_)->enlist(taken_[next_].message, room_);
                 if (tried == attempt::blocked) return outcome::full;
                 room_.end();
                 if (tried == attempt::done) ++next_;
@@ -343,6 +367,7 @@ public:
             if (tried == attempt::closed) return outcome::closed;
         }
         taken_.clear();
+        if (taken_.capacity() * sizeof(T) > kept_when_idle) taken_ = {};
         next_ = bytes_ = 0;
         return core_of(to_)->is_closed() ? outcome::closed : outcome::hungry;
     }
@@ -353,9 +378,9 @@ private:
 
     const sender<T> to_;
     const std::size_t batch_;  // how many messages are taken before they are handed over
-    pump_waiter<sluice::detail::waiting_sender<T>> room_;
-    pump_waiter<sluice::detail::waiter> closing_;
-    std::vector<T> taken_;
+    station_waiter<sluice::detail::waiting_sender<T>> room_;
+    station_waiter<sluice::detail::waiter> closing_;
+    std::vector<kept<T>> taken_;
     std::optional<T> prepared_;
     std::size_t next_ = 0, bytes_ = 0;
 };

@@ -13,11 +13,13 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/ipc/error.hpp>
+
 namespace sluice::ipc::detail {
 
 // All numbers are written as the machine has them: a peer of the other byte order shows by the magic number.
 inline constexpr std::uint32_t magic = 0x6563'6c73;
-inline constexpr std::uint16_t version = 1;
+inline constexpr std::uint16_t version = 2;
 
 // The first bytes of a stream.
 struct greeting {
@@ -29,11 +31,20 @@ struct greeting {
 };
 static_assert(sizeof(greeting) == 24 && std::is_trivially_copyable_v<greeting>);
 
-// Each message follows its length. Two lengths that no message has say something else.
+// Each message follows its length. Three lengths that no message has say something else.
 using frame_length = std::uint32_t;
 inline constexpr frame_length end_of_stream = 0xffff'ffff;  // no message follows
 inline constexpr frame_length nobody_reads = 0xffff'fffe;   // who sends this reads no more
+inline constexpr frame_length broken_off = 0xffff'fffd;     // the connection ends, by an error: its number follows
 inline constexpr std::size_t longest_message = 0xffff'fff0;
+
+// What says why a connection ends, or that it was refused.
+struct broken_frame {
+    frame_length mark = broken_off;
+    std::uint32_t reason = 0;
+};
+static_assert(sizeof(broken_frame) == 8 && std::is_trivially_copyable_v<broken_frame>);
+inline broken_frame breaking_off(ipc_errc why) noexcept { return {broken_off, static_cast<std::uint32_t>(why)}; }
 
 // Of a message in a queue of the system, which keeps its length.
 struct queue_header {
@@ -43,6 +54,11 @@ struct queue_header {
 };
 static_assert(sizeof(queue_header) == 8 && std::is_trivially_copyable_v<queue_header>);
 
+// What both halves of a type's number say of it.
+constexpr std::uint32_t type_in_queue(std::uint64_t type) noexcept {
+    return static_cast<std::uint32_t>(type ^ type >> 32);
+}
+
 template <class Plain>
 void append_plain(std::vector<std::byte>& out, const Plain& value) {
     const auto* const bytes = reinterpret_cast<const std::byte*>(&value);
@@ -50,75 +66,83 @@ void append_plain(std::vector<std::byte>& out, const Plain& value) {
 }
 
 inline std::error_code mismatch(const greeting& got) noexcept {
-    if (got.magic_number != magic) return make_error_code(std::errc::bad_message);
-    if (got.version_number != version) return make_error_code(std::errc::protocol_not_supported);
+    if (got.magic_number != magic) return ipc_errc::not_sluice;
+    if (got.version_number != version) return ipc_errc::wrong_version;
     return {};
 }
 inline std::error_code mismatch(const greeting& got, const greeting& wanted) noexcept {
-    if (got.forth != wanted.forth || got.back != wanted.back) return make_error_code(std::errc::wrong_protocol_type);
+    if (got.forth != wanted.forth || got.back != wanted.back) return ipc_errc::wrong_type;
     return {};
 }
 
 inline std::error_code mismatch(std::span<const std::byte> message, std::uint64_t type) noexcept {
     queue_header got;
-    if (message.size() < sizeof got) return make_error_code(std::errc::bad_message);
+    if (message.size() < sizeof got) return ipc_errc::not_sluice;
     std::memcpy(&got, message.data(), sizeof got);
-    if (got.magic_number != queue_header{}.magic_number) return make_error_code(std::errc::bad_message);
-    if (got.version_number != version) return make_error_code(std::errc::protocol_not_supported);
-    if (got.type != static_cast<std::uint32_t>(type)) return make_error_code(std::errc::wrong_protocol_type);
+    if (got.magic_number != queue_header{}.magic_number) return ipc_errc::not_sluice;
+    if (got.version_number != version) return ipc_errc::wrong_version;
+    if (got.type != type_in_queue(type)) return ipc_errc::wrong_type;
     return {};
 }
 
-// Bytes that have arrived and were not consumed yet. It grows only when what has arrived fills it, so that it is never
-// larger than a small block or twice what was received.
+// Bytes that have arrived and were not consumed yet. They lie where they were read to, in storage that is lent by the
+// one who reads, or else in storage of its own, which is no larger than a small block or twice what it holds.
 class arrivals {
 public:
-    static constexpr std::size_t block = 64 * 1024;
-
-    std::span<const std::byte> bytes() const noexcept { return {data_.get() + begin_, end_ - begin_}; }
+    std::span<const std::byte> bytes() const noexcept { return {begin_, end_}; }
     std::size_t capacity() const noexcept { return capacity_; }
 
     // Where the next bytes go; never empty. `wanted` is the size of what has begun to arrive.
-    std::span<std::byte> space(std::size_t wanted) {
-        if (begin_ == end_) {
-            begin_ = end_ = 0;
-            if (capacity_ > generous) release();
+    std::span<std::byte> space(std::size_t wanted, std::span<std::byte> lent) {
+        const auto held = static_cast<std::size_t>(end_ - begin_);
+        if (held <= lent.size() / 2) {
+            if (held > 0) std::memmove(lent.data(), begin_, held);
+            begin_ = lent.data();
+            end_ = begin_ + held;
+            lent_ = true;
+            release();
+            return lent.subspan(held);
         }
-        if (!data_) reallocate(block);
-        if (end_ == capacity_ || (begin_ > 0 && begin_ + wanted > capacity_)) {
-            const std::size_t held = end_ - begin_;
-            if (wanted > capacity_ && 2 * held >= capacity_) {
-                reallocate((std::min)(wanted, 2 * capacity_));
-            } else {
-                std::memmove(data_.get(), data_.get() + begin_, held);
-                begin_ = 0;
-                end_ = held;
-            }
-        }
-        return {data_.get() + end_, capacity_ - end_};
+        if (lent_ || end_ == own_.get() + capacity_) own(wanted);
+        return {end_, static_cast<std::size_t>(own_.get() + capacity_ - end_)};
     }
     void received(std::size_t size) noexcept { end_ += size; }
     void consume(std::size_t size) noexcept { begin_ += size; }
 
-private:
-    static constexpr std::size_t generous = 4 << 20;  // more than that is not kept
+    // What is lent goes back.
+    void keep(std::size_t wanted) {
+        if (!lent_) return;
+        if (begin_ == end_) {
+            begin_ = end_ = nullptr;
+            lent_ = false;
+        } else {
+            own(wanted);
+        }
+    }
 
-    void reallocate(std::size_t capacity) {
-        auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
-        const std::size_t held = end_ - begin_;
-        if (held > 0) std::memcpy(larger.get(), data_.get() + begin_, held);
-        data_ = std::move(larger);
+private:
+    static constexpr std::size_t small = 1024;
+
+    void own(std::size_t wanted) {
+        const auto held = static_cast<std::size_t>(end_ - begin_);
+        const std::size_t capacity = (std::max)((std::min)(wanted, (std::max)(small, 2 * held)), held + 1);
+        auto storage = std::make_unique_for_overwrite<std::byte[]>(capacity);
+        std::memcpy(storage.get(), begin_, held);
+        own_ = std::move(storage);
         capacity_ = capacity;
-        begin_ = 0;
-        end_ = held;
+        begin_ = own_.get();
+        end_ = begin_ + held;
+        lent_ = false;
     }
     void release() noexcept {
-        data_.reset();
+        own_.reset();
         capacity_ = 0;
     }
 
-    std::unique_ptr<std::byte[]> data_;
-    std::size_t capacity_ = 0, begin_ = 0, end_ = 0;
+    std::unique_ptr<std::byte[]> own_;
+    std::size_t capacity_ = 0;  // of own_
+    std::byte *begin_ = nullptr, *end_ = nullptr;
+    bool lent_ = false;
 };
 
 // Takes a stream apart as it arrives.
@@ -131,25 +155,29 @@ public:
         large,     // a message that is still arriving: divert() says where its bytes may go, or it is found whole later
         diverted,  // that message is complete
         deaf,      // the peer reads no more
+        broken,    // the peer has ended the connection: error() says why
         end,       // no message follows
         error,     // and nothing but that from now on
     };
 
     explicit decoder(std::size_t max_message) noexcept : max_message_(max_message) {}
 
-    // Where to put the next bytes; received() says how many were put there.
-    std::span<std::byte> space() { return diverting_ ? diverted_ : arrivals_.space(wanted_); }
+    // Where to put the next bytes, which may be in `lent`; received() says how many were put there.
+    std::span<std::byte> space(std::span<std::byte> lent) {
+        return diverting_ ? diverted_ : arrivals_.space(wanted_, lent);
+    }
+    // What was lent is about to be used for something else.
+    void keep() { arrivals_.keep(wanted_); }
     void received(std::size_t size) noexcept {
         if (diverting_) {
             diverted_ = diverted_.subspan(size);
         } else {
             arrivals_.received(size);
         }
-        received_ += size;
+        silent_ = false;
     }
 
-    // Of a message that was found `large`, its length. Not more than has been received until now: who promises much has
-    // sent much.
+    // Of a message that was found `large`, its length; half of it has arrived.
     std::size_t large_length() const noexcept { return wanted_ - sizeof(frame_length); }
     // `storage` is as long as the message, and stays where it is until the message is complete, or the decoder is gone.
     void divert(std::span<std::byte> storage) noexcept {
@@ -187,17 +215,19 @@ public:
         wanted_ = sizeof length;
         if (there.size() < sizeof length) return found::nothing;
         std::memcpy(&length, there.data(), sizeof length);
+        if (length == broken_off) return next_broken(there);
         if (length == end_of_stream || length == nobody_reads) {
             arrivals_.consume(sizeof length);
             if (length == nobody_reads) return found::deaf;
             ended_ = true;
             return found::end;
         }
-        if (ended_) return fail(std::errc::bad_message);
-        if (length > max_message_) return fail(std::errc::message_size);
+        if (ended_) return fail(ipc_errc::not_sluice);
+        if (length > max_message_) return fail(ipc_errc::too_large);
         wanted_ += length;
         if (there.size() < wanted_) {
-            if (length < large_from || length > received_ || std::exchange(offered_, true)) return found::nothing;
+            if (length < large_from || 2 * there.size() < wanted_ || std::exchange(offered_, true))
+                return found::nothing;
             return found::large;
         }
         offered_ = false;
@@ -209,16 +239,29 @@ public:
 
     const std::optional<greeting>& greeted() const noexcept { return greeting_; }
     // Whether nothing at all has arrived: somebody has only looked whether anyone is there.
-    bool silent() const noexcept { return received_ == 0; }
+    bool silent() const noexcept { return silent_; }
     std::error_code error() const noexcept { return error_; }
     std::size_t capacity() const noexcept { return arrivals_.capacity(); }
 
 private:
+    found next_broken(std::span<const std::byte> there) noexcept {
+        broken_frame why;
+        wanted_ = sizeof why;
+        if (there.size() < sizeof why) return found::nothing;
+        std::memcpy(&why, there.data(), sizeof why);
+        error_ = static_cast<ipc_errc>(why.reason);
+        return found::broken;
+    }
+    // Or the refusal of one.
     found next_greeting(std::span<const std::byte> there) noexcept {
         greeting got;
+        frame_length mark = 0;
+        if (there.size() >= sizeof mark) std::memcpy(&mark, there.data(), sizeof mark);
+        if (mark == broken_off) return next_broken(there);
         // What cannot become a greeting is not waited for to be complete.
         const std::size_t begun = (std::min)(there.size(), sizeof magic);
-        if (begun > 0 && std::memcmp(there.data(), &magic, begun) != 0) return fail(std::errc::bad_message);
+        const auto may_be = [&](const std::uint32_t& word) { return std::memcmp(there.data(), &word, begun) == 0; };
+        if (begun > 0 && !may_be(magic) && !may_be(broken_off)) return fail(ipc_errc::not_sluice);
         wanted_ = sizeof got;
         if (there.size() < sizeof got) return found::nothing;
         std::memcpy(&got, there.data(), sizeof got);
@@ -230,18 +273,18 @@ private:
         greeting_ = got;
         return found::greeting;
     }
-    found fail(std::errc e) noexcept {
-        error_ = make_error_code(e);
+    found fail(ipc_errc e) noexcept {
+        error_ = e;
         return found::error;
     }
 
-    static constexpr std::size_t large_from = arrivals::block;
+    static constexpr std::size_t large_from = 64 * 1024;
 
     std::size_t max_message_;
     arrivals arrivals_;
     std::size_t wanted_ = sizeof(greeting);
     std::optional<greeting> greeting_;
-    std::uint64_t received_ = 0;
+    bool silent_ = true;
     bool ended_ = false;
     bool offered_ = false;    // the message that is arriving was found to be large
     bool diverting_ = false;  // what arrives goes to diverted_, the rest of that message

@@ -3,14 +3,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <pthread.h>
@@ -19,7 +22,11 @@
 
 namespace sluice::ipc::detail {
 
-// A thread of the library that exit waits for.
+// The program, or a shared object of it: what was made by its code must be over before that code goes away.
+using module_id = const void*;
+inline constexpr module_id every_module = nullptr;
+
+// What a thread of the library does. All but run() are called from any thread.
 class worker {
 public:
     worker() = default;
@@ -28,11 +35,23 @@ public:
     virtual ~worker() = default;
 
     virtual void run() noexcept = 0;
-    // These are called from another thread. The program ends: write out what was sent, receive no more, and return from
-    // run().
-    virtual void finish() noexcept = 0;
-    // Return from run() now.
-    virtual void abort() noexcept = 0;
+    // What this module has made: write out what was sent, and receive no more; or end now.
+    virtual void finish(module_id made_by) noexcept = 0;
+    virtual void abort(module_id made_by) noexcept = 0;
+    virtual bool has_work_of(module_id made_by) noexcept = 0;
+};
+
+// A descriptor for a child that is forked: an end of a pipe that nobody has opened yet. Only the children of the thread
+// that made it, or moved it last, inherit it; in those that other threads fork it is closed, and `withheld`. Not safe
+// to use from several threads at once.
+struct heirloom {
+    int fd = -1;
+    bool withheld = false;
+
+    // For process.
+    unsigned thread = 0;
+    heirloom* next = nullptr;
+    heirloom* previous = nullptr;
 };
 
 // One for each process. A child that was forked begins anew: it has none of its parent's threads, so it closes its
@@ -75,36 +94,101 @@ public:
         ::close(fd);
     }
 
-    // A worker has written something: exit has a reason to wait on.
-    void progressed() noexcept { progress_.fetch_add(1, std::memory_order_relaxed); }
+    // The worker that all share who want none of their own; `make` makes it when it is first asked for.
+    template <class F>
+    std::shared_ptr<worker> common(F&& make) {
+        const std::lock_guard<std::mutex> held(mutex_);
+        if (!common_) common_ = make();
+        return common_;
+    }
 
-    // Runs `w`, which outlives its run(), on a thread of its own that handles no signal of the program's.
-    template <class Worker>
-    void start(std::shared_ptr<Worker> w) {
-        {
-            const std::lock_guard<std::mutex> held(mutex_);
-            workers_.push_back(w.get());
-        }
+    // Descriptors that `open` puts into the heirlooms, which are empty, belong to this thread from the first moment.
+    // What it returns.
+    template <class F, class... Heirlooms>
+    auto bequeath(F&& open, Heirlooms&... to) {
+        const std::lock_guard<std::mutex> held(mutex_);
+        const auto outcome = open();
+        (link(to), ...);
+        return outcome;
+    }
+    // From now on the second one's, and of this thread.
+    void move(heirloom& from, heirloom& to) noexcept {
+        const std::lock_guard<std::mutex> held(mutex_);
+        to.withheld = from.withheld;
+        to.fd = unlink(from);
+        link(to);
+    }
+    // Its descriptor, from now on for this process alone.
+    int inherit(heirloom& from) {
+        return open([&]() noexcept { return unlink(from); });
+    }
+    void close(heirloom& h) noexcept {
+        const std::lock_guard<std::mutex> held(mutex_);
+        if (const int fd = unlink(h); fd >= 0) ::close(fd);
+    }
+
+    // Runs `w` on a thread that handles no signal of the program's. To be called again once run() has returned, if
+    // there is more to do. Throws std::system_error.
+    void start(std::shared_ptr<worker> w) {
+        join_those_who_left();
+        const std::lock_guard<std::mutex> held(mutex_);
+        running_.reserve(running_.size() + 1);
         sigset_t all, before;
         ::sigfillset(&all);
         ::pthread_sigmask(SIG_SETMASK, &all, &before);
+        const int saved = errno;
         try {
-            std::thread([this, w]() noexcept {
-                w->run();
-                leave(w.get());
-            }).detach();
+            running_.push_back({std::thread([this, w]() noexcept {
+                                    name_thread();
+                                    w->run();
+                                    leave();
+                                }),
+                                w, false});
         } catch (...) {
             ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-            leave(w.get());
             throw;
         }
         ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        errno = saved;
+    }
+
+    // What a worker did for a module is over, perhaps all of it.
+    void look_again() noexcept {
+        const std::lock_guard<std::mutex> held(mutex_);
+        changed_.notify_all();
+    }
+
+    // Writes out what was sent by the ends that a module has made, within a few seconds in all, and ends them.
+    void finish(module_id made_by) noexcept {
+        std::unique_lock<std::mutex> lock(mutex_);
+        const auto all_over = [&] {
+            return std::none_of(running_.begin(), running_.end(),
+                                [&](const thread& t) { return !t.left && t.what->has_work_of(made_by); });
+        };
+        for (const thread& t : running_) t.what->finish(made_by);
+        if (!changed_.wait_for(lock, patience, all_over)) {
+            for (const thread& t : running_) t.what->abort(made_by);
+            changed_.wait_for(lock, std::chrono::seconds(1), all_over);  // not for one that is held up by a codec
+        }
+        if (made_by != every_module) return;
+        changed_.wait_for(lock, std::chrono::seconds(1), [this] {
+            return std::all_of(running_.begin(), running_.end(), [](const thread& t) { return t.left; });
+        });
+        std::vector<thread> rest = std::exchange(running_, {});
+        lock.unlock();
+        for (thread& t : rest) t.left ? t.handle.join() : t.handle.detach();
     }
 
 private:
+    struct thread {
+        std::thread handle;
+        std::shared_ptr<worker> what;
+        bool left;  // run() has returned
+    };
+
     process() {
         ::pthread_atfork([] { self().mutex_.lock(); }, [] { self().mutex_.unlock(); }, [] { self().begin_anew(); });
-        std::atexit([] { self().finish(); });
+        std::atexit([] { self().finish(every_module); });
     }
 
     void begin_anew() noexcept {
@@ -113,38 +197,94 @@ private:
             if (own_[fd]) ::close(static_cast<int>(fd));
         }
         own_.clear();
-        workers_.clear();
+        // The parent's threads, and what they may just have been changing, are left as they are.
+        left_behind_.push_back({std::exchange(running_, {}), std::exchange(common_, nullptr)});
+        for (heirloom* h = heirlooms_; h;) {
+            heirloom& each = *std::exchange(h, h->next);
+            if (each.thread == this_thread()) continue;
+            ::close(unlink(each));
+            each.withheld = true;
+        }
         mutex_.unlock();
     }
 
-    void leave(worker* w) noexcept {
+    // Never that of another thread, also if one of the two has ended.
+    static unsigned this_thread() noexcept {
+        static std::atomic<unsigned> count{0};
+        static thread_local const unsigned number = count.fetch_add(1, std::memory_order_relaxed);
+        return number;
+    }
+
+    // Both under mutex_.
+    void link(heirloom& h) noexcept {
+        if (h.fd < 0) return;
+        h.thread = this_thread();
+        h.previous = nullptr;
+        h.next = heirlooms_;
+        if (h.next) h.next->previous = &h;
+        heirlooms_ = &h;
+    }
+    int unlink(heirloom& h) noexcept {
+        if (h.fd < 0) return -1;
+        (h.previous ? h.previous->next : heirlooms_) = h.next;
+        if (h.next) h.next->previous = h.previous;
+        return std::exchange(h.fd, -1);
+    }
+
+    static void name_thread() noexcept {
+#if defined(__linux__)
+        ::pthread_setname_np(::pthread_self(), "sluice-io");
+#endif
+    }
+
+    void leave() noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
-        workers_.erase(std::find(workers_.begin(), workers_.end(), w));
-        left_.notify_all();
+        for (thread& t : running_) {
+            if (t.handle.get_id() == std::this_thread::get_id()) t.left = true;
+        }
+        changed_.notify_all();
     }
 
-    // Exit waits while the workers write out what was sent, but for no reader who takes none of it for so long.
+    void join_those_who_left() {
+        std::vector<thread> gone;
+        {
+            const std::lock_guard<std::mutex> held(mutex_);
+            const auto first =
+                std::partition(running_.begin(), running_.end(), [](const thread& t) { return !t.left; });
+            gone.assign(std::make_move_iterator(first), std::make_move_iterator(running_.end()));
+            running_.erase(first, running_.end());
+        }
+        for (thread& t : gone) t.handle.join();
+    }
+
+    // So long the end of a program waits, in all, until what was sent is written.
     static constexpr std::chrono::seconds patience{5};
-
-    void finish() {
-        std::unique_lock<std::mutex> lock(mutex_);
-        const auto all_left = [this] { return workers_.empty(); };
-        for (worker* const w : workers_) w->finish();
-        std::uint64_t seen;
-        do {
-            seen = progress_.load(std::memory_order_relaxed);
-            left_.wait_for(lock, patience, all_left);
-        } while (!all_left() && seen != progress_.load(std::memory_order_relaxed));
-        for (worker* const w : workers_) w->abort();
-        left_.wait_for(lock, patience, all_left);
-    }
 
     inline static std::atomic<unsigned> generation_{1};
     std::mutex mutex_;
-    std::condition_variable left_;
-    std::atomic<std::uint64_t> progress_{0};
+    std::condition_variable changed_;
     std::vector<bool> own_;  // by number
-    std::vector<worker*> workers_;
+    std::vector<thread> running_;
+    std::shared_ptr<worker> common_;
+    struct parents {
+        std::vector<thread> running;
+        std::shared_ptr<worker> common;
+    };
+    std::vector<parents> left_behind_;
+    heirloom* heirlooms_ = nullptr;
 };
+
+// This module; when it is unloaded, or the program ends, what it has made is finished.
+class module_guard {
+public:
+    module_guard() { process::self(); }
+    module_guard(const module_guard&) = delete;
+    module_guard& operator=(const module_guard&) = delete;
+    ~module_guard() { process::self().finish(this); }
+};
+[[gnu::visibility("hidden")]] inline module_id this_module() {
+    static const module_guard guard;
+    return &guard;
+}
 
 }  // namespace sluice::ipc::detail

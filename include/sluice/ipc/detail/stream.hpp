@@ -1,16 +1,18 @@
 // A stream of bytes, a pipe or a connected socket, as the end of one channel or two: frames go out, frames come in.
 #pragma once
 
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
 #include <system_error>
 #include <utility>
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <sluice/channel.hpp>
@@ -18,39 +20,51 @@
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/ends.hpp>
 #include <sluice/ipc/detail/frame.hpp>
+#include <sluice/ipc/detail/io_loop.hpp>
 #include <sluice/ipc/detail/outgoing.hpp>
-#include <sluice/ipc/detail/pump.hpp>
+#include <sluice/ipc/detail/sockets.hpp>
+#include <sluice/ipc/error.hpp>
 #include <sluice/ipc/options.hpp>
 
 namespace sluice::ipc::detail {
 
 // What a stream is made of.
 struct stream_parts {
-    descriptor fd;  // it does not block
+    descriptor fd;
     medium kind;
     bool remote = false;  // the peer may be on another machine: what was written may not have arrived yet
-    std::shared_ptr<wake_up> wake;
+    std::shared_ptr<io_loop> loop;
     std::shared_ptr<fault> report;
+    std::shared_ptr<station_group> group = nullptr;
+    std::shared_ptr<void> place = nullptr;  // among the clients of a listener, of which there may be so many
 };
 
 // Sending and receiving are independent, as two streams that share a descriptor. It is over when both are:
 //   - sending ends when the channel is closed and written out, with the word that it was the end; at once when nobody
 //     reads at the other side, which the peer says (`deaf`) or the system does;
 //   - receiving ends with the peer's last word; or when nobody receives here, which is then told to the peer, who may
-//     go on sending until he hears of it: that is read and forgotten.
+//     go on sending until it hears of it: that is read and forgotten.
+// An error on one of the two sides ends both, with a word that says why: the stream `parts` then, which is to write no
+// more, and to read and forget, for a while, until the peer hangs up; for a socket that is closed while something
+// arrives at it is reset, and that word would be lost.
 class stream final : public station, private outgoing {
 public:
     explicit stream(stream_parts parts)
-        : outgoing(std::move(parts.wake), std::move(parts.report)),
+        : station(std::move(parts.loop), std::move(parts.group)),
+          outgoing(static_cast<station&>(*this), std::move(parts.report)),
+          place_(std::move(parts.place)),
           fd_(std::move(parts.fd)),
           kind_(parts.kind),
-          remote_(parts.remote) {}
+          remote_(parts.remote) {
+        if (remote_) alive_.emplace(fd_.get());
+    }
 
     // Sends what comes from the channel. `returning` is the type of the messages that the peer may send.
     template <class T>
     void send_from(receiver<T> from, const options& chosen, std::uint64_t returning) {
         sends_ = true;
         two_way_ = returning != 0;
+        linger_ = chosen.linger;
         greeting hello;
         hello.forth = type_id<T>();
         hello.back = returning;
@@ -58,51 +72,68 @@ public:
         attach(std::move(from), {(std::min)(chosen.max_message, longest_message), hello.forth, false});
     }
 
-    // Receives into the channel. `read` is what was read of the stream already.
+    // Receives into the channel.
     template <class T>
     void receive_into(sender<T> to, const options& chosen, std::uint64_t returning) {
-        receive_into(std::move(to), returning, decoder((std::min)(chosen.max_message, longest_message)));
+        receive_into(std::move(to), chosen, returning, decoder((std::min)(chosen.max_message, longest_message)));
     }
+    // Of a client, whose greeting was `read` already.
     template <class T>
-    void receive_into(sender<T> to, std::uint64_t returning, decoder read) {
+    void receive_into(sender<T> to, const options& chosen, std::uint64_t returning, decoder read) {
         reads_ = true;
+        linger_ = chosen.linger;
         wanted_.forth = type_id<T>();
         wanted_.back = returning;
-        inlet_ = std::make_unique<channel_inlet<T>>(std::move(to), wake_);
+        inlet_ = std::make_unique<channel_inlet<T>>(std::move(to), static_cast<station&>(*this));
         decoder_.emplace(std::move(read));
     }
+    // It is the listener's side: a client that does not greet in time is dropped, and a session ends in time.
+    void serve_client(std::optional<time_point> greeted_by) {
+        serves_ = true;
+        deadline_ = greeted_by;
+    }
 
-    bool work(short events) override {
-        const bool readable = (events & (POLLIN | POLLHUP | POLLERR)) != 0;
+    bool work(readiness what, std::span<std::byte> scratch) override {
+        scratch_ = scratch;
+        if (deadline_ && std::chrono::steady_clock::now() >= *deadline_) too_late();
+        if (sends_ && alive_ && alive_->finds_dead(fd_.get())) abort(make_error_code(std::errc::timed_out));
         if (lost_) {
             // The descriptor is done with; what remains is to get the turn back.
+        } else if (parts_) {
+            if (what.read) read_and_forget();
         } else if (reads_) {
-            receive(readable);
-        } else if (readable) {
-            watch_peer(events);
+            receive(what.read || full_);
+            keep();
+        } else if (what.read) {
+            watch_peer();
         }
         if (sends_) {
             take_turn_for_deaf();
             const flow f = write();
             blocked_ = f == flow::blocked;
-            if (f == flow::over) sends_ = false;
+            if (f == flow::over) {
+                sends_ = false;
+                if (is_broken_off() && !lost_) {
+                    stop_receiving();
+                    part();
+                }
+            }
         }
-        if (sends_ || inlet_) return true;
-        if (!two_way_ || !remote_ || ended_ || lost_) return false;
-        // Closing a socket that something arrives at resets the connection, and what is still on its way out would be
-        // lost.
-        if (!std::exchange(shut_, true)) ::shutdown(fd_.get(), SHUT_WR);
-        return true;
+        return goes_on();
     }
 
-    pollfd interest() const noexcept override {
-        short events = 0;
-        if (reads_ ? !full_ : kind_ == medium::socket) events = POLLIN;
-        if (blocked_) events |= POLLOUT;
-        // Without events poll() still tells of a peer that is gone: to a pipe that is idle, that is all there is to
-        // tell.
-        const bool ignored = lost_ || (events == 0 && reads_);
-        return {ignored ? -1 : fd_.get(), events, 0};
+    int fd() const noexcept override {
+        // Without interest the system still tells of a peer that is gone: to a pipe that is idle, that is all there is
+        // to tell.
+        return lost_ || (reads_ && !interest()) ? -1 : fd_.get();
+    }
+    readiness interest() const noexcept override {
+        return {parts_ || (reads_ ? !full_ : kind_ == medium::socket), blocked_};
+    }
+    std::optional<time_point> alarm() const noexcept override {
+        if (lost_) return std::nullopt;
+        const auto look = sends_ && alive_ ? alive_->next() : std::nullopt;
+        return look && deadline_ ? (std::min)(look, deadline_) : look ? look : deadline_;
     }
 
     void finish() noexcept override {
@@ -118,6 +149,26 @@ public:
 private:
     static constexpr std::size_t turn = 1 << 20;  // how many bytes are read before others get their turn
 
+    bool goes_on() noexcept {
+        if (!sends_ && !inlet_ && !parts_) {
+            if (!two_way_ || !remote_ || ended_ || lost_) return false;
+            // As for one that parts: what was written is still on its way.
+            part();
+        }
+        if (parts_) return sends_ || !lost_;
+        if (serves_ && two_way_ && !inlet_ && !lost_ && !deadline_ && closed()) linger();
+        return true;
+    }
+
+    void linger() noexcept { deadline_ = std::chrono::steady_clock::now() + linger_; }
+
+    void too_late() noexcept {
+        deadline_.reset();
+        if (reads_ && !decoder_->greeted() && !parts_) return break_connection(ipc_errc::too_late);
+        stop_receiving();
+        lost();
+    }
+
     // ---- Receiving
 
     void receive(bool readable) noexcept {
@@ -127,8 +178,8 @@ private:
             if (inlet_ && !hand_over()) return;
             if (!verdict_ && take_messages()) continue;
             if (inlet_ && !hand_over()) return;
-            if (verdict_) return conclude(*verdict_);
-            if (!readable || lost_) return;
+            if (verdict_) return conclude();
+            if (!readable || lost_ || parts_) return;
             readable = read(budget);
         }
     }
@@ -142,8 +193,7 @@ private:
                     try {
                         if (inlet_ && !inlet_->take(message)) return true;
                     } catch (...) {
-                        verdict_ = current_error();
-                        return false;
+                        return fails(current_error(ipc_errc::not_decoded));
                     }
                     break;
                 case decoder::found::large:
@@ -154,8 +204,7 @@ private:
                             decoder_->divert(storage);
                         }
                     } catch (...) {
-                        verdict_ = current_error();
-                        return false;
+                        return fails(current_error(ipc_errc::not_decoded));
                     }
                     break;
                 case decoder::found::diverted:
@@ -163,10 +212,8 @@ private:
                     inlet_->take_prepared();
                     return true;
                 case decoder::found::greeting:
-                    if (const std::error_code e = mismatch(*decoder_->greeted(), wanted_)) {
-                        verdict_ = e;
-                        return false;
-                    }
+                    if (const std::error_code e = mismatch(*decoder_->greeted(), wanted_)) return fails(e);
+                    if (serves_) deadline_.reset();
                     break;
                 case decoder::found::deaf:
                     if (sends_) abandon();
@@ -175,10 +222,19 @@ private:
                     ended_ = true;
                     verdict_ = std::error_code();
                     return false;
-                case decoder::found::error: verdict_ = decoder_->error(); return false;
+                case decoder::found::broken:
+                    ended_ = true;
+                    verdict_ = decoder_->error();
+                    return false;
+                case decoder::found::error: return fails(decoder_->error());
                 case decoder::found::nothing: return false;
             }
         }
+    }
+    bool fails(std::error_code e) noexcept {
+        verdict_ = e;
+        ours_ = true;
+        return false;
     }
 
     // False when the channel is full.
@@ -188,7 +244,7 @@ private:
             full_ = o == inlet::outcome::full;
             if (o == inlet::outcome::closed) nobody_receives();
         } catch (...) {
-            verdict_ = current_error();
+            fails(current_error(ipc_errc::not_decoded));
         }
         return !full_;
     }
@@ -205,8 +261,9 @@ private:
     }
 
     // The stream has ended, well or not.
-    void conclude(std::error_code e) noexcept {
-        verdict_.reset();
+    void conclude() noexcept {
+        const std::error_code e = *std::exchange(verdict_, std::nullopt);
+        if (std::exchange(ours_, false)) return break_connection(e);
         report_->note(e);
         stop_receiving();
         if (e) lost();
@@ -217,13 +274,52 @@ private:
         if (sends_) abandon();
     }
 
+    // Ends both ways, and tells the peer why.
+    void break_connection(std::error_code why) noexcept {
+        report_->note(why);
+        stop_receiving();
+        if (kind_ == medium::pipe || ended_) return lost();
+        const ipc_errc said = told_as(why, ipc_errc::not_decoded);
+        if (sends_) return break_off(said);
+        const broken_frame last = breaking_off(said);
+        const iovec bytes{const_cast<broken_frame*>(&last), sizeof last};
+        (void)write_some(fd_.get(), kind_, &bytes, 1);  // a peer that has sent much and reads nothing hears nothing
+        part();
+    }
+    void break_connection(ipc_errc why) noexcept { break_connection(make_error_code(why)); }
+
+    void part() noexcept {
+        parts_ = true;
+        linger();
+        if (::shutdown(fd_.get(), SHUT_WR) != 0) lost();
+    }
+    void read_and_forget() noexcept {
+        for (std::size_t budget = turn; budget > 0;) {
+            const ssize_t size = read_some(fd_.get(), kind_, scratch_.data(), (std::min)(scratch_.size(), budget));
+            if (size <= 0) {
+                if (size == 0 || !would_block(errno)) lost();
+                return;
+            }
+            budget -= static_cast<std::size_t>(size);
+        }
+    }
+
+    // What was read to the loop's memory and is not used up.
+    void keep() noexcept {
+        try {
+            decoder_->keep();
+        } catch (...) {
+            break_connection(ipc_errc::no_memory);
+        }
+    }
+
     // True if there may be more to read.
     bool read(std::size_t& budget) noexcept {
         std::span<std::byte> space;
         try {
-            space = decoder_->space();
+            space = decoder_->space(scratch_);
         } catch (...) {
-            verdict_ = current_error();
+            fails(ipc_errc::no_memory);
             return false;
         }
         const ssize_t size = read_some(fd_.get(), kind_, space.data(), space.size());
@@ -253,49 +349,67 @@ private:
             const ssize_t written = write_some(fd_.get(), kind_, parts, count);
             if (written < 0) {
                 if (would_block(errno)) return flushed::blocked;
-                reader_gone(errno);
+                if (write_error_ == 0) write_error_ = errno;
                 return flushed::gone;
             }
-            process::self().progressed();
             box.wrote(static_cast<std::size_t>(written));
         }
         return flushed::all;
     }
 
-    // Who only reads may go at any time; but a network may fail.
+    // Who only reads may go at any time, and may say why; but a network may fail.
+    void note_gone() noexcept override {
+        if (!reads_ && kind_ == medium::socket && !lost_) watch_peer();
+        reader_gone(write_error_);
+    }
     void reader_gone(int error) noexcept {
         if (error != EPIPE && error != ECONNRESET) report_->note(from_errno(error));
     }
 
     void say_end(outbox& box) override { append_plain(box.bytes, end_of_stream); }
+    void say_broken(outbox& box, ipc_errc why) override { append_plain(box.bytes, breaking_off(why)); }
 
-    // Nothing is expected from the peer but that it goes.
-    void watch_peer(short events) noexcept {
-        if (kind_ == medium::socket && (events & POLLIN) != 0) {
-            std::byte scratch[64];
-            const ssize_t size = read_some(fd_.get(), kind_, scratch, sizeof scratch);
+    // Nothing is expected from the peer but that it goes, and perhaps says why.
+    void watch_peer() noexcept {
+        if (kind_ == medium::socket) {
+            const ssize_t size = read_some(fd_.get(), kind_, heard_.data() + heard_size_, heard_.size() - heard_size_);
             if (size == -1 && would_block(errno)) return;
             if (size == -1) reader_gone(errno);
-            if (size > 0) report_->note(make_error_code(std::errc::bad_message));
+            if (size > 0) {
+                heard_size_ += static_cast<std::size_t>(size);
+                broken_frame said;
+                std::memcpy(&said, heard_.data(), heard_.size());
+                if (heard_size_ < heard_.size()) return;
+                report_->note(said.mark == broken_off ? static_cast<ipc_errc>(said.reason) : ipc_errc::not_sluice);
+            }
         }
         lost();
     }
 
+    const std::shared_ptr<void> place_;
     const descriptor fd_;
     const medium kind_;
     const bool remote_;
+    std::chrono::steady_clock::duration linger_{};
+    std::span<std::byte> scratch_;  // while at work
+    std::optional<life_watch> alive_;
 
-    bool two_way_ = false;
+    bool serves_ = false, two_way_ = false;
     bool sends_ = false, reads_ = false;
     greeting wanted_;
     std::unique_ptr<inlet> inlet_;  // while messages are received
     std::optional<decoder> decoder_;
     std::optional<std::error_code> verdict_;  // how the stream has ended, once all its messages are handed over
-    bool full_ = false;                       // the channel of the inlet
-    bool blocked_ = false;                    // the system takes no more
-    bool ended_ = false;                      // the peer has said so
-    bool shut_ = false;                       // nothing more is sent, but the peer's end is waited for
-    bool lost_ = false;                       // the connection is of no use any more
+    bool ours_ = false;                       // that was found here, so that the peer is to be told
+    std::array<std::byte, sizeof(broken_frame)> heard_{};
+    std::size_t heard_size_ = 0;
+    int write_error_ = 0;
+    std::optional<time_point> deadline_;
+    bool full_ = false;     // the channel of the inlet
+    bool blocked_ = false;  // the system takes no more
+    bool ended_ = false;    // the peer has said so
+    bool parts_ = false;    // nothing more is sent, but the peer's end is waited for
+    bool lost_ = false;     // the connection is of no use any more
 };
 
 }  // namespace sluice::ipc::detail

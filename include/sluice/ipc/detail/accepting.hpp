@@ -1,0 +1,218 @@
+// Listening: clients are accepted, counted and, for sessions, heard until they have said what they want.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <sluice/channel.hpp>
+#include <sluice/ipc/detail/descriptor.hpp>
+#include <sluice/ipc/detail/ends.hpp>
+#include <sluice/ipc/detail/frame.hpp>
+#include <sluice/ipc/detail/io_loop.hpp>
+#include <sluice/ipc/detail/sockets.hpp>
+#include <sluice/ipc/error.hpp>
+#include <sluice/ipc/fault.hpp>
+#include <sluice/ipc/options.hpp>
+
+namespace sluice::ipc::detail {
+
+// How many clients a listener has. Each keeps its place for as long as it is connected.
+class client_places : public std::enable_shared_from_this<client_places> {
+public:
+    explicit client_places(std::size_t most) : most_(most) {}
+
+    // Nothing if all are taken.
+    std::shared_ptr<void> take() {
+        if (taken_.fetch_add(1, std::memory_order_relaxed) >= most_) {
+            taken_.fetch_sub(1, std::memory_order_relaxed);
+            return nullptr;
+        }
+        struct place {
+            std::shared_ptr<client_places> of;
+            explicit place(std::shared_ptr<client_places> p) : of(std::move(p)) {}
+            ~place() { of->taken_.fetch_sub(1, std::memory_order_relaxed); }
+        };
+        try {
+            return std::make_shared<place>(shared_from_this());
+        } catch (...) {
+            taken_.fetch_sub(1, std::memory_order_relaxed);
+            throw;
+        }
+    }
+
+private:
+    const std::size_t most_;
+    std::atomic<std::size_t> taken_{0};
+};
+
+// Tells a client why it gets no connection. What it has sent is read, as far as it has arrived, since a socket that is
+// closed before is reset.
+inline void refuse(const descriptor& client, ipc_errc why) noexcept {
+    const broken_frame last = breaking_off(why);
+    const iovec bytes{const_cast<broken_frame*>(&last), sizeof last};
+    (void)write_some(client.get(), medium::socket, &bytes, 1);
+    ::shutdown(client.get(), SHUT_WR);
+    std::byte scratch[512];
+    (void)read_some(client.get(), medium::socket, scratch, sizeof scratch);
+}
+
+// Accepts clients and hands them on: `welcome(descriptor, place)`.
+template <class Welcome>
+class accepting final : public station {
+public:
+    accepting(std::shared_ptr<io_loop> loop, std::shared_ptr<station_group> group,
+              std::shared_ptr<listening_socket> socket, std::shared_ptr<client_places> places,
+              std::shared_ptr<fault> report, Welcome welcome)
+        : station(std::move(loop), std::move(group)),
+          socket_(std::move(socket)),
+          places_(std::move(places)),
+          report_(std::move(report)),
+          welcome_(std::move(welcome)) {
+        welcome_.begin(*this);
+    }
+    ~accepting() override { welcome_.end(); }
+
+    bool work(readiness what, std::span<std::byte>) override {
+        if (over_ || !welcome_.wanted()) {
+            socket_->close();
+            return false;
+        }
+        if (what.read) accept_some();
+        if (pause_ && *pause_ <= std::chrono::steady_clock::now()) pause_.reset();
+        return true;
+    }
+    int fd() const noexcept override { return pause_ ? -1 : socket_->fd(); }
+    readiness interest() const noexcept override { return {true, false}; }
+    std::optional<time_point> alarm() const noexcept override { return pause_; }
+    void finish() noexcept override { over_ = true; }
+    void abort(std::error_code why) noexcept override {
+        report_->note(why);
+        over_ = true;
+    }
+
+private:
+    // Descriptors below the limit of the process that are left to the program.
+    static constexpr rlim_t spared = 16;
+
+    void accept_some() noexcept {
+        for (int n = 0; n < 64; ++n) {
+            try {
+                descriptor fd = accept_from(socket_->fd(), socket_->family());
+                if (!fd) return not_accepted(errno);
+                rlimit limit{};
+                if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+                    static_cast<rlim_t>(fd.get()) + spared >= limit.rlim_cur) {
+                    report_->note(from_errno(EMFILE));
+                    continue;
+                }
+                std::shared_ptr<void> place = places_->take();
+                if (!place) {
+                    report_->note(ipc_errc::too_many_clients);
+                    refuse(fd, ipc_errc::too_many_clients);
+                    continue;
+                }
+                welcome_(std::move(fd), std::move(place));
+            } catch (...) {
+                report_->note(current_error(ipc_errc::no_memory));
+                return;
+            }
+        }
+    }
+    // Mostly the lack of descriptors. Who waits to be accepted keeps the socket readable, so that it is not looked at
+    // for a while.
+    void not_accepted(int error) noexcept {
+        if (nobody_waits(error)) return;
+        report_->note(from_errno(error));
+        pause_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+    }
+
+    const std::shared_ptr<listening_socket> socket_;
+    const std::shared_ptr<client_places> places_;
+    const std::shared_ptr<fault> report_;
+    Welcome welcome_;
+    std::optional<time_point> pause_;
+    bool over_ = false;
+};
+
+// A client that has greeted.
+struct newcomer {
+    descriptor fd;
+    decoder read;
+    std::shared_ptr<void> place;
+};
+
+// Hears a client until it has greeted.
+class greeting_station final : public station {
+public:
+    greeting_station(std::shared_ptr<io_loop> loop, std::shared_ptr<station_group> group, newcomer who,
+                     sender<newcomer> to, std::shared_ptr<fault> report, const options& chosen)
+        : station(std::move(loop), std::move(group)),
+          who_(std::move(who)),
+          to_(std::move(to)),
+          report_(std::move(report)),
+          until_(std::chrono::steady_clock::now() + chosen.handshake_timeout) {}
+
+    bool work(readiness what, std::span<std::byte> scratch) override {
+        if (!who_.fd || to_.is_closed()) return false;
+        if (what.read) return hear(scratch);
+        if (std::chrono::steady_clock::now() < until_) return true;
+        return turn_away(ipc_errc::too_late);
+    }
+    int fd() const noexcept override { return who_.fd.get(); }
+    readiness interest() const noexcept override { return {true, false}; }
+    std::optional<time_point> alarm() const noexcept override { return until_; }
+    void finish() noexcept override { who_.fd = {}; }
+    void abort(std::error_code) noexcept override { who_.fd = {}; }
+
+private:
+    // False when there is nothing left to hear.
+    bool hear(std::span<std::byte> scratch) noexcept {
+        try {
+            const std::span<std::byte> space = who_.read.space(scratch);
+            const ssize_t size = read_some(who_.fd.get(), medium::socket, space.data(), space.size());
+            if (size < 0 && would_block(errno)) return keep();
+            if (size <= 0) {
+                if (!who_.read.silent()) report_->note(from_errno(ECONNRESET));
+                return false;
+            }
+            who_.read.received(static_cast<std::size_t>(size));
+            std::span<const std::byte> none;
+            const decoder::found found = who_.read.next(none);
+            if (found == decoder::found::nothing) return keep();
+            if (found != decoder::found::greeting) return turn_away(told_as(who_.read.error(), ipc_errc::not_sluice));
+            keep();
+            (void)to_.send(std::move(who_));
+        } catch (...) {
+            report_->note(current_error(ipc_errc::no_memory));
+        }
+        return false;
+    }
+    bool keep() {
+        who_.read.keep();
+        return true;
+    }
+    bool turn_away(ipc_errc why) noexcept {
+        report_->note(why);
+        refuse(who_.fd, why);
+        return false;
+    }
+
+    newcomer who_;
+    const sender<newcomer> to_;
+    const std::shared_ptr<fault> report_;
+    const time_point until_;
+};
+
+}  // namespace sluice::ipc::detail
