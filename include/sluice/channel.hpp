@@ -521,9 +521,10 @@ public:
         requires(!std::convertible_to<U, const stop_token&>)
     result<T> recv(U&&, Rest&&...)
     const {
-        static_assert(std::convertible_to<U, const stop_token&>,
-                      "sluice: recv takes nothing but a stop token, and returns the message: auto message = rx.recv(); for a "
-                      "duration there is recv_timeout");
+        static_assert(
+            std::convertible_to<U, const stop_token&>,
+            "sluice: recv takes nothing but a stop token, and returns the message: auto message = rx.recv(); for a "
+            "duration there is recv_timeout");
         return unexpected(errc::closed);
     }
 

@@ -59,9 +59,6 @@ MUTANTS = [
      "if (!notified_) {", TIMEOUTS),
     ("a thread leaves before its waker is done", WAIT, "        while (!notified_) sleeper_.wait(lock);\n        return event::woken;",
      "        return event::woken;", TIMEOUTS),
-    ("a spurious wake-up is taken for the end", WAIT, "while (!notified_ && !interrupted_ && !until.passed()) until.sleep",
-     "if (!notified_ && !interrupted_ && !until.passed()) until.sleep",
-     models("pairs", "pair/one/send+recv$", options=("--spurious", "1", "--preemptions", "2"))),
     ("a deadline is not looked at", WAIT, "!interrupted_ && !until.passed()) until.sleep", "!interrupted_) until.sleep", TIMEOUTS),
     ("woken() does not acquire", WAIT, "return state_.load(std::memory_order_acquire) == state::woken;",
      "return state_.load(std::memory_order_relaxed) == state::woken;", SEND_RECV),
@@ -101,7 +98,8 @@ MUTANTS = [
      MEETING),
     ("a select does not know which case a peer has completed", WAIT, "        theirs->winner = peer;\n", "",
      MEETING),
-    ("a select that completes its own case does not decide itself", WAIT, "    if (mine) mine->decided = true;\n", "", ONE_OF_TWO),
+    ("a select that completes its own case does not decide itself", WAIT, "        mine->decided = transferred;", "        mine->decided = false;",
+     ONE_OF_TWO),
 
     # ---- Sending
     ("a send does not see that the channel is closed", CORE, "        if (closed_under_lock()) return attempt::closed;\n        if (!receivers_",
@@ -283,6 +281,7 @@ MUTANTS = [
 #     the lock held under which both are written;
 #   - a hint that says "perhaps" too often (may_send(), may_receive(), outgrown(), patience): it is checked again under the lock, and
 #     only time is lost;
+#   - a spurious wake-up that ends the sleep of a parker: who waits looks round again, and sleeps again;
 #   - no notification where wake() finds the thread awake: it sees `woken` when it looks, before it sleeps.
 
 FLAGS = ["-std=c++20", "-O1", "-w", "-U_FORTIFY_SOURCE"]

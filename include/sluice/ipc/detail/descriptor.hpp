@@ -56,7 +56,7 @@ inline std::string shared_with_others(const struct stat& found) {
     if (found.st_uid != ::geteuid()) return "it belongs to another user (number " + std::to_string(found.st_uid) + ")";
     if ((found.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
     char mode[8] = {};
-    std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(found.st_mode & 07777u));
+    std::snprintf(mode, sizeof mode, "%04o", found.st_mode & 07777u);
     return std::string("it is open to others (its mode is ") + mode + ")";
 }
 
@@ -130,8 +130,7 @@ enum class medium : std::uint8_t { pipe, socket, file };
 #if defined(__linux__) && defined(RWF_NOWAIT)
 // `ask` is the call that asks, `trust` the one that does not.
 template <class Ask, class Trust>
-ssize_t without_waiting(Ask&& ask, Trust&& trust) noexcept {
-    static std::atomic<bool> can_ask{true};
+ssize_t without_waiting(std::atomic<bool>& can_ask, Ask&& ask, Trust&& trust) noexcept {
     if (can_ask.load(std::memory_order_relaxed)) {
         const ssize_t outcome = uninterrupted(ask);
         if (outcome != -1 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return outcome;
@@ -139,14 +138,16 @@ ssize_t without_waiting(Ask&& ask, Trust&& trust) noexcept {
     }
     return uninterrupted(trust);
 }
+[[gnu::visibility("default")]] inline std::atomic<bool> can_ask_to_read{true}, can_ask_to_write{true};
 inline ssize_t read_pipe(int fd, std::byte* to, std::size_t size) noexcept {
     const iovec part{to, size};
-    return without_waiting([&] { return ::preadv2(fd, &part, 1, -1, RWF_NOWAIT); },
-                           [&] { return ::read(fd, to, size); });
+    return without_waiting(
+        can_ask_to_read, [&] { return ::preadv2(fd, &part, 1, -1, RWF_NOWAIT); }, [&] { return ::read(fd, to, size); });
 }
 inline ssize_t write_pipe(int fd, const iovec* parts, int count) noexcept {
-    return without_waiting([&] { return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT); },
-                           [&] { return ::writev(fd, parts, count); });
+    return without_waiting(
+        can_ask_to_write, [&] { return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT); },
+        [&] { return ::writev(fd, parts, count); });
 }
 #else
 inline ssize_t read_pipe(int fd, std::byte* to, std::size_t size) noexcept {

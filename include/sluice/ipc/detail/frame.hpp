@@ -121,11 +121,11 @@ public:
     }
 
 private:
-    static constexpr std::size_t small = 1024;
+    static constexpr std::size_t least = 1024;
 
     void own(std::size_t wanted) {
         const auto held = static_cast<std::size_t>(end_ - begin_);
-        const std::size_t capacity = (std::max)((std::min)(wanted, (std::max)(small, 2 * held)), held + 1);
+        const std::size_t capacity = (std::max)((std::min)(wanted, (std::max)(least, 2 * held)), held + 1);
         auto storage = std::make_unique_for_overwrite<std::byte[]>(capacity);
         std::memcpy(storage.get(), begin_, held);
         own_ = std::move(storage);

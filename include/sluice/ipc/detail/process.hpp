@@ -275,16 +275,12 @@ private:
 };
 
 // This module; when it is unloaded, or the program ends, what it has made is finished.
-class module_guard {
-public:
-    module_guard() { process::self(); }
-    module_guard(const module_guard&) = delete;
-    module_guard& operator=(const module_guard&) = delete;
-    ~module_guard() { process::self().finish(this); }
-};
 [[gnu::visibility("hidden")]] inline module_id this_module() {
-    static const module_guard guard;
-    return &guard;
+    static const bool is_told_of_its_end = [] {
+        process::self();  // which ends after it
+        return std::atexit([] { process::self().finish(this_module()); }) == 0;
+    }();
+    return &is_told_of_its_end;
 }
 
 }  // namespace sluice::ipc::detail

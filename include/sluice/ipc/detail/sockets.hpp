@@ -164,7 +164,7 @@ private:
 
 // A host's name is asked for on a thread of its own, which nothing can interrupt: who does not wait any longer leaves
 // it, and it ends by itself, or with the process. Who asks for the same host meanwhile waits for the same one.
-class host_query {
+class [[gnu::visibility("default")]] host_query {
 public:
     static std::shared_ptr<host_query> of(const address& a) {
         static queries& all = *new queries;  // for ever: a thread may outlive the statics
@@ -284,14 +284,13 @@ public:
             error = error_;
             if (begun_.empty()) return {};
             pollfd_of_all();
-            const int ready =
-                ::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), milliseconds_until(patience()));
-            if (ready < 0 && errno != EINTR) return error = errno, descriptor();
+            const int ready = ::poll(polled_.data(), polled_.size(), milliseconds_until(patience()));
+            if (ready < 0 && errno != EINTR) return failed_by(errno, error);
             if (ready <= 0) {
-                if (until_.passed()) return error = ETIMEDOUT, descriptor();
+                if (until_.passed()) return failed_by(ETIMEDOUT, error);
                 continue;
             }
-            if (polled_[0].revents != 0) return error = ECANCELED, descriptor();
+            if (polled_[0].revents != 0) return failed_by(ECANCELED, error);
             if (descriptor fd = look()) return fd;
         }
     }
@@ -342,6 +341,10 @@ private:
         const clock::time_point now = clock::now(), end = until_.next_look();
         if (end <= now) return {};
         return (std::min)(most, (end - now) / static_cast<clock::rep>(2 * (names_.size() - next_ + 1)));
+    }
+    static descriptor failed_by(int why, int& error) noexcept {
+        error = why;
+        return {};
     }
     // Of several errors the one that says most about whether somebody listens: EAGAIN, that somebody does, with more
     // clients waiting than it has room for.
