@@ -330,11 +330,11 @@ private:
             return got == space.size() && budget > 0;
         }
         if (size == -1 && would_block(errno)) return false;
-        // The peer is gone. If it did not say that it would go, it died; a client that has said nothing at all has only
-        // looked whether anybody listens.
+        // The peer is gone. If it did not say that it would go, nor was told to, it died; a client that has said nothing at
+        // all has only looked whether anybody listens.
         const int error = size == 0 ? ECONNRESET : errno;
         const bool only_looked = kind_ == medium::socket && !two_way_ && decoder_->silent();
-        if (inlet_ && !ended_ && !only_looked) report_->note(from_errno(error));
+        if (inlet_ && !ended_ && !only_looked && !is_broken_off()) report_->note(from_errno(error));
         stop_receiving();
         lost();
         return false;
