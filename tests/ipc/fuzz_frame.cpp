@@ -33,7 +33,7 @@ findings decode(std::span<const std::byte> stream, bool divert, bool forget, Siz
     findings all;
     decoder d(max_message);
     std::size_t given = 0;
-    std::vector<std::byte> storage, lent(block);
+    std::vector<std::byte> storage, lent(1024);
     for (;;) {
         std::span<const std::byte> payload;
         decoder::found f;
