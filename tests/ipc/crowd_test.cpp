@@ -96,7 +96,7 @@ TEST_CASE("one client too many is refused, and there is room again when one has 
     CHECK(none.hold());
 }
 
-TEST_CASE("who does not greet in time is dropped, and told so") {
+TEST_CASE("who does not greet in time is dropped") {
     const test::no_leaks none;
     const sluice::ipc::options soon{.handshake_timeout = 50ms};
     SECTION("where messages are merged") {
@@ -235,6 +235,28 @@ TEST_CASE("a codec that throws ends the connection on both sides, which hear why
         }
     }
     CHECK(none.hold());
+}
+
+TEST_CASE("who speaks something else gets no answer") {
+    const auto kind = GENERATE(family::unix_socket, family::tcp);
+    const std::string request = "GET / HTTP/1.1\r\n\r\n";
+    sluice::ipc::listener inbox(test::fresh_address(kind), {.max_clients = 1});
+    SECTION("where messages are merged") {
+        const auto rx = inbox.receiver<serial>();
+        test::plain_client browser(inbox.address());
+        browser.write(request.data(), request.size());
+        CHECK(browser.all_it_hears().empty());
+    }
+    SECTION("where there are sessions") {
+        std::stop_source enough;
+        test::task accepts([&] { return static_cast<bool>(inbox.accept<serial, serial>(enough.get_token())); });
+        test::plain_client browser(inbox.address());
+        browser.write(request.data(), request.size());
+        CHECK(browser.all_it_hears().empty());
+        enough.request_stop();
+        CHECK_FALSE(accepts.get());
+    }
+    CHECK(inbox.error() == ipc_errc::not_sluice);
 }
 
 TEST_CASE("who only sends hears why it is refused") {

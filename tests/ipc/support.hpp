@@ -200,18 +200,27 @@ public:
         hello.back = back;
         write(hello);
     }
-    /// Whether the other side hangs up.
+    /// Whether the other side hangs up, whatever it says before.
     bool hung_up() {
-        // It may have been told why.
-        for (char bytes[64];;) {
+        (void)all_it_hears();
+        return hung_up_;
+    }
+    /// What the other side says until it hangs up.
+    std::string all_it_hears() {
+        std::string all;
+        for (char bytes[64]; !hung_up_;) {
             pollfd p{fd_, POLLIN, 0};
-            if (::poll(&p, 1, static_cast<int>(std::chrono::milliseconds(patience).count())) != 1) return false;
-            if (::recv(fd_, bytes, sizeof bytes, 0) <= 0) return true;
+            if (::poll(&p, 1, static_cast<int>(std::chrono::milliseconds(patience).count())) != 1) break;
+            const ssize_t size = ::recv(fd_, bytes, sizeof bytes, 0);
+            hung_up_ = size <= 0;
+            if (size > 0) all.append(bytes, static_cast<std::size_t>(size));
         }
+        return all;
     }
 
 private:
     int fd_ = -1;
+    bool hung_up_ = false;
 };
 
 /// How long something took. A bound on it is far above what it takes, and far below what a wait for a time-out would.

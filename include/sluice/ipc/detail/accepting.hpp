@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -57,15 +58,20 @@ private:
     std::atomic<std::size_t> taken_{0};
 };
 
-// Tells a client why it gets no connection. What it has sent is read, as far as it has arrived, since a socket that is
-// closed before is reset.
+// Tells a client, of which nothing is left to read, why it gets no connection.
 inline void refuse(const descriptor& client, ipc_errc why) noexcept {
     const broken_frame last = breaking_off(why);
     const iovec bytes{const_cast<broken_frame*>(&last), sizeof last};
     (void)write_some(client.get(), medium::socket, &bytes, 1);
     ::shutdown(client.get(), SHUT_WR);
-    std::byte scratch[512];
-    (void)read_some(client.get(), medium::socket, scratch, sizeof scratch);
+}
+// The same for one that was not heard yet, unless it speaks something else. A socket at which something has arrived
+// that was not read is reset when it is closed.
+inline void refuse_unheard(const descriptor& client, ipc_errc why) noexcept {
+    std::byte words[512];
+    const ssize_t size = read_some(client.get(), medium::socket, words, sizeof words);
+    const std::size_t known = (std::min)(static_cast<std::size_t>((std::max)(size, ssize_t{0})), sizeof magic);
+    if (std::memcmp(words, &magic, known) == 0) refuse(client, why);
 }
 
 // Accepts clients and hands them on: `welcome(descriptor, place)`.
@@ -120,7 +126,7 @@ private:
                 std::shared_ptr<void> place = places_->take();
                 if (!place) {
                     report_->note(ipc_errc::too_many_clients);
-                    refuse(fd, ipc_errc::too_many_clients);
+                    refuse_unheard(fd, ipc_errc::too_many_clients);
                     continue;
                 }
                 welcome_(std::move(fd), std::move(place));
@@ -205,7 +211,7 @@ private:
     }
     bool turn_away(ipc_errc why) noexcept {
         report_->note(why);
-        refuse(who_.fd, why);
+        if (who_.read.speaks()) refuse(who_.fd, why);  // others get no answer
         return false;
     }
 

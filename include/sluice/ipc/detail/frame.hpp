@@ -238,6 +238,8 @@ public:
     }
 
     const std::optional<greeting>& greeted() const noexcept { return greeting_; }
+    // Whether the peer has begun as one that speaks this protocol does, perhaps in another version.
+    bool speaks() const noexcept { return speaks_; }
     // Whether nothing at all has arrived: somebody has only looked whether anyone is there.
     bool silent() const noexcept { return silent_; }
     std::error_code error() const noexcept { return error_; }
@@ -262,6 +264,7 @@ private:
         const std::size_t begun = (std::min)(there.size(), sizeof magic);
         const auto may_be = [&](const std::uint32_t& word) { return std::memcmp(there.data(), &word, begun) == 0; };
         if (begun > 0 && !may_be(magic) && !may_be(broken_off)) return fail(ipc_errc::not_sluice);
+        speaks_ = begun == sizeof magic;
         wanted_ = sizeof got;
         if (there.size() < sizeof got) return found::nothing;
         std::memcpy(&got, there.data(), sizeof got);
@@ -284,7 +287,7 @@ private:
     arrivals arrivals_;
     std::size_t wanted_ = sizeof(greeting);
     std::optional<greeting> greeting_;
-    bool silent_ = true;
+    bool silent_ = true, speaks_ = false;
     bool ended_ = false;
     bool offered_ = false;    // the message that is arriving was found to be large
     bool diverting_ = false;  // what arrives goes to diverted_, the rest of that message

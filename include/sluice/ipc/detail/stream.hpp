@@ -278,7 +278,8 @@ private:
     void break_connection(std::error_code why) noexcept {
         report_->note(why);
         stop_receiving();
-        if (kind_ != medium::socket || ended_) return lost();
+        // Who does not speak the protocol gets no answer.
+        if (kind_ != medium::socket || ended_ || (decoder_ && !decoder_->speaks())) return lost();
         const ipc_errc said = told_as(why, ipc_errc::not_decoded);
         if (sends_) return break_off(said);
         const broken_frame last = breaking_off(said);
