@@ -42,7 +42,7 @@ TEST_CASE("a receiver that stops reading blocks the sender, whose messages wait"
         blocked_link link(kind);
         const std::size_t sent = send_until_blocked(link.tx);
         CHECK(sent > 4);
-        // The channels, the pumps' buffers and the kernel's: some megabytes, however much more is sent.
+        // The channels, the loops' buffers and the kernel's: some megabytes, however much more is sent.
         CHECK(sent * large < 32'000'000);
         CHECK(link.tx.full());
 

@@ -37,7 +37,7 @@ void fill(const sluice::sender<std::string>& tx) {
 
 }  // namespace
 
-TEST_CASE("a pump that waits for the system ends when its handle is dropped") {
+TEST_CASE("an end that waits for the system goes when its handle is dropped") {
     const test::no_leaks none;
     SECTION("a receiver of a pipe") {
         two_ends p;
@@ -85,7 +85,7 @@ TEST_CASE("a pump that waits for the system ends when its handle is dropped") {
     CHECK(none.hold());
 }
 
-TEST_CASE("a sender that is closed while its pump is blocked writes out what was sent") {
+TEST_CASE("a sender that is closed while it is blocked writes out what was sent") {
     const test::no_leaks none;
     {
         sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
@@ -105,7 +105,7 @@ TEST_CASE("a sender that is closed while its pump is blocked writes out what was
 }
 
 #if defined(__cpp_lib_jthread)
-TEST_CASE("a stop token ends a pump that is blocked, at either end, at once") {
+TEST_CASE("a stop token ends what is blocked, at either end, at once") {
     const test::no_leaks none;
     std::stop_source stop;
     SECTION("writing") {
@@ -214,8 +214,8 @@ TEST_CASE("closing a listener ends accept, the connections and the file, at once
     CHECK(none.hold());
 }
 
-TEST_CASE("an idle pump sleeps") {
-    const auto pump_switches = [] {
+TEST_CASE("an idle loop sleeps") {
+    const auto loop_switches = [] {
         long all = 0;
         for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
             std::ifstream status(thread.path() / "status");
@@ -232,9 +232,9 @@ TEST_CASE("an idle pump sleeps") {
     CHECK(rx.recv() == 1);
     // Only this thread wakes while it waits: for its own time-out.
     CHECK(rx.recv_timeout(20ms) == errc::timeout);
-    const long before = pump_switches();
+    const long before = loop_switches();
     CHECK(rx.recv_timeout(300ms) == errc::timeout);
-    CHECK(pump_switches() - before < 20);
+    CHECK(loop_switches() - before < 20);
 }
 
 TEST_CASE("exceptions leave nothing behind") {
