@@ -172,9 +172,9 @@ public:
 
     bool work(readiness what, std::span<std::byte> scratch) override {
         if (!who_.fd || to_.is_closed()) return false;
-        if (what.read) return hear(scratch);
-        if (std::chrono::steady_clock::now() < until_) return true;
-        return turn_away(ipc_errc::too_late);
+        const bool due = std::chrono::steady_clock::now() >= until_;
+        if ((what.read || due) && !hear(scratch)) return false;  // what has come by then counts
+        return !due || turn_away(ipc_errc::too_late);
     }
     int fd() const noexcept override { return who_.fd.get(); }
     readiness interest() const noexcept override { return {true, false}; }

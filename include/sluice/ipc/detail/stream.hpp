@@ -95,18 +95,19 @@ public:
 
     bool work(readiness what, std::span<std::byte> scratch) override {
         scratch_ = scratch;
-        if (deadline_ && std::chrono::steady_clock::now() >= *deadline_) too_late();
+        const auto is_due = [this] { return deadline_ && std::chrono::steady_clock::now() >= *deadline_; };
         if (sends_ && alive_ && alive_->finds_dead(fd_.get())) abort(make_error_code(std::errc::timed_out));
         if (lost_) {
             // The descriptor is done with; what remains is to get the turn back.
         } else if (parts_) {
             if (what.read) read_and_forget();
         } else if (reads_) {
-            receive(what.read || full_);
+            receive(what.read || full_ || is_due());  // what has come by then counts
             keep();
         } else if (what.read) {
             watch_peer();
         }
+        if (!lost_ && is_due()) too_late();
         if (sends_) {
             take_turn_for_deaf();
             const flow f = write();
