@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -15,7 +14,6 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <sluice/channel.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
@@ -29,40 +27,26 @@
 
 namespace sluice::ipc::detail {
 
-// How many clients a listener has. Each keeps its place for as long as it is connected.
-class client_places : public std::enable_shared_from_this<client_places> {
+// How many clients a listener has. Each keeps its place for as long as it is connected; the loop's thread alone gives
+// them out.
+class client_places {
 public:
     explicit client_places(std::size_t most) : most_(most) {}
 
     // Nothing if all are taken.
-    std::shared_ptr<void> take() {
-        if (taken_.fetch_add(1, std::memory_order_relaxed) >= most_) {
-            taken_.fetch_sub(1, std::memory_order_relaxed);
-            return nullptr;
-        }
-        struct place {
-            std::shared_ptr<client_places> of;
-            explicit place(std::shared_ptr<client_places> p) : of(std::move(p)) {}
-            ~place() { of->taken_.fetch_sub(1, std::memory_order_relaxed); }
-        };
-        try {
-            return std::make_shared<place>(shared_from_this());
-        } catch (...) {
-            taken_.fetch_sub(1, std::memory_order_relaxed);
-            throw;
-        }
+    std::shared_ptr<void> take() const {
+        const auto taken = static_cast<std::size_t>(place_.use_count() - 1);
+        return taken < most_ ? place_ : nullptr;
     }
 
 private:
     const std::size_t most_;
-    std::atomic<std::size_t> taken_{0};
+    const std::shared_ptr<void> place_ = std::make_shared<char>();
 };
 
 // Tells a client, of which nothing is left to read, why it gets no connection.
 inline void refuse(const descriptor& client, ipc_errc why) noexcept {
-    const broken_frame last = breaking_off(why);
-    const iovec bytes{const_cast<broken_frame*>(&last), sizeof last};
-    (void)write_some(client.get(), medium::socket, &bytes, 1);
+    tell_broken(client.get(), why);
     ::shutdown(client.get(), SHUT_WR);
 }
 // The same for one that was not heard yet, unless it speaks something else. A socket at which something has arrived

@@ -258,9 +258,6 @@ public:
 
     int fd() const noexcept { return reading_.get(); }
 
-    // Set by the one who waits, to be signalled also by those who had nothing to tell.
-    std::atomic<bool> curious{false};
-
     void signal() noexcept {
         if (flag_.exchange(true, std::memory_order_acq_rel)) return;
         const int error = errno;

@@ -48,6 +48,13 @@ inline ipc_errc told_as(std::error_code e, ipc_errc otherwise) noexcept {
     return e.category() == category() ? static_cast<ipc_errc>(e.value()) : otherwise;
 }
 
+// Tells the peer at a socket why this connection ends, if it reads.
+inline void tell_broken(int socket, ipc_errc why) noexcept {
+    broken_frame last = breaking_off(why);
+    const iovec bytes{&last, sizeof last};
+    (void)write_some(socket, medium::socket, &bytes, 1);
+}
+
 // How many messages wait in this process. Of types that own memory there are fewer, since each may be large.
 template <class T>
 std::size_t capacity_for(const options& chosen) {

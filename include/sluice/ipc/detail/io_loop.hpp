@@ -13,7 +13,6 @@
 #include <new>
 #include <optional>
 #include <span>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -155,16 +154,12 @@ public:
         const std::lock_guard<std::mutex> held(mutex_);
         change();
         if (waiting_ > 0) changed_.notify_all();
-        if (!s.adopted_ || s.posted_) return;
-        enqueue(s);
-        wake();
+        call(s);
     }
     // The same where the station may be gone already.
     void post(const contact& to) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
-        if (!to.of || !to.of->adopted_ || to.of->posted_) return;
-        enqueue(*to.of);
-        wake();
+        if (to.of) call(*to.of);
     }
 
     // Waits for what is changed by a post(), or by the end of a station.
@@ -225,7 +220,10 @@ private:
     void wake() noexcept {
         if (std::exchange(asleep_, false)) waking_->signal();
     }
-    void enqueue(station& s) noexcept {
+    // Has it work soon; what is not adopted yet does so anyway.
+    void call(station& s) noexcept {
+        if (!s.adopted_ || s.posted_) return;
+        wake();
         s.posted_ = true;
         s.previous_ = last_;
         s.next_ = nullptr;
@@ -377,7 +375,7 @@ private:
         if (error == 0 || (s.always_ready_ && !wanted)) return;
         if (!s.always_ready_) s.abort(from_errno(error));
         const std::lock_guard<std::mutex> held(mutex_);
-        if (!s.posted_) enqueue(s);
+        call(s);
     }
     void unwatch(station& s) noexcept {
         if (s.watched_ >= 0) poller_->forget(std::exchange(s.watched_, -1));

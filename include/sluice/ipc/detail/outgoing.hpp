@@ -80,7 +80,6 @@ protected:
     void attach(receiver<T> from, const framing& how) {
         outlet_ = std::make_unique<channel_outlet<T>>(std::move(from), how, *this);
     }
-    bool attached() const noexcept { return outlet_ != nullptr; }
 
     // Writes as much of the outbox as the system takes.
     virtual flushed flush(outbox& box) noexcept = 0;

@@ -26,6 +26,25 @@ namespace sluice::ipc::detail {
 using module_id = const void*;
 inline constexpr module_id every_module = nullptr;
 
+// A thread of the library's, with a name, that handles no signal of the program's. Throws std::system_error.
+template <class F>
+std::thread start_thread([[maybe_unused]] const char* name, F run) {
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    struct restore {
+        const sigset_t& mask;
+        ~restore() { ::pthread_sigmask(SIG_SETMASK, &mask, nullptr); }
+    };
+    const restore restored{before};
+    return std::thread([name, run = std::move(run)]() noexcept {
+#if defined(__linux__)
+        ::pthread_setname_np(::pthread_self(), name);
+#endif
+        run();
+    });
+}
+
 // What a thread of the library does. All but run() are called from any thread.
 class worker {
 public:
@@ -127,29 +146,17 @@ public:
         if (const int fd = unlink(h); fd >= 0) ::close(fd);
     }
 
-    // Runs `w` on a thread that handles no signal of the program's. To be called again once run() has returned, if
+    // Runs `w` on a thread. To be called again once run() has returned, if
     // there is more to do. Throws std::system_error.
     void start(std::shared_ptr<worker> w) {
         join_those_who_left();
         const std::lock_guard<std::mutex> held(mutex_);
         running_.reserve(running_.size() + 1);
-        sigset_t all, before;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
-        const int saved = errno;
-        try {
-            running_.push_back({std::thread([this, w]() noexcept {
-                                    name_thread();
-                                    w->run();
-                                    leave();
-                                }),
-                                w, false});
-        } catch (...) {
-            ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-            throw;
-        }
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        errno = saved;
+        const auto work = [this, w] {
+            w->run();
+            leave();
+        };
+        running_.push_back({start_thread("sluice-io", work), w, false});
     }
 
     // What a worker did for a module is over, perhaps all of it.
@@ -229,12 +236,6 @@ private:
         (h.previous ? h.previous->next : heirlooms_) = h.next;
         if (h.next) h.next->previous = h.previous;
         return std::exchange(h.fd, -1);
-    }
-
-    static void name_thread() noexcept {
-#if defined(__linux__)
-        ::pthread_setname_np(::pthread_self(), "sluice-io");
-#endif
     }
 
     void leave() noexcept {

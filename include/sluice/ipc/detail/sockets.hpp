@@ -177,7 +177,7 @@ public:
         }
         const auto q = std::make_shared<host_query>(a);
         if (held) all.begun.push_back(q);
-        begin(q);
+        start_thread("sluice-host", [q] { q->ask(); }).detach();
         return q;
     }
 
@@ -196,22 +196,7 @@ private:
 
     bool asks_for(const address& a) const { return !answered() && where_ == a && generation_ == process::generation(); }
 
-    static void begin(const std::shared_ptr<host_query>& q) {
-        sigset_t all, before;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
-        try {
-            std::thread([q]() noexcept { q->ask(); }).detach();
-        } catch (...) {
-            ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-            throw;
-        }
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    }
     void ask() noexcept {
-#if defined(__linux__)
-        ::pthread_setname_np(::pthread_self(), "sluice-host");
-#endif
         try {
             answer_ = ask_for_host(where_.host(), where_.port(), 0);
         } catch (...) {

@@ -283,9 +283,7 @@ private:
         if (kind_ != medium::socket || ended_ || (decoder_ && !decoder_->speaks())) return lost();
         const ipc_errc said = told_as(why, ipc_errc::not_decoded);
         if (sends_) return break_off(said);
-        const broken_frame last = breaking_off(said);
-        const iovec bytes{const_cast<broken_frame*>(&last), sizeof last};
-        (void)write_some(fd_.get(), kind_, &bytes, 1);  // a peer that has sent much and reads nothing hears nothing
+        tell_broken(fd_.get(), said);
         part();
     }
     void break_connection(ipc_errc why) noexcept { break_connection(make_error_code(why)); }
