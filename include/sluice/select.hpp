@@ -96,7 +96,7 @@ template <wants Wanted, class Handler, class Outcome>
 void call(Handler& handler, Outcome& outcome) {
     struct end_of_message {
         Outcome& outcome;
-        ~end_of_message() { outcome = unexpected(errc::empty); }
+        ~end_of_message() { outcome = unexpected(errc::closed); }
     };
     const end_of_message end{outcome};
     if constexpr (Wanted == wants::message) {
@@ -125,7 +125,6 @@ struct receive_case {
             self_.drops_out = handler_wants == wants::message;
         }
 
-        void start() override { got_ = unexpected(errc::closed); }
         void run() override { call<handler_wants>(case_.handler, got_); }
         attempt try_now(const precondition* others) override {
             if (!core_) return attempt::closed;
@@ -198,7 +197,6 @@ struct send_case {
             self_.drops_out = handler_wants == wants::message;
         }
 
-        void start() override { closed_ = sent_ = false; }
         void run() override {
             if constexpr (handler_wants == wants::message) {
                 case_.handler();
@@ -622,13 +620,13 @@ private:
 
     result<std::size_t> choose(const detail::deadline& limit, errc at_limit, const detail::stop_token& stop) {
         using detail::preference;
-        cases_.clear();
-        for (const member& m : members_) cases_.push_back(m.runner.get());
-        order_.resize(cases_.size());
+        cases_.resize(members_.size());
+        order_.resize(members_.size());
+        for (std::size_t i = 0; i < members_.size(); ++i) cases_[i] = members_[i].runner.get();
         removed_.reserve(members_.size());  // before anything is received
-        const result<std::size_t> chosen =
-            detail::selection(cases_, order_, biased_ ? preference::listed : preference::in_turn)
-                .choose(limit, at_limit, stop);
+        detail::selection choice(cases_, order_, biased_ ? preference::listed : preference::in_turn);
+        result<std::size_t> chosen = choice.choose(limit, at_limit, stop);
+        if (!chosen && choice.all_in_race()) return chosen;
         const member ready = chosen ? members_[*chosen] : member{};  // the handler may remove it
         // The others have waited for longer from now on.
         if (chosen && !biased_)
@@ -637,7 +635,8 @@ private:
         remove_dropped_out(ready.runner.get());
         if (!chosen) return chosen;
         ready.runner->run();
-        return ready.id;
+        chosen = ready.id;
+        return chosen;
     }
 
     void remove_dropped_out(const detail::select_case* chosen) {

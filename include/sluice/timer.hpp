@@ -240,7 +240,6 @@ struct timer_case {
     public:
         explicit runner(timer_case& c) : select_case(self_), case_(c), core_(c.from.core_.get()) {}
 
-        void start() override { got_ = unexpected(errc::closed); }
         void run() override { call<handler_wants>(case_.handler, got_); }
         attempt try_now(const precondition* others) override {
             if (!core_) return attempt::closed;

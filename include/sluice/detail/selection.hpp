@@ -37,8 +37,6 @@ public:
     // Its place in a line; a case that races has one.
     waiter& node() const noexcept { return *node_; }
 
-    // A choice begins.
-    virtual void start() {}
     // Calls the handler; after the choice, with no lock held.
     virtual void run() = 0;
 
@@ -69,6 +67,8 @@ public:
 
     // ---- Time
 
+    // A choice begins; of deadlines alone.
+    virtual void start() {}
     // When to look again although nobody has woken the select.
     virtual deadline next_look() const { return deadline::never(); }
     // Whether a deadline has passed, a timer is due, or a stop was requested.
@@ -108,8 +108,8 @@ inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 //
 // Why "nothing is ready" is exact, and a preferred case is not passed over. Looking at one case after the other is not
 // enough: a message may go from a channel that was not looked at yet to one that was. So when all have been looked at in
-// vain, each is asked whether it is unchanged; if all are, none was ready at any time between the end of the first round
-// and the beginning of the second. And a case is taken before those that are listed earlier only if they are all found
+// vain, each but the last is asked whether it is unchanged; if all are, none was ready at the moment at which the last was
+// found not to be. And a case is taken before those that are listed earlier only if they are all found
 // unchanged under the lock under which it is taken. Where others are so busy that this fails again and again, the select
 // stands in line everywhere: it does so in the listed order, each case is tried as it is enlisted, and as long as the
 // claim is undecided no earlier one has become ready. (A timer that becomes due completes nobody; so whoever completes a
@@ -143,7 +143,7 @@ public:
             if (const std::size_t chosen = try_all(); chosen != no_case) return chosen;
             if (state_ == state::looking) {
                 if (in_race_ == 0 && patient && next_deadline().is_never()) return unexpected(errc::closed);
-                if (!patient && (in_race_ <= 1 || all_unchanged())) state_ = state::nothing_is_ready;
+                if (!patient && (in_race_ <= 1 || unchanged_before(racing_ - 1))) state_ = state::nothing_is_ready;
                 if (patient && backed_off(spin)) continue;
             }
             if (state_ != state::nothing_is_ready) {
@@ -160,6 +160,9 @@ public:
         }
     }
 
+    // Whether no case can have dropped out of the race, after a choice that failed.
+    bool all_in_race() const noexcept { return in_race_ == racing_ && !stood_in_line_; }
+
 private:
     // So often a select that does not block looks round, before it stands in line.
     static constexpr int most_looks = 4;
@@ -170,13 +173,15 @@ private:
     std::size_t begin() {
         std::size_t stopped = no_case;
         for (std::uint32_t i = 0; i < cases_.size(); ++i) {
-            cases_[i]->start();
             switch (cases_[i]->what()) {
                 case select_case::kind::stop:
                     if (prefers_ != preference::listed && stopped == no_case && cases_[i]->due()) stopped = i;
                     [[fallthrough]];
                 case select_case::kind::race: order_[racing_++] = i; break;
-                case select_case::kind::deadline: has_deadline_ = true; break;
+                case select_case::kind::deadline:
+                    cases_[i]->start();
+                    has_deadline_ = true;
+                    break;
                 case select_case::kind::otherwise: otherwise_ = i; break;
             }
         }
@@ -191,7 +196,6 @@ private:
         }
         return true;
     }
-    bool all_unchanged() const { return unchanged_before(racing_); }
 
     class earlier_are_unchanged final : public precondition {
     public:
@@ -207,11 +211,9 @@ private:
     std::size_t try_all() {
         in_race_ = 0;
         for (std::uint32_t place = 0; place < racing_; ++place) {
-            if (prefers_ == preference::random)
+            if (prefers_ == preference::random && place + 1 < racing_)
                 std::swap(order_[place], order_[place + sync::random_below(racing_ - place)]);
-            const earlier_are_unchanged others(*this, place);
-            const bool listed = prefers_ == preference::listed && place > 0;
-            switch (in_order(place).try_now(listed ? &others : nullptr)) {
+            switch (try_in_order(place)) {
                 case attempt::done: return order_[place];
                 case attempt::closed: break;
                 case attempt::blocked: ++in_race_; break;
@@ -219,6 +221,12 @@ private:
             }
         }
         return no_case;
+    }
+
+    attempt try_in_order(std::uint32_t place) {
+        if (prefers_ != preference::listed || place == 0) return in_order(place).try_now(nullptr);
+        const earlier_are_unchanged others(*this, place);
+        return in_order(place).try_now(&others);
     }
 
     std::size_t passed_deadline() const {
@@ -296,6 +304,7 @@ private:
     // `state_` says what was found, `looking` that it is time to look again.
     std::size_t wait_in_line(bool patient, const deadline& limit, const stop_token& stop, backoff& spin) {
         state_ = state::looking;
+        stood_in_line_ = true;
         for (std::uint32_t place = 0; place < racing_; ++place) in_order(place).prepare();
         in_line here(*this);
         here.decision.open_cases = racing_ + (next_deadline().is_never() ? 0 : 1);
@@ -391,6 +400,7 @@ private:
     std::uint32_t racing_ = 0;   // how many cases are in `order_`
     std::uint32_t in_race_ = 0;  // of them, those that can still become ready
     bool has_deadline_ = false;
+    bool stood_in_line_ = false;
     std::size_t otherwise_ = no_case;
     std::size_t expired_ = no_case;  // a deadline that was seen to have passed
 };
