@@ -15,6 +15,7 @@
 #include <new>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -60,6 +61,14 @@ struct message {
     std::byte bulk[1000];
 };
 
+/// One whose move is nobody's code: the channel may do without its locks as long as there is one thread, but not as it
+/// allocates.
+struct plain_message {
+    explicit plain_message(bool = false) noexcept {}
+    std::byte bulk[1000];
+};
+static_assert(std::is_trivially_copyable_v<plain_message>);
+
 /// A thread whose work is one operation, and which can be seen to sleep in it.
 class other_thread : public test::thread_probe {
 public:
@@ -95,12 +104,13 @@ struct only {
 };
 
 /// `send` is under way as the other thread begins to receive.
-void receiver_starts(channel ch, bool by_allocation, const std::function<void(message&&)>& send) {
+template <class Message>
+void receiver_starts(sluice::channel<Message> ch, bool by_allocation, const std::function<void(Message&&)>& send) {
     other_thread other;
     meanwhile = [&] { other.start([&] { return ch.rx.recv().has_value(); }); };
     for (int i = 0; i < 10'000 && meanwhile; ++i) {
         at_allocation = by_allocation;
-        send(message(!by_allocation));
+        send(Message(!by_allocation));
         at_allocation = false;
         if (meanwhile) {
             (void)ch.rx.try_recv();
@@ -135,7 +145,8 @@ std::vector<scenario> scenarios() {
                                    (by_allocation ? ", by an allocation" : ", by a move"),
                                [=] {
                                    const auto ch = limited ? sluice::bounded<message>(4) : sluice::unbounded<message>();
-                                   receiver_starts(ch, by_allocation, [&](message&& m) { send(ch.tx, std::move(m)); });
+                                   receiver_starts<message>(ch, by_allocation,
+                                                            [&](message&& m) { send(ch.tx, std::move(m)); });
                                }});
             };
             sends("send", [](const auto& tx, message&& m) { (void)tx.send(std::move(m)); });
@@ -147,6 +158,14 @@ std::vector<scenario> scenarios() {
                   [](const auto& tx, message&& m) { (void)sluice::select(sluice::on_send(tx, std::move(m))); });
         }
     }
+    const auto sends_plain = [&](const char* name, const sluice::channel<plain_message>& ch) {
+        all.push_back({name, [ch] {
+                           receiver_starts<plain_message>(ch, true,
+                                                          [&](plain_message&& m) { (void)ch.tx.send(std::move(m)); });
+                       }});
+    };
+    sends_plain("send of a plain message, bounded", sluice::bounded<plain_message>(4));
+    sends_plain("send of a plain message, unbounded", sluice::unbounded<plain_message>());
     const auto receives = [&](const char* name, auto receive) {
         all.push_back({name, [=] { sender_starts([&](const channel& ch) { receive(ch.rx); }); }});
     };

@@ -101,7 +101,7 @@ struct waiting_sender : waiter {
 };
 
 // What a look at a channel found to be so, for telling later whether it has been so all the time since then.
-using snapshot = std::size_t;
+using snapshot = std::uintptr_t;
 
 template <class T>
 class core {
@@ -168,12 +168,12 @@ public:
     //     can't have caught up with what was sent and stayed behind it again unless something was sent. `sent` is read
     //     again at the end since one who was let in has left the line before the look at it;
     //   - likewise a send, the other way round; but what waits to receive does not count, as it waits for an empty queue;
-    //   - on a rendezvous both depend on who waits, and `arrivals_` counts all that begin to;
+    //   - on a rendezvous both depend on who waits, and the line says whether it was empty all the time;
     //   - a channel that is not closed has not been closed before.
     bool may_receive(snapshot& seen) const noexcept {
         if (is_rendezvous()) {
-            seen = arrivals_.load(std::memory_order_acquire);
-            return !senders_.empty() || is_closed();
+            seen = senders_.look();
+            return !wait_queue::is_empty(seen) || is_closed();
         }
         const std::size_t received = front_.received();
         seen = back_.sent();
@@ -182,8 +182,8 @@ public:
     bool may_send(snapshot& seen) const noexcept {
         if (!bounded_) return true;
         if (is_rendezvous()) {
-            seen = arrivals_.load(std::memory_order_acquire);
-            return !receivers_.empty() || is_closed();
+            seen = receivers_.look();
+            return !wait_queue::is_empty(seen) || is_closed();
         }
         const std::size_t sent = back_.sent();
         seen = front_.received();
@@ -207,6 +207,7 @@ public:
 
     template <class U>
     [[gnu::always_inline]] attempt try_send(U& message, bool patient = false) {
+        if (sends_alone(message)) return attempt::done;
         guard back(back_lock_);
         if (!closed_under_lock() && receivers_.empty()) {
             if (push(message, patient)) return attempt::done;
@@ -216,6 +217,7 @@ public:
     }
 
     [[gnu::always_inline]] attempt try_receive(result<T>& out, bool patient = false) {
+        if (receives_alone(out)) return attempt::done;
         guard front(front_lock_);
         if (senders_.empty()) {
             if (front_.available(back_, patient) > 0) {
@@ -435,7 +437,6 @@ private:
     // Both locks held.
     void stand(wait_queue& line, waiter& self) noexcept {
         self.what = waiter::outcome::none;
-        arrivals_.store(arrivals_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
         line.push_back(self);
     }
 
@@ -456,6 +457,29 @@ private:
         if (back_.room(limit_, front_) == 0) return attempt::blocked;
         const auto enqueue = [&] { return push(message); };
         return contend(self, nullptr, enqueue) == contest::won ? attempt::done : attempt::lost;
+    }
+
+    // The same without a lock, where the process has only one thread and nothing on the way can start another: no code of
+    // the message's, no allocator. False where that is not so, or something else is to be done.
+    template <class U>
+    [[gnu::always_inline]] bool sends_alone(U& message) {
+        if constexpr (std::is_trivially_copyable_v<T> && std::is_same_v<U, T>) {
+            return sync::single_threaded() && !closed_under_lock() && receivers_.empty() &&
+                   back_.has_free_slot(limit_, front_) && push(message);
+        } else {
+            return false;
+        }
+    }
+    [[gnu::always_inline]] bool receives_alone(result<T>& out) {
+        if constexpr (std::is_trivially_copyable_v<T>) {
+            if (!sync::single_threaded() || !senders_.empty() || front_.available(back_) == 0 ||
+                front_.frees_memory(back_))
+                return false;
+            pop_into(out);
+            return true;
+        } else {
+            return false;
+        }
     }
 
     // Puts the message into the queue; false if there is no room.
@@ -490,8 +514,10 @@ private:
     // Moves the message of a waiting sender by f(). What that throws is the sender's to hear; false then.
     template <class F>
     static bool move_for(waiting_sender<T>& sender, F&& f) {
-        sender.error = thrown_by(std::forward<F>(f));
-        return !sender.error;
+        std::exception_ptr error = thrown_by(std::forward<F>(f));
+        if (!error) return true;  // without a look at its second cache line
+        sender.error = std::move(error);
+        return false;
     }
 
     // The rest of an attempt that has met somebody, or has found so little that it waits a while and looks again. Out
@@ -776,7 +802,7 @@ private:
     void* memory_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
-    sync::atomic<std::size_t> arrivals_{0};  // how many have stood in line; written with both locks held
+    std::byte rest_of_the_line_[8];
 
     sync::mutex back_lock_;
     wait_queue receivers_;

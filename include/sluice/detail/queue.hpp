@@ -210,6 +210,11 @@ public:
         return *segment_->slot(number);
     }
 
+    // Whether memory is freed on the way to the oldest message, or once it is taken.
+    bool frees_memory(const queue_back<T>& back) const noexcept {
+        return back.outgrown() || (segment_ && segment_->next.load(std::memory_order_relaxed));
+    }
+
     // Gives the slots of the messages before that number, whose lives have ended, to the back.
     void publish(std::size_t number) noexcept { received_.store(number, std::memory_order_release); }
 
@@ -310,6 +315,12 @@ public:
         return segment_->slot(number);
     }
 
+    // Whether the next message has room, and a slot for which no memory is needed.
+    bool has_free_slot(std::size_t limit, const queue_front<T>& front) noexcept {
+        return next() != room_end_ ||
+               (room(limit, front) > 0 && uses_free_slots(next(), limit, front.received()));
+    }
+
     // Shows the messages before that number, which were made in their slots, to the front.
     void publish(std::size_t number) noexcept { sent_.store(number, std::memory_order_release); }
 
@@ -363,14 +374,16 @@ private:
     }
 
     void find_slots(std::size_t number, std::size_t limit, queue_front<T>& front, std::size_t received) {
-        std::size_t free = 0;
-        if (segment_) free = segment_->size - (has_front(number, received) ? number - received : written(number));
-        if (free == 0) {
-            const std::size_t most = std::bit_ceil((std::min)(limit, segment::largest));
-            append(number, front, (std::min)(segment_ ? (std::max)(segment_->size * 2, first_size) : first_size, most));
-            free = segment_->size;
-        }
-        room_end_ = number + (std::min)(free, limit - (number - received));
+        if (uses_free_slots(number, limit, received)) return;
+        const std::size_t most = std::bit_ceil((std::min)(limit, segment::largest));
+        append(number, front, (std::min)(segment_ ? (std::max)(segment_->size * 2, first_size) : first_size, most));
+        uses_free_slots(number, limit, received);
+    }
+    bool uses_free_slots(std::size_t number, std::size_t limit, std::size_t received) noexcept {
+        if (!segment_) return false;
+        const std::size_t used = has_front(number, received) ? number - received : written(number);
+        room_end_ = number + (std::min)(segment_->size - used, limit - (number - received));
+        return room_end_ != number;
     }
 
     // How many messages were written to the segment, until has_front(): later the number may have wrapped round.

@@ -396,8 +396,8 @@ struct waiter {
 
     // For the one who has completed it, once he has released his locks; the waiter may be gone after it.
     void wake() {
-        if (completed) {
-            completed(*this);
+        if (has_callback) {
+            callback(*this);
         } else {
             sleeper->wake();
         }
@@ -405,10 +405,13 @@ struct waiter {
 
     waiter* next = nullptr;
     waiter* previous = nullptr;
+    std::uintptr_t times_empty = 0;  // of the first in line: what the line is to say when it is empty again
     claim* owner = nullptr;  // none for a plain operation: it is completed by unlinking it
-    parker* sleeper = nullptr;
-    // Called instead of waking the sleeper, where no thread sleeps here but a loop of another kind.
-    void (*completed)(waiter&) noexcept = nullptr;
+    union {
+        parker* sleeper = nullptr;
+        void (*callback)(waiter&) noexcept;  // where no thread sleeps here but a loop of another kind
+    };
+    bool has_callback = false;
     bool linked = false;
     bool drops_out = false;     // a select's case that a closed channel takes out of the race
     bool behind_timer = false;  // where a timer of the select that is due is preferred
@@ -426,33 +429,55 @@ inline bool tell_closed(waiter& w) {
     return true;
 }
 
-// First come, first served: a ring, entered at its first waiter. Used under a lock; empty() also serves without, as a
-// hint.
+// First come, first served: a ring, entered at its first waiter. Used under a lock; empty() and look() also serve
+// without.
 class wait_queue {
 public:
-    bool empty() const noexcept { return !first_.load(std::memory_order_acquire); }
-    waiter* front() const noexcept { return first_.load(std::memory_order_relaxed); }
+    bool empty() const noexcept { return is_empty(look()); }
+    // Of two looks that find the line empty, the same number says that it was so all the time between them.
+    std::uintptr_t look() const noexcept { return first_.load(std::memory_order_acquire); }
+    static bool is_empty(std::uintptr_t seen) noexcept { return (seen & 1) != 0; }
+
+    waiter* front() const noexcept {
+        const std::uintptr_t first = first_.load(std::memory_order_relaxed);
+        return is_empty(first) ? nullptr : reinterpret_cast<waiter*>(first);
+    }
     // Who is behind `w`, or null.
     waiter* after(const waiter& w) const noexcept { return w.next == front() ? nullptr : w.next; }
 
     void push_back(waiter& w) noexcept {
-        waiter* const first = front();
-        w.next = first ? first : &w;
-        w.previous = first ? first->previous : &w;
-        w.previous->next = &w;
-        w.next->previous = &w;
-        if (!first) first_.store(&w, std::memory_order_release);
+        if (waiter* const first = front()) {
+            w.next = first;
+            w.previous = first->previous;
+            w.previous->next = first->previous = &w;
+        } else {
+            w.next = w.previous = &w;
+            w.times_empty = first_.load(std::memory_order_relaxed);
+            begin_at(w);
+        }
         w.linked = true;
     }
     void remove(waiter& w) noexcept {
-        if (&w == front()) first_.store(after(w), std::memory_order_release);
+        if (&w == front()) {
+            if (waiter* const second = after(w)) {
+                second->times_empty = w.times_empty;
+                begin_at(*second);
+            } else {
+                first_.store(w.times_empty + 2, std::memory_order_release);
+            }
+        }
         w.previous->next = w.next;
         w.next->previous = w.previous;
         w.linked = false;
     }
 
 private:
-    sync::atomic<waiter*> first_{nullptr};
+    void begin_at(waiter& w) noexcept {
+        first_.store(reinterpret_cast<std::uintptr_t>(&w), std::memory_order_release);
+    }
+
+    // The address of the first waiter, which is even; of an empty line an odd number, another one each time.
+    sync::atomic<std::uintptr_t> first_{1};
 };
 
 // Those to be woken once the locks are released: declared before the guards, so that it is destroyed after them.

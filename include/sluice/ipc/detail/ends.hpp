@@ -74,7 +74,8 @@ template <class Waiter>
 class station_waiter : public Waiter {
 public:
     explicit station_waiter(station& of) : station_(of), reach_(of.reach()) {
-        this->completed = [](sluice::detail::waiter& w) noexcept {
+        this->has_callback = true;
+        this->callback = [](sluice::detail::waiter& w) noexcept {
             auto& self = static_cast<station_waiter&>(w);
             const std::shared_ptr<contact> reach = self.reach_;
             reach->loop->post(self.station_, [&self] { self.told_.store(true, std::memory_order_release); });
@@ -224,7 +225,8 @@ private:
 
     struct waiting final : sluice::detail::waiting_receiver<T> {
         explicit waiting(outlet_listener& l) : listener(l) {
-            this->completed = [](sluice::detail::waiter& w) noexcept {
+            this->has_callback = true;
+            this->callback = [](sluice::detail::waiter& w) noexcept {
                 auto& self = static_cast<waiting&>(w);
                 self.listener.told(self.what == sluice::detail::waiter::outcome::done);
             };
