@@ -11,6 +11,7 @@
 
 namespace {
 
+using sluice::ipc::detail::advance;
 using sluice::ipc::detail::decoder;
 using sluice::ipc::detail::frame_length;
 
@@ -39,7 +40,7 @@ findings decode(std::span<const std::byte> stream, bool divert, bool forget, Siz
         decoder::found f;
         while ((f = d.next(payload)) != decoder::found::nothing) {
             if (f == decoder::found::large) {
-                must(d.large_length() <= 2 * given && d.large_length() <= max_message);
+                must(d.large_length() <= (std::max)(2 * given, advance::most) && d.large_length() <= max_message);
                 if (divert) {
                     storage.assign(d.large_length(), {});
                     d.divert(storage);

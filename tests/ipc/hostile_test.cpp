@@ -129,7 +129,8 @@ TEST_CASE("a promise of a large message takes no memory") {
         clients.back()->write('x');
     }
     CHECK(s.undisturbed());
-    sluice::ipc::detail::decoder one(1 << 20);
+    using sluice::ipc::detail::advance;
+    sluice::ipc::detail::decoder one(2 * advance::most);
     std::vector<std::byte> lent(1 << 16);
     const auto feed = [&one, &lent](const auto& value) {
         const auto bytes = std::as_bytes(std::span(&value, 1));
@@ -137,7 +138,7 @@ TEST_CASE("a promise of a large message takes no memory") {
         one.received(bytes.size());
     };
     feed(hello().words);
-    feed(std::uint32_t{1 << 20});
+    feed(static_cast<std::uint32_t>(advance::most + 1));
     std::span<const std::byte> payload;
     CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::greeting);
     CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::nothing);
@@ -149,6 +150,52 @@ TEST_CASE("a promise of a large message takes no memory") {
     CHECK(one.capacity() <= 2 * 40'010);
     CHECK_FALSE(one.space(lent).empty());
     CHECK(one.capacity() <= 4 * 40'010);
+}
+
+TEST_CASE("a few large messages may be put together where they stay, before half of them has arrived") {
+    using sluice::ipc::detail::advance;
+    using sluice::ipc::detail::decoder;
+    constexpr std::size_t length = advance::most / 3;
+    std::vector<std::byte> lent(1 << 16), storage(length);
+    std::span<const std::byte> payload;
+    const auto promised = [&] {
+        decoder d(length);
+        const auto feed = [&](const auto& value) {
+            const auto bytes = std::as_bytes(std::span(&value, 1));
+            std::copy(bytes.begin(), bytes.end(), d.space(lent).begin());
+            d.received(bytes.size());
+        };
+        feed(hello().words);
+        feed(static_cast<std::uint32_t>(length));
+        CHECK(d.next(payload) == decoder::found::greeting);
+        return d;
+    };
+    const auto is_large = [&](decoder& d) { return d.next(payload) == decoder::found::large; };
+    decoder first = promised(), second = promised(), fourth = promised();
+    std::optional<decoder> third(promised());
+    CHECK(is_large(first));
+    CHECK(is_large(second));
+    CHECK(is_large(*third));
+    CHECK_FALSE(is_large(fourth));
+    SECTION("until one is complete") {
+        first.divert(storage);
+        while (!first.space(lent).empty()) first.received(first.space(lent).size());
+        CHECK(first.next(payload) == decoder::found::diverted);
+        CHECK(is_large(fourth));
+    }
+    SECTION("until one is not put together there") {
+        CHECK_FALSE(is_large(second));
+        CHECK(is_large(fourth));
+    }
+    SECTION("until the storage of one goes away") {
+        first.divert(storage);
+        first.stop_diverting();
+        CHECK(is_large(fourth));
+    }
+    SECTION("until one is gone") {
+        third.reset();
+        CHECK(is_large(fourth));
+    }
 }
 
 TEST_CASE("a message that its codec does not take closes that one connection") {

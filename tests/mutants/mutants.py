@@ -36,18 +36,20 @@ ENDS = models("lives", "life/last", "life/senders-go-1$")
 GROWTH = models("lives", "life/growth", "life/burst", "life/discard")
 TICKS = models("timers", "timer/after-once$")
 TIMER_RACE = models("timers", "timer/against-message$", "timer/after-in-selects$")
+DIRECT = models("direct_reads", "direct-read/")
+DIRECT_READING = "ipc/detail/direct_reading.hpp"
 BROADCASTS = models("broadcasts", "broadcast/drop-oldest$")
 
 # What is wrong, where, the exact text, what takes its place, and the models that are to notice.
 MUTANTS = [
     # ---- Parking
-    ("wake() does not notify", WAIT, "        notified_ = true;\n        sleeper_.notify_one();", "        notified_ = true;", SEND_RECV),
-    ("wake() notifies without a reason to see", WAIT, "        notified_ = true;\n        sleeper_.notify_one();",
-     "        sleeper_.notify_one();", SEND_RECV),
+    ("wake() does not notify", WAIT, "        notified_ = true;\n        notify();", "        notified_ = true;", SEND_RECV),
+    ("wake() notifies without a reason to see", WAIT, "        notified_ = true;\n        notify();",
+     "        notify();", SEND_RECV),
     ("wake() leaves a parked thread alone", WAIT, "== state::awake) return;", "!= state::woken) return;", SEND_RECV),
     ("wake() notifies without the lock", WAIT, "        const std::lock_guard<sync::mutex> lock(mutex_);\n        notified_ = true;",
      "        notified_ = true;", SEND_RECV),
-    ("interrupt() does not notify", WAIT, "        interrupted_ = true;\n        sleeper_.notify_one();",
+    ("interrupt() does not notify", WAIT, "        interrupted_ = true;\n        notify();",
      "        interrupted_ = true;", STOPS),
     ("interrupt() notifies without the lock", WAIT, "        const std::lock_guard<sync::mutex> lock(mutex_);\n        interrupted_ = true;",
      "        interrupted_ = true;", STOPS),
@@ -66,6 +68,18 @@ MUTANTS = [
      "state_.exchange(state::woken, std::memory_order_acquire)", SEND_RECV),
     ("a lock that is taken is not waited for", WAIT, "            if (mutex_.try_lock()) return;\n        }\n        mutex_.lock();",
      "            if (mutex_.try_lock()) return;\n        }", SEND_RECV),
+
+    # ---- Reading by the thread that waits
+    ("a bell is not rung", WAIT, "        if (bell_) bell_->ring();\n", "", DIRECT),
+    ("a thread sleeps until its bell though it was interrupted", WAIT, "if (!interrupted_) bell_ = &b;", "bell_ = &b;", DIRECT),
+    ("the loop does not wait for a descriptor that is given back", DIRECT_READING, "            if (of.of_) of.of_->take_back();\n", "",
+     DIRECT),
+    ("two are at work at once", DIRECT_READING, "        const auto held = exclude();\n        if (!of_) return false;",
+     "        if (!of_) return false;", DIRECT),
+    ("the reader goes while another is at work", DIRECT_READING, "        const auto held = exclude();\n        of_ = nullptr;",
+     "        of_ = nullptr;", DIRECT),
+    ("the reader goes and does not say so", DIRECT_READING, "        of_ = nullptr;\n", "", DIRECT),
+    ("a borrower does not look at its deadline", DIRECT_READING, "            if (looks == 0 && until.passed()) return false;\n", "", DIRECT),
 
     # ---- Waiting in line
     ("the second to be woken is looked up after the first was", WAIT,

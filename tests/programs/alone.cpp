@@ -45,8 +45,10 @@ void run_beside_a_queue(std::optional<std::size_t> capacity, std::uint32_t seed)
         check(rx.size() == expected.size(), "as many are there as were sent and not received");
     }
     tx.close();
-    check(tx.try_send(0) == sluice::errc::closed && tx.send(0) == sluice::errc::closed, "nothing is sent after a close");
-    for (const std::uint32_t message : expected) check(rx.recv() == message, "what was sent before a close is received");
+    check(tx.try_send(0) == sluice::errc::closed && tx.send(0) == sluice::errc::closed,
+          "nothing is sent after a close");
+    for (const std::uint32_t message : expected)
+        check(rx.recv() == message, "what was sent before a close is received");
     check(rx.recv() == sluice::errc::closed && rx.try_recv() == sluice::errc::closed, "then the channel is closed");
 }
 

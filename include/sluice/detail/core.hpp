@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <sluice/detail/feeder.hpp>
 #include <sluice/detail/queue.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
@@ -197,6 +198,9 @@ public:
         snapshot seen;
         return may_send(seen);
     }
+
+    // Before anyone receives.
+    void feed_by(feeder& f) noexcept { feeder_ = &f; }
 
     // What is kept for a stream; see queue.hpp. For a receiver that has slept for a while.
     bool retains_memory() const noexcept { return back_.retains(); }
@@ -422,7 +426,9 @@ private:
           memory_(memory),
           sender_count_(senders),
           back_(first) {}
-    ~core() = default;
+    ~core() {
+        if (feeder_) feeder_->release();
+    }
 
     template <class F>
     struct at_end {
@@ -708,7 +714,8 @@ private:
         }
         backoff spin;
         // On a rendezvous nothing can happen before one side stands in line.
-        while (!is_rendezvous() && tried == attempt::blocked && spin.wait()) {
+        const bool hopeless = is_rendezvous() || (feeder_ && feeder_->fetches());
+        while (!hopeless && tried == attempt::blocked && spin.wait()) {
             if (may_succeed()) tried = try_again();
         }
         if (tried == attempt::blocked) {
@@ -726,15 +733,18 @@ private:
         constexpr bool receives = std::is_same_v<Waiter, waiting_receiver<T>>;
         me.in_line = true;
         const auto gives_up = [&] { return me.stopped.load(std::memory_order_acquire) || until.passed(); };
+        const auto sleep = [&](const deadline& d) {
+            return receives && feeder_ ? feeder_->wait(me.sleeper, d, spin) : me.sleeper.wait(d, spin);
+        };
         bool woken = false, over = false;
         if (receives && retains_memory()) {
             const deadline idle = deadline::after(std::chrono::milliseconds(10));
-            woken = me.sleeper.wait(deadline::sooner(until, idle), spin);
+            woken = sleep(deadline::sooner(until, idle));
             over = !woken && gives_up();
             if (!woken && !over) give_back_memory();
         }
         while (!woken && !over) {
-            woken = me.sleeper.wait(until, spin);
+            woken = sleep(until);
             over = !woken && gives_up();
         }
         if (!woken && me.leave()) return me.stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
@@ -802,7 +812,7 @@ private:
     void* memory_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
-    std::byte rest_of_the_line_[8];
+    feeder* feeder_ = nullptr;  // none for most
 
     sync::mutex back_lock_;
     wait_queue receivers_;

@@ -317,8 +317,7 @@ public:
 
     // Whether the next message has room, and a slot for which no memory is needed.
     bool has_free_slot(std::size_t limit, const queue_front<T>& front) noexcept {
-        return next() != room_end_ ||
-               (room(limit, front) > 0 && uses_free_slots(next(), limit, front.received()));
+        return next() != room_end_ || (room(limit, front) > 0 && uses_free_slots(next(), limit, front.received()));
     }
 
     // Shows the messages before that number, which were made in their slots, to the front.

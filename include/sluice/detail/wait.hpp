@@ -281,6 +281,18 @@ private:
 
 // ---- Parking
 
+// Wakes a thread that sleeps elsewhere than in its parker.
+class bell {
+public:
+    bell() = default;
+    bell(const bell&) = delete;
+    bell& operator=(const bell&) = delete;
+    virtual void ring() noexcept = 0;
+
+protected:
+    ~bell() = default;
+};
+
 // Where one blocked thread sleeps until wake(). It stands in that thread's stack frame, so wake() must not touch it
 // once the thread may have left. The argument:
 //   - `state_` goes from `awake` to `woken` at most once, by the exchange in wake(). A thread that sees `woken` without
@@ -325,25 +337,52 @@ public:
         if (state_.exchange(state::woken, std::memory_order_acq_rel) == state::awake) return;
         const std::lock_guard<sync::mutex> lock(mutex_);
         notified_ = true;
-        sleeper_.notify_one();
+        notify();
     }
 
     // Makes wait() return, to look round. The caller sees to it that the parker is still there.
     void interrupt() {
         const std::lock_guard<sync::mutex> lock(mutex_);
         interrupted_ = true;
-        sleeper_.notify_one();
+        notify();
     }
+
+    enum class event : std::uint8_t { woken, interrupted, passed };
+
+    // Sleeps in `sleep`, which a ring of `b` ends, unless it was woken or interrupted. `passed` says that neither has
+    // happened.
+    template <class F>
+    event sleep_by(bell& b, F&& sleep) {
+        {
+            const std::lock_guard<sync::mutex> lock(mutex_);
+            if (!announce()) return event::woken;
+            if (!interrupted_) bell_ = &b;
+        }
+        if (bell_) sleep();
+        std::unique_lock<sync::mutex> lock(mutex_);
+        bell_ = nullptr;
+        return get_up(lock);
+    }
+
+    bool woken() const noexcept { return state_.load(std::memory_order_acquire) == state::woken; }
 
 private:
     enum class state : std::uint8_t { awake, parked, woken };
-
-    enum class event : std::uint8_t { woken, interrupted, passed };
 
     event sleep(const deadline& until) {
         std::unique_lock<sync::mutex> lock(mutex_);
         if (!announce()) return event::woken;
         while (!notified_ && !interrupted_ && !until.passed()) until.sleep(sleeper_, lock);
+        return get_up(lock);
+    }
+
+    // With mutex_ held; false if wake() came first.
+    bool announce() {
+        state expected = state::awake;
+        return announced_ = state_.compare_exchange_strong(expected, state::parked, std::memory_order_acq_rel);
+    }
+    // Takes the announcement back. With mutex_ held.
+    event get_up(std::unique_lock<sync::mutex>& lock) {
         state expected = state::parked;
         if (!notified_ && state_.compare_exchange_strong(expected, state::awake, std::memory_order_acq_rel)) {
             announced_ = false;
@@ -352,18 +391,17 @@ private:
         while (!notified_) sleeper_.wait(lock);
         return event::woken;
     }
-
-    // With mutex_ held; false if wake() came first.
-    bool announce() {
-        state expected = state::awake;
-        return announced_ = state_.compare_exchange_strong(expected, state::parked, std::memory_order_acq_rel);
+    // With mutex_ held.
+    void notify() {
+        sleeper_.notify_one();
+        if (bell_) bell_->ring();
     }
-    bool woken() const noexcept { return state_.load(std::memory_order_acquire) == state::woken; }
 
     sync::atomic<state> state_{state::awake};  // first, next to the waiter: see blocked
     bool announced_ = false;                   // of the thread alone
     bool notified_ = false;                    // under mutex_
     bool interrupted_ = false;                 // under mutex_
+    bell* bell_ = nullptr;                     // written under mutex_, by the thread alone
     sync::mutex mutex_;
     sync::condition_variable sleeper_;
 };
@@ -406,7 +444,7 @@ struct waiter {
     waiter* next = nullptr;
     waiter* previous = nullptr;
     std::uintptr_t times_empty = 0;  // of the first in line: what the line is to say when it is empty again
-    claim* owner = nullptr;  // none for a plain operation: it is completed by unlinking it
+    claim* owner = nullptr;          // none for a plain operation: it is completed by unlinking it
     union {
         parker* sleeper = nullptr;
         void (*callback)(waiter&) noexcept;  // where no thread sleeps here but a loop of another kind
@@ -472,9 +510,7 @@ public:
     }
 
 private:
-    void begin_at(waiter& w) noexcept {
-        first_.store(reinterpret_cast<std::uintptr_t>(&w), std::memory_order_release);
-    }
+    void begin_at(waiter& w) noexcept { first_.store(reinterpret_cast<std::uintptr_t>(&w), std::memory_order_release); }
 
     // The address of the first waiter, which is even; of an empty line an odd number, another one each time.
     sync::atomic<std::uintptr_t> first_{1};

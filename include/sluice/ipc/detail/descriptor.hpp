@@ -25,6 +25,7 @@
 #include <sys/eventfd.h>
 #endif
 
+#include <sluice/detail/wait.hpp>
 #include <sluice/ipc/detail/process.hpp>
 
 namespace sluice::ipc::detail {
@@ -201,7 +202,25 @@ private:
     bool blocked_before_, was_pending_;
 };
 
+#if defined(__linux__) && defined(RWF_NOWAIT)
+// Linux from 6.18 on: a write to a pipe that is asked to raise no signal.
+inline constexpr int no_signal = 0x100;
+[[gnu::visibility("default")]] inline std::atomic<bool> can_ask_for_no_signal{true};
+
+// False where the system can't be asked.
+inline bool wrote_without_signal(int fd, const iovec* parts, int count, ssize_t& outcome) noexcept {
+    if (!can_ask_for_no_signal.load(std::memory_order_relaxed)) return false;
+    outcome = uninterrupted([&] { return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT | no_signal); });
+    if (outcome != -1 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return true;
+    can_ask_for_no_signal.store(false, std::memory_order_relaxed);
+    return false;
+}
+#else
+inline bool wrote_without_signal(int, const iovec*, int, ssize_t&) noexcept { return false; }
+#endif
+
 inline ssize_t write_some(int fd, medium kind, const iovec* parts, int count) noexcept {
+    if (ssize_t outcome; kind == medium::pipe && wrote_without_signal(fd, parts, count, outcome)) return outcome;
     if (kind != medium::socket) {
         no_sigpipe guard;
         const ssize_t written = kind == medium::pipe ? write_pipe(fd, parts, count)
@@ -235,6 +254,26 @@ inline int milliseconds_until(const std::optional<std::chrono::steady_clock::tim
     if (*when <= now) return 0;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - now);
     return static_cast<int>((std::min<std::chrono::milliseconds::rep>)(left.count(), 60'000));
+}
+
+// Waits until one of the two can be read, or may be closed, or it is time to ask `until` again; whether the second one
+// can.
+inline bool wait_for_either(int first, int second, const sluice::detail::deadline& until) {
+    pollfd waiting[] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
+#if defined(__linux__)
+    timespec left{};
+    if (!until.is_never()) {
+        const auto now = std::chrono::steady_clock::now();
+        const auto rest = (std::max)(until.next_look(), now) - now;
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(rest);
+        left.tv_sec = static_cast<std::time_t>((std::min<std::int64_t>)(seconds.count(), 3600));
+        left.tv_nsec = static_cast<long>((rest - seconds).count());
+    }
+    (void)::ppoll(waiting, 2, until.is_never() ? nullptr : &left, nullptr);
+#else
+    (void)::poll(waiting, 2, milliseconds_until(until.is_never() ? std::nullopt : std::optional(until.next_look())));
+#endif
+    return waiting[1].revents != 0;
 }
 
 // Makes poll() return in the one thread that waits: it polls fd(), and calls clear() before it looks at what others

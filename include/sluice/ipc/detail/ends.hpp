@@ -313,6 +313,8 @@ public:
     // Hands over what was taken. `full`: not all of it, the station is posted when there is room; `closed`: nobody
     // receives any more.
     virtual outcome pass_on() = 0;
+    // Whether messages wait in the channel.
+    virtual bool has_more() const noexcept = 0;
 };
 
 template <class T>
@@ -380,6 +382,8 @@ public:
         next_ = bytes_ = 0;
         return core_of(to_)->is_closed() ? outcome::closed : outcome::hungry;
     }
+
+    bool has_more() const noexcept override { return !to_.empty(); }
 
 private:
     static constexpr std::size_t enough = 64 * 1024;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -145,6 +146,39 @@ private:
     bool lent_ = false;
 };
 
+// Memory that is taken for messages before half of them has arrived: so much in all of this process that peers which
+// announce and do not send can't hold more.
+class [[gnu::visibility("default")]] advance;  // one count for all shared objects
+class advance {
+public:
+    advance() = default;
+    advance(advance&& other) noexcept : bytes_(std::exchange(other.bytes_, 0)) {}
+    advance& operator=(advance&& other) noexcept {
+        std::swap(bytes_, other.bytes_);
+        return *this;
+    }
+    ~advance() { give_back(); }
+
+    bool take(std::size_t bytes) noexcept {
+        give_back();
+        if (total_.fetch_add(bytes, std::memory_order_relaxed) + bytes > most) {
+            total_.fetch_sub(bytes, std::memory_order_relaxed);
+            return false;
+        }
+        bytes_ = bytes;
+        return true;
+    }
+    void give_back() noexcept {
+        if (bytes_ > 0) total_.fetch_sub(std::exchange(bytes_, 0), std::memory_order_relaxed);
+    }
+
+    static constexpr std::size_t most = 4 << 20;
+
+private:
+    inline static std::atomic<std::size_t> total_{0};
+    std::size_t bytes_ = 0;
+};
+
 // Takes a stream apart as it arrives.
 class decoder {
 public:
@@ -177,7 +211,7 @@ public:
         silent_ = false;
     }
 
-    // Of a message that was found `large`, its length; half of it has arrived.
+    // Of a message that was found `large`, its length; half of it has arrived, or it has got an advance.
     std::size_t large_length() const noexcept { return wanted_ - sizeof(frame_length); }
     // `storage` is as long as the message, and stays where it is until the message is complete, or the decoder is gone.
     void divert(std::span<std::byte> storage) noexcept {
@@ -192,8 +226,12 @@ public:
     void stop_diverting() noexcept {
         if (!std::exchange(diverting_, false)) return;
         offered_ = false;
+        advance_.give_back();
         forgotten_ = diverted_.size();
     }
+
+    // Whether a part has arrived of a message that is longer than it is worth to read without much memory.
+    bool in_large() const noexcept { return diverting_ || forgotten_ > 0 || wanted_ > 4 * 1024; }
 
     // What comes next in the stream. Of a message, `payload` is valid until the next call of space().
     found next(std::span<const std::byte>& payload) noexcept {
@@ -201,6 +239,7 @@ public:
         if (diverting_) {
             if (!diverted_.empty()) return found::nothing;
             diverting_ = offered_ = false;
+            advance_.give_back();
             return found::diverted;
         }
         if (forgotten_ > 0) {
@@ -226,11 +265,17 @@ public:
         if (length > max_message_) return fail(ipc_errc::too_large);
         wanted_ += length;
         if (there.size() < wanted_) {
-            if (length < large_from || 2 * there.size() < wanted_ || std::exchange(offered_, true))
+            if (length < large_from) return found::nothing;
+            if (offered_) {
+                advance_.give_back();  // it was not diverted
                 return found::nothing;
+            }
+            if (2 * there.size() < wanted_ && !advance_.take(length)) return found::nothing;
+            offered_ = true;
             return found::large;
         }
         offered_ = false;
+        advance_.give_back();
         payload = there.subspan(sizeof length, length);
         arrivals_.consume(wanted_);
         wanted_ = sizeof length;
@@ -292,6 +337,7 @@ private:
     bool offered_ = false;    // the message that is arriving was found to be large
     bool diverting_ = false;  // what arrives goes to diverted_, the rest of that message
     std::span<std::byte> diverted_;
+    advance advance_;
     std::size_t forgotten_ = 0;  // how much of a message that was diverted is still to come, and to be left out
     std::error_code error_;
 };

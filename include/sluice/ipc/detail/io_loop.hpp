@@ -43,7 +43,8 @@ struct station_group {
     std::size_t alive = 0;  // guarded by the lock of the loop
 };
 
-// Something that a loop looks after. Its virtual members are called by the loop's thread alone.
+// Something that a loop looks after. Its virtual members are called by the loop's thread alone, or
+// under exclude().
 class [[gnu::visibility("default")]] station {
 public:
     using time_point = std::chrono::steady_clock::time_point;
@@ -65,6 +66,8 @@ public:
     virtual void finish() noexcept = 0;
     // Ends at once, for this reason if any; what was not written is lost.
     virtual void abort(std::error_code why) noexcept = 0;
+    // Held while one of these runs, where another thread may be at work in place of the loop's.
+    virtual std::unique_lock<std::mutex> exclude() { return {}; }
 
     io_loop& loop() const noexcept { return *contact_->loop; }
     const std::shared_ptr<contact>& reach() const noexcept { return contact_; }
@@ -178,6 +181,21 @@ public:
             wait_until([&] { return group->alive == 0; });
     }
 
+    // ---- For a thread that works at a station in place of the loop's, under its exclude().
+
+    // Whether the loop waits for its descriptor, so that another thread can do that.
+    bool watches(const station& s) const noexcept {
+        return poller::any_thread_changes && s.watched_ >= 0 && s.watched_ == s.fd() && !s.always_ready_ && !s.over_;
+    }
+    // What is to be waited for has changed. True if the loop knows all about it now.
+    bool watch_anew(station& s) noexcept {
+        if (!watches(s)) return false;
+        const readiness wanted = s.interest();
+        if (wanted != s.watched_for_ && poller_->change(s.watched_, wanted, &s) != 0) return false;
+        s.watched_for_ = wanted;
+        return s.alarm() == (s.alarm_ ? std::optional((*s.alarm_)->first) : std::nullopt);
+    }
+
     void finish(module_id made_by) noexcept override { order({false, made_by, nullptr}); }
     void abort(module_id made_by) noexcept override { order({true, made_by, nullptr}); }
     bool has_work_of(module_id made_by) noexcept override {
@@ -266,7 +284,10 @@ private:
                     ++i;
                     continue;
                 }
-                c.aborts ? s.abort({}) : s.finish();
+                {
+                    const auto held = s.exclude();
+                    c.aborts ? s.abort({}) : s.finish();
+                }
                 serve(s, {});
                 if (!s.over_) ++i;
             }
@@ -283,7 +304,10 @@ private:
         }
         for (auto now = clock::now(); !alarms_.empty() && alarms_.begin()->first <= now;) {
             station& s = *alarms_.begin()->second;
-            clear_alarm(s);
+            {
+                const auto held = s.exclude();
+                clear_alarm(s);
+            }
             serve(s, {});
         }
         bury();
@@ -340,6 +364,7 @@ private:
     }
 
     void serve(station& s, readiness what) noexcept {
+        const auto held = s.exclude();
         if (s.stopped_.exchange(false, std::memory_order_acq_rel))
             s.abort(make_error_code(std::errc::operation_canceled));
         if (s.work(what, {scratch_.get(), scratch_size})) {

@@ -37,6 +37,8 @@ struct poll_event {
 
 class poller {
 public:
+    static constexpr bool any_thread_changes = true;  // what is waited for, also during wait()
+
     // Throws std::system_error.
     poller() : epoll_([]() noexcept { return ::epoll_create1(EPOLL_CLOEXEC); }) {
         if (!epoll_) fail(errno, "epoll");
@@ -78,6 +80,8 @@ private:
 
 class poller {
 public:
+    static constexpr bool any_thread_changes = false;
+
     int add(int fd, readiness wanted, void* about) {
         polled_.push_back({fd, events_of(wanted), 0});
         about_.push_back(about);

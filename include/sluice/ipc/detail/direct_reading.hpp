@@ -1,0 +1,138 @@
+// The way of messages from a descriptor to a channel: read by the loop or, where a thread waits for the next one, by
+// that thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include <sluice/detail/feeder.hpp>
+#include <sluice/detail/sync.hpp>
+#include <sluice/detail/wait.hpp>
+
+namespace sluice::ipc::detail {
+
+// Whose turn it is to read. It is the loop's, until a thread that waits in the channel's line finds that no other one
+// reads: that thread borrows the descriptor, has the loop not wait for it, sleeps until something arrives, and does at
+// the reader what the loop would do, until its own operation is completed. Then it gives the descriptor back. So a lone
+// message goes from the system to its receiver without the loop; what comes while nobody waits, the loop reads.
+//
+// Why nothing is left lying. What has arrived is in the system until someone reads it with `at_work_` held. At any time
+// the loop waits for it, or a borrower does: the loop waits again before the borrower leaves; and the system tells also
+// of what arrived before somebody began to wait. A borrower whose operation is completed by another thread, or which is
+// to stop, is woken by its bell: see parker.
+//
+// `Reader` has, each called with at_work_ held:
+//   bool lend();       the loop does not wait for it any more; false if it can't be lent
+//   void take_back();  the loop waits for it again
+//   int fd();          -1 if there is nothing to wait for
+//   int looks();       how often to look before going to sleep
+//   bool fetch();      reads what there is and hands it over; false if the rest is left to the loop
+//   bool has_more();   whether more messages were handed over than there were receivers
+// and `Reader::bell`, whose sleep(fd, until) returns when there is something to read, it was rung, or it is late.
+template <class Reader>
+class direct_reading final : public sluice::detail::feeder {
+public:
+    // Its first owners are the reader and the channel.
+    static std::shared_ptr<direct_reading> make(Reader& of) {
+        auto made = std::make_shared<direct_reading>(of);
+        made->channels_ = made;
+        return made;
+    }
+    explicit direct_reading(Reader& of) noexcept : of_(&of) {}
+
+    // While it is held nobody else is at work.
+    std::unique_lock<sluice::detail::sync::mutex> exclude() {
+        return std::unique_lock<sluice::detail::sync::mutex>(at_work_);
+    }
+
+    // With that: whether a thread waits for the descriptor in place of the loop.
+    bool lent() const noexcept { return lent_; }
+    // The reader goes.
+    void retire() noexcept {
+        const auto held = exclude();
+        of_ = nullptr;
+    }
+
+    bool fetches() const noexcept override { return left_to_loop_.load(std::memory_order_relaxed) == 0; }
+    bool wait(sluice::detail::parker& sleeper, const sluice::detail::deadline& until,
+              sluice::detail::backoff& spin) override {
+        const std::optional<bool> woken = read_for(sleeper, until);
+        return woken ? *woken : sleeper.wait(until, spin);
+    }
+
+    void release() noexcept override { std::exchange(channels_, nullptr).reset(); }
+
+private:
+    // So often a thread that has to wait leaves it to the loop, after one has got several messages at once: they are a
+    // stream, of which the loop reads more at a time.
+    static constexpr int long_enough = 64;
+
+    // The descriptor while it is borrowed; -1 if it is not to be had, or somebody is at work: who is in the midst of
+    // reading goes on.
+    struct loan {
+        explicit loan(direct_reading& from) : of(from) {
+            const std::unique_lock<sluice::detail::sync::mutex> held(of.at_work_, std::try_to_lock);
+            if (!held || !of.of_ || of.lent_ || !of.make_bell()) return;
+            if (const int left = of.left_to_loop_.load(std::memory_order_relaxed); left > 0) {
+                of.left_to_loop_.store(left - 1, std::memory_order_relaxed);
+                return;
+            }
+            of.lent_ = true;
+            if (of.of_->lend()) fd = of.of_->fd();
+            of.lent_ = fd >= 0;
+            if (of.lent_) looks = of.of_->looks();
+        }
+        loan(const loan&) = delete;
+        loan& operator=(const loan&) = delete;
+        ~loan() {
+            if (fd < 0) return;
+            const auto held = of.exclude();
+            of.lent_ = false;
+            if (of.of_) of.of_->take_back();
+        }
+        direct_reading& of;
+        int fd = -1, looks = 0;
+    };
+
+    // Whether it was woken; nothing if it is left to the loop to read.
+    std::optional<bool> read_for(sluice::detail::parker& sleeper, const sluice::detail::deadline& until) {
+        const loan mine(*this);
+        if (mine.fd < 0) return std::nullopt;
+        int looks = sluice::detail::sync::several_cpus() ? mine.looks : 0;
+        for (;;) {
+            if (looks > 0) {
+                --looks;
+            } else {
+                const auto e = sleeper.sleep_by(*bell_, [&] { bell_->sleep(mine.fd, until); });
+                if (e != sluice::detail::parker::event::passed) return e == sluice::detail::parker::event::woken;
+            }
+            const bool goes_on = fetch();
+            if (sleeper.woken()) return true;
+            if (!goes_on) return std::nullopt;
+            if (looks == 0 && until.passed()) return false;
+        }
+    }
+    bool fetch() {
+        const auto held = exclude();
+        if (!of_) return false;
+        const bool goes_on = of_->fetch();
+        if (of_->has_more()) left_to_loop_.store(long_enough, std::memory_order_relaxed);
+        return goes_on;
+    }
+    bool make_bell() noexcept {
+        if (!bell_) bell_ = Reader::bell::make();
+        return static_cast<bool>(bell_);
+    }
+
+    sluice::detail::sync::mutex at_work_;
+    Reader* of_;  // none once it is gone
+    bool lent_ = false;
+    sluice::detail::sync::atomic<int> left_to_loop_{0};
+    std::unique_ptr<typename Reader::bell> bell_;
+    std::shared_ptr<direct_reading> channels_;
+};
+
+}  // namespace sluice::ipc::detail

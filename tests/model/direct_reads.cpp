@@ -1,0 +1,216 @@
+// A channel that is fed from a descriptor: read by a loop, or by the thread that waits for a message.
+#include <model/models.hpp>
+#include <model/operations.hpp>
+
+#include <sluice/ipc/detail/direct_reading.hpp>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace model {
+
+namespace {
+
+// The system: messages on their way, and those who sleep until some arrive.
+class wire {
+public:
+    void put() {
+        change([&] { ++arrived_; });
+    }
+    void hang_up() {
+        change([&] { over_ = true; });
+    }
+    template <class F>
+    void change(F&& f) {
+        const std::lock_guard lock(mutex_);
+        f();
+        changed_.notify_all();
+    }
+    template <class F>
+    void wait(F&& done, const sluice::detail::deadline& until = sluice::detail::deadline::never()) {
+        std::unique_lock lock(mutex_);
+        while (!done() && !until.passed()) until.sleep(changed_, lock);
+    }
+    // With its lock held, as in wait() and change().
+    bool readable() const { return taken_ != arrived_ || over_; }
+    // How many have arrived since the last call; whether those were all.
+    std::pair<int, bool> take() {
+        const std::lock_guard lock(mutex_);
+        return {arrived_ - std::exchange(taken_, arrived_), over_};
+    }
+
+private:
+    mutex mutex_;
+    condition_variable changed_;
+    int arrived_ = 0, taken_ = 0;
+    bool over_ = false;
+};
+
+wire* current = nullptr;  // the bells ring here
+
+// What reads: each message is its number.
+class end_of_wire {
+public:
+    class bell final : public sluice::detail::bell {
+    public:
+        static std::unique_ptr<bell> make() { return std::make_unique<bell>(); }
+        void ring() noexcept override {
+            current->change([this] { rung_ = true; });
+        }
+        void sleep(int, const sluice::detail::deadline& until) {
+            current->wait([this] { return rung_ || current->readable(); }, until);
+            current->change([this] { rung_ = false; });
+        }
+
+    private:
+        bool rung_ = false;
+    };
+
+    end_of_wire(wire& from, sluice::sender<number> to) : wire_(from), to_(std::move(to)) {
+        turn_ = sluice::ipc::detail::direct_reading<end_of_wire>::make(*this);
+        core_of(*to_)->feed_by(*turn_);
+    }
+    ~end_of_wire() { turn_->retire(); }
+
+    // The loop: reads whenever something has arrived and nobody else waits for it.
+    void loop() {
+        for (bool over = false; !over;) {
+            wire_.wait([this] { return watched_ && wire_.readable(); });
+            const auto held = turn_->exclude();
+            over = !fetch();
+        }
+    }
+
+    bool lend() {
+        if (!to_) return false;
+        wire_.change([this] { watched_ = false; });
+        return true;
+    }
+    void take_back() {
+        wire_.change([this] { watched_ = true; });
+    }
+    int fd() const { return to_ ? 0 : -1; }
+    int looks() const { return 0; }
+    bool has_more() const { return to_ && !to_->empty(); }
+    bool fetch() {
+        const auto [count, over] = wire_.take();
+        for (int i = 0; i < count; ++i) expect(to_->try_send(number(next_++)).has_value(), "there is no room");
+        if (over) {
+            to_.reset();
+            wire_.change([this] { watched_ = true; });  // the loop is to end
+        }
+        return !over;
+    }
+
+private:
+    wire& wire_;
+    std::optional<sluice::sender<number>> to_;
+    std::shared_ptr<sluice::ipc::detail::direct_reading<end_of_wire>> turn_;
+    bool watched_ = true;
+    int next_ = 1;
+};
+
+// Who receives what was written to the wire, beside the loop.
+struct scene {
+    wire w;
+    sluice::channel<number> ends = sluice::unbounded<number>();
+    std::unique_ptr<end_of_wire> reader = std::make_unique<end_of_wire>(w, std::move(ends.tx));
+    mutex m;
+    int received = 0;
+    stop_source stop;
+
+    scene() { current = &w; }
+
+    // The reader goes when the wire is hung up, while others may be about to borrow from it.
+    void loop() {
+        reader->loop();
+        reader.reset();
+    }
+
+    bool count(const sluice::result<number>& got) {
+        if (!got) return false;
+        const std::lock_guard lock(m);
+        ++received;
+        return true;
+    }
+    void receive_all() {
+        while (count(ends.rx.recv())) {
+        }
+    }
+};
+
+using part = std::function<void(scene&)>;
+
+}  // namespace
+
+[[maybe_unused]] static const bool added = [] {
+    budgets limits;
+    limits.preemptions = 2;
+    limits.stale_reads = 0;
+    limits.ticks = 0;
+    limits.detours = 2;
+
+    // So many messages are `written`, and then the wire is hung up; in the end all were received, by one of the parts or after them.
+    const auto add_scene = [limits](const char* name, const char* property, int written, part first, part second,
+                                    int ticks = 0) {
+        budgets these = limits;
+        these.ticks = ticks;
+        if (second) these.preemptions = 1;
+        add(std::string("direct-read/") + name, property, these, [=] {
+            scene s;
+            {
+                thread loop([&s] { s.loop(); });
+                thread a([&s, &first] { first(s); });
+                std::optional<thread> b;
+                if (second) b.emplace([&s, &second] { second(s); });
+                thread writer([&s, written] {
+                    for (int i = 0; i < written; ++i) s.w.put();
+                    s.w.hang_up();
+                });
+            }
+            s.receive_all();
+            if (!s.ends.rx.is_closed()) fail("the channel of a wire that was hung up is open");
+            expect(s.received == written, "a message is lost, or came twice");
+        });
+    };
+    const part all = [](scene& s) { s.receive_all(); };
+    const part one = [](scene& s) { s.count(s.ends.rx.recv()); };
+
+    add_scene("one", "Who waits for a message gets it, and then hears of the end.", 1, all, nullptr);
+    add_scene("two", "Two messages, one after the other.", 2, all, nullptr);
+    add_scene("one-of-two", "Who has what it wants leaves the rest to the loop.", 2, one, nullptr);
+    add_scene("two-receivers", "One reads, the other is served by it or by the loop.", 2, one, one);
+    add_scene("two-to-the-end", "Both hear of the end.", 1, all, all);
+    add_scene(
+        "timeout", "A receive that times out has taken nothing.", 1,
+        [](scene& s) { s.count(s.ends.rx.recv_timeout(clock::tick)); }, nullptr, 1);
+    add_scene(
+        "select", "A select waits for the loop, or for one who reads.", 2,
+        [](scene& s) {
+            sluice::select(sluice::on_recv(s.ends.rx, [&](const sluice::result<number>& got) { s.count(got); }));
+        },
+        one);
+    add_scene(
+        "stop", "A stop request wakes one who reads.", 1, [](scene& s) { s.count(s.ends.rx.recv(s.stop.get_token())); },
+        [](scene& s) { s.stop.request_stop(); });
+
+    const auto add_end = [limits](const char* name, const char* property, part ends_it) {
+        add(std::string("direct-read/") + name, property, limits, [=] {
+            scene s;
+            thread loop([&s] { s.loop(); });
+            {
+                thread a([&s] { expect(!s.ends.rx.recv(s.stop.get_token()), "a message came from nowhere"); });
+                thread b([&s, &ends_it] { ends_it(s); });
+            }
+            s.w.hang_up();
+        });
+    };
+    add_end("close-alone", "A close wakes one who reads, though nothing arrives.", [](scene& s) { s.ends.rx.close(); });
+    add_end("stop-alone", "A stop request does.", [](scene& s) { s.stop.request_stop(); });
+    return true;
+}();
+
+}  // namespace model
