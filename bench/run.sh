@@ -74,6 +74,9 @@ if [ -x "$folder/bench/sluice_bench_ipc" ]; then
     say "Measuring between processes"
     "$folder/bench/sluice_bench_ipc" ${quick:+"$quick"} >"$folder/ipc-table.md" || fail "sluice_bench_ipc failed"
 fi
+if [ -x "$folder/bench/sluice_bench_ipc_crowd" ]; then
+    "$folder/bench/sluice_bench_ipc_crowd" ${quick:+"$quick"} >"$folder/ipc-crowd.md" || fail "sluice_bench_ipc_crowd failed"
+fi
 
 processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
 python3 "$root/bench/plot.py" "$@" --svg "$results/results.svg" --trends "$results/trends.svg" --markdown "$results/results.md" \
@@ -87,6 +90,13 @@ if [ -f "$folder/ipc-table.md" ]; then
         echo "\`sh bench/run.sh${quick:+ $quick}\`. *bare* is write() and read(), or mq_send() and mq_receive(), without any framing."
         echo
         cat "$folder/ipc-table.md"
+        if [ -f "$folder/ipc-crowd.md" ]; then
+            echo
+            echo "A listener with clients that say nothing, on a unix socket: half of a round trip to one more client, who answers through"
+            echo "the same listener; resident memory of the listener's process."
+            echo
+            cat "$folder/ipc-crowd.md"
+        fi
     } >"$results/ipc-results.md"
 fi
 say "Written: $results/results.md, results.svg and trends.svg there, and $folder/results.json"

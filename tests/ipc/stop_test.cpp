@@ -189,6 +189,22 @@ TEST_CASE("a stop token ends what is blocked, at either end, at once") {
 }
 #endif
 
+TEST_CASE("a stop hangs up on clients that have not greeted yet") {
+    const test::no_leaks none;
+    {
+        std::stop_source stop;
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket),
+                                    {.stop = stop.get_token(), .handshake_timeout = 1h});
+        test::task accepting([&] { return static_cast<bool>(inbox.accept<int, int>()); });
+        test::plain_client silent(inbox.address());
+        const auto other = sluice::ipc::connect<int, int>(inbox.address(), 10s);
+        CHECK(accepting.get());  // so the silent one was let in before
+        stop.request_stop();
+        CHECK(prompt([&] { CHECK(silent.hung_up()); }));
+    }
+    CHECK(none.hold());
+}
+
 TEST_CASE("closing a listener ends accept, the connections and the file, at once") {
     const auto kind = GENERATE(family::unix_socket, family::tcp);
     const test::no_leaks none;

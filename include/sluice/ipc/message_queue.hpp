@@ -33,8 +33,9 @@
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/ends.hpp>
 #include <sluice/ipc/detail/frame.hpp>
-#include <sluice/ipc/detail/outgoing.hpp>
 #include <sluice/ipc/detail/io_loop.hpp>
+#include <sluice/ipc/detail/lending.hpp>
+#include <sluice/ipc/detail/outgoing.hpp>
 #include <sluice/ipc/options.hpp>
 
 namespace sluice::ipc {
@@ -88,17 +89,20 @@ private:
     bool blocked_ = false;
 };
 
-class queue_reader final : public station {
+class queue_reader final : public lending_station {
 public:
     template <class T>
     queue_reader(descriptor fd, sender<T> to, std::size_t largest, std::shared_ptr<io_loop> loop,
                  std::shared_ptr<fault> report)
-        : station(std::move(loop), nullptr),
+        : lending_station(std::move(loop), nullptr),
           fd_(std::move(fd)),
           report_(std::move(report)),
           type_(type_id<T>()),
-          buffer_(largest),
-          inlet_(std::make_unique<channel_inlet<T>>(std::move(to), static_cast<station&>(*this))) {}
+          buffer_(largest) {
+        lend_to_receivers(to);
+        inlet_ = std::make_unique<channel_inlet<T>>(std::move(to), static_cast<station&>(*this));
+    }
+    ~queue_reader() override { retire(); }
 
     bool work(readiness what, std::span<std::byte>) override {
         bool readable = what.read || full_;
@@ -117,7 +121,7 @@ public:
         }
     }
     int fd() const noexcept override { return full_ ? -1 : fd_.get(); }
-    readiness interest() const noexcept override { return {true, false}; }
+    readiness interest() const noexcept override { return {!lent(), false}; }
     void finish() noexcept override { inlet_.reset(); }
     void abort(std::error_code why) noexcept override {
         report_->note(why);
@@ -125,6 +129,10 @@ public:
     }
 
 private:
+    bool may_lend() const noexcept override { return inlet_ && !error_; }
+    int looks() const noexcept override { return 24; }
+    bool has_more() const noexcept override { return false; }  // there are never many
+
     // As many as the inlet likes; not readable any more when there are none left.
     void take_messages(bool& readable) noexcept {
         try {

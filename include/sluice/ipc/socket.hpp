@@ -113,9 +113,9 @@ public:
 
     void operator()(descriptor fd, std::shared_ptr<void> place) const {
         newcomer who{std::move(fd), decoder((std::min)(options_.max_message, longest_message)), std::move(place)};
-        accepts_->loop().add(
+        run(accepts_->loop(),
             std::make_unique<greeting_station>(accepts_->reach()->loop, group_, std::move(who), to_, report_, options_),
-            this_module());
+            options_.stop);
     }
 
 private:

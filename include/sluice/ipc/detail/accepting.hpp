@@ -72,13 +72,14 @@ public:
           welcome_(std::move(welcome)) {
         welcome_.begin(*this);
     }
-    ~accepting() override { welcome_.end(); }
+    ~accepting() override {
+        welcome_.end();
+        if (over_) socket_->close();  // of which the loop does not know any more
+    }
 
     bool work(readiness what, std::span<std::byte>) override {
-        if (over_ || !welcome_.wanted()) {
-            socket_->close();
-            return false;
-        }
+        over_ = over_ || !welcome_.wanted();
+        if (over_) return false;
         if (what.read) accept_some();
         if (pause_ && *pause_ <= std::chrono::steady_clock::now()) pause_.reset();
         return true;
@@ -155,7 +156,7 @@ public:
           until_(std::chrono::steady_clock::now() + chosen.handshake_timeout) {}
 
     bool work(readiness what, std::span<std::byte> scratch) override {
-        if (!who_.fd || to_.is_closed()) return false;
+        if (over_ || to_.is_closed()) return false;
         const bool due = std::chrono::steady_clock::now() >= until_;
         if ((what.read || due) && !hear(scratch)) return false;  // what has come by then counts
         return !due || turn_away(ipc_errc::too_late);
@@ -163,8 +164,8 @@ public:
     int fd() const noexcept override { return who_.fd.get(); }
     readiness interest() const noexcept override { return {true, false}; }
     std::optional<time_point> alarm() const noexcept override { return until_; }
-    void finish() noexcept override { who_.fd = {}; }
-    void abort(std::error_code) noexcept override { who_.fd = {}; }
+    void finish() noexcept override { over_ = true; }
+    void abort(std::error_code) noexcept override { over_ = true; }
 
 private:
     // False when there is nothing left to hear.
@@ -203,6 +204,7 @@ private:
     const sender<newcomer> to_;
     const std::shared_ptr<fault> report_;
     const time_point until_;
+    bool over_ = false;
 };
 
 }  // namespace sluice::ipc::detail

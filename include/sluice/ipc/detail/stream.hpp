@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <system_error>
@@ -19,10 +18,10 @@
 #include <sluice/channel.hpp>
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
-#include <sluice/ipc/detail/direct_reading.hpp>
 #include <sluice/ipc/detail/ends.hpp>
 #include <sluice/ipc/detail/frame.hpp>
 #include <sluice/ipc/detail/io_loop.hpp>
+#include <sluice/ipc/detail/lending.hpp>
 #include <sluice/ipc/detail/outgoing.hpp>
 #include <sluice/ipc/detail/sockets.hpp>
 #include <sluice/ipc/error.hpp>
@@ -49,10 +48,10 @@ struct stream_parts {
 // An error on one of the two sides ends both, with a word that says why: the stream `parts` then, which is to write no
 // more, and to read and forget, for a while, until the peer hangs up; for a socket that is closed while something
 // arrives at it is reset, and that word would be lost.
-class stream final : public station, private outgoing {
+class stream final : public lending_station, private outgoing {
 public:
     explicit stream(stream_parts parts)
-        : station(std::move(parts.loop), std::move(parts.group)),
+        : lending_station(std::move(parts.loop), std::move(parts.group)),
           outgoing(static_cast<station&>(*this), std::move(parts.report)),
           place_(std::move(parts.place)),
           fd_(std::move(parts.fd)),
@@ -60,9 +59,7 @@ public:
           remote_(parts.remote) {
         if (remote_) alive_.emplace(fd_.get());
     }
-    ~stream() override {
-        if (reading_) reading_->retire();
-    }
+    ~stream() override { retire(); }
 
     // Sends what comes from the channel. `returning` is the type of the messages that the peer may send.
     template <class T>
@@ -85,8 +82,7 @@ public:
     // Of a client, whose greeting was `read` already.
     template <class T>
     void receive_into(sender<T> to, const options& chosen, std::uint64_t returning, decoder read) {
-        reading_ = direct_reading<stream>::make(*this);
-        core_of(to)->feed_by(*reading_);
+        lend_to_receivers(to);
         receive_into_shared(std::move(to), chosen, returning, std::move(read));
     }
     // Into one that others send to as well.
@@ -141,8 +137,7 @@ public:
         return lost_ || (reads_ && full_ && !parts_ && !blocked_) ? -1 : fd_.get();
     }
     readiness interest() const noexcept override {
-        const bool lent = reading_ && reading_->lent();
-        return {parts_ || (reads_ ? !full_ && !lent : kind_ == medium::socket), blocked_};
+        return {parts_ || (reads_ ? !full_ && !lent() : kind_ == medium::socket), blocked_};
     }
     std::optional<time_point> alarm() const noexcept override {
         if (lost_) return std::nullopt;
@@ -160,51 +155,10 @@ public:
         lost();
     }
 
-    std::unique_lock<std::mutex> exclude() override {
-        return reading_ ? reading_->exclude() : std::unique_lock<std::mutex>();
-    }
-
 private:
-    friend direct_reading<stream>;
-
-    // ---- Reading by a thread that waits for a message: see direct_reading.
-
-    struct bell final : sluice::detail::bell {
-        static std::unique_ptr<bell> make() noexcept {
-            try {
-                return std::make_unique<bell>();
-            } catch (...) {
-                return nullptr;  // then the loop reads
-            }
-        }
-        void ring() noexcept override { wake_up_.signal(); }
-        void sleep(int fd, const sluice::detail::deadline& until) {
-            if (wait_for_either(fd, wake_up_.fd(), until)) wake_up_.clear();
-        }
-
-    private:
-        wake_up wake_up_;
-    };
-
-    bool lend() noexcept {
-        if (parts_ || !inlet_ || decoder_->in_large() || !loop().watches(*this)) return false;
-        loop().watch_anew(*this);
-        return true;
-    }
-    void take_back() noexcept { settle(loop().watch_anew(*this)); }
-    // For ten microseconds or so, in which an answer comes that nobody has to be woken for at the other side, and which
-    // the system takes to wake this one. At a pipe it holds up who writes.
-    int looks() const noexcept { return kind_ == medium::socket ? 24 : 0; }
-    bool fetch() noexcept {
-        std::byte scratch[8 * 1024];  // for a large message the loop has more
-        settle(work({true, false}, scratch) && loop().watch_anew(*this));
-        return inlet_ && !decoder_->in_large();
-    }
-    bool has_more() const noexcept { return inlet_ && inlet_->has_more(); }
-    // Has the loop look at it, unless all is known there.
-    void settle(bool known) noexcept {
-        if (!known) loop().post(*this, [] {});
-    }
+    bool may_lend() const noexcept override { return !parts_ && !lost_ && inlet_ && !decoder_->in_large(); }
+    int looks() const noexcept override { return kind_ == medium::socket ? 24 : 0; }
+    bool has_more() const noexcept override { return inlet_ && inlet_->has_more(); }
 
     static constexpr std::size_t turn = 1 << 20;  // how many bytes are read before others get their turn
 
@@ -451,7 +405,6 @@ private:
     std::chrono::steady_clock::duration linger_{};
     std::span<std::byte> scratch_;  // while at work
     std::optional<life_watch> alive_;
-    std::shared_ptr<direct_reading<stream>> reading_;  // where a receiver may read by itself
 
     bool serves_ = false, two_way_ = false;
     bool sends_ = false, reads_ = false;
