@@ -1,4 +1,4 @@
-// The README's examples of select: a fixed set of cases, every kind of case, and a set that is known only at run time.
+// Select: a fixed set of cases, every kind of case, and a set that is known only at run time.
 #include <sluice/sluice.hpp>
 
 #include <chrono>
@@ -12,13 +12,11 @@ using namespace std::chrono_literals;
 namespace {
 
 void two_channels(const sluice::receiver<std::string>& orders, const sluice::receiver<int>& cancels) {
-    // README begin
     // Runs the handler of whichever comes first; ends when both channels are closed and drained.
     while (
         sluice::select(sluice::on_recv(orders, [](const std::string& what) { std::cout << "order: " << what << '\n'; }),
                        sluice::on_recv(cancels, [](int id) { std::cout << "cancel: " << id << '\n'; }))) {
     }
-    // README end
 }
 
 void every_case(std::stop_token stop, const sluice::receiver<int>& jobs, const sluice::sender<std::string>& log) {
