@@ -131,10 +131,7 @@ struct receive_case {
             if (!core_->may_receive(seen_)) return attempt::blocked;
             return outcome(core_->try_receive_if(others, got_), others);
         }
-        bool unchanged() const override {
-            snapshot now;
-            return !core_ || closed_ || (!core_->may_receive(now) && now == seen_);
-        }
+        bool unchanged() const override { return !core_ || closed_ || core_->receive_stays_blocked(seen_); }
         bool may_be_ready() const noexcept override { return core_ && core_->may_receive(); }
         bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
         attempt enlist() override {
@@ -209,10 +206,7 @@ struct send_case {
             if (!core_->may_send(seen_)) return attempt::blocked;
             return outcome(core_->is_closed() ? attempt::closed : core_->try_send_if(others, message()), others);
         }
-        bool unchanged() const override {
-            snapshot now;
-            return !core_ || closed_ || (!core_->may_send(now) && now == seen_);
-        }
+        bool unchanged() const override { return !core_ || closed_ || core_->send_stays_blocked(seen_); }
         bool may_be_ready() const noexcept override { return core_ && core_->may_send(); }
         bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
         void prepare() override {

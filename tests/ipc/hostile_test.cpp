@@ -102,6 +102,12 @@ TEST_CASE("a client that breaks the rules is thrown out, and no other") {
             bad.close();
             CHECK(s.reports(std::errc::connection_reset));
         }
+        SECTION("an end without a reason") {
+            bad.greet<std::string>();
+            bad.write(sluice::ipc::detail::broken_frame{});
+            CHECK(bad.hung_up());
+            CHECK(s.reports(std::errc::bad_message));
+        }
         SECTION("words after the last one") {
             bad.greet<std::string>();
             bad.write(sluice::ipc::detail::end_of_stream);

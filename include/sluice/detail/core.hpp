@@ -162,13 +162,15 @@ public:
     std::size_t receiver_count() const noexcept { return receiver_count_.load(std::memory_order_acquire); }
 
     // Whether an attempt can do anything but block. `false` is exact: there was a moment during the call at which an
-    // attempt would have blocked. If two calls return false with the same `seen`, that was so all the time from the end
-    // of the first to the beginning of the second. The counters only grow, and:
-    //   - with room for messages, a receive blocks at a moment at which nothing was sent beyond what was received, and
-    //     nobody waits to send (whoever does is let in by the receive under way). Between two looks, what was received
-    //     can't have caught up with what was sent and stayed behind it again unless something was sent. `sent` is read
-    //     again at the end since one who was let in has left the line before the look at it;
-    //   - likewise a send, the other way round; but what waits to receive does not count, as it waits for an empty queue;
+    // attempt would have blocked. `sent` is read again at the end since a sender that was let in has left the line before
+    // the look at it.
+    //
+    // receive_stays_blocked() and send_stays_blocked() then tell, of what was `seen`, whether that has been so all the
+    // time from the end of that call to the beginning of this one:
+    //   - with room for messages, a receive stays blocked as long as nothing is sent: nobody waits to send, as there is
+    //     room. The counters only grow;
+    //   - likewise a send as long as nothing is received; who waits to receive does not count, as it waits for an empty
+    //     queue;
     //   - on a rendezvous both depend on who waits, and the line says whether it was empty all the time;
     //   - a channel that is not closed has not been closed before.
     bool may_receive(snapshot& seen) const noexcept {
@@ -189,6 +191,12 @@ public:
         const std::size_t sent = back_.sent();
         seen = front_.received();
         return sent - seen != limit_ || is_closed();
+    }
+    bool receive_stays_blocked(snapshot seen) const noexcept {
+        return (is_rendezvous() ? senders_.stays_empty(seen) : back_.sent() == seen) && !is_closed();
+    }
+    bool send_stays_blocked(snapshot seen) const noexcept {
+        return (is_rendezvous() ? receivers_.stays_empty(seen) : front_.received() == seen) && !is_closed();
     }
     bool may_receive() const noexcept {
         snapshot seen;

@@ -248,7 +248,7 @@ private:
     }
 
     // Waits a little while no case may be ready; false when it is time to stand in line.
-    bool backed_off(backoff& spin) const {
+    [[gnu::noinline]] bool backed_off(backoff& spin) const {
         for (std::uint32_t place = 0; place < racing_; ++place) {
             if (in_order(place).must_stand_in_line()) return false;
         }
@@ -302,7 +302,8 @@ private:
 
     // Stands in line everywhere; sleeps, if it is patient; steps out of the lines. The case that was chosen; else
     // `state_` says what was found, `looking` that it is time to look again.
-    std::size_t wait_in_line(bool patient, const deadline& limit, const stop_token& stop, backoff& spin) {
+    [[gnu::noinline]] std::size_t wait_in_line(bool patient, const deadline& limit, const stop_token& stop,
+                                               backoff& spin) {
         state_ = state::looking;
         stood_in_line_ = true;
         for (std::uint32_t place = 0; place < racing_; ++place) in_order(place).prepare();

@@ -467,14 +467,14 @@ inline bool tell_closed(waiter& w) {
     return true;
 }
 
-// First come, first served: a ring, entered at its first waiter. Used under a lock; empty() and look() also serve
-// without.
+// First come, first served: a ring, entered at its first waiter. Used under a lock; the first four also serve without.
 class wait_queue {
 public:
     bool empty() const noexcept { return is_empty(look()); }
-    // Of two looks that find the line empty, the same number says that it was so all the time between them.
     std::uintptr_t look() const noexcept { return first_.load(std::memory_order_acquire); }
     static bool is_empty(std::uintptr_t seen) noexcept { return (seen & 1) != 0; }
+    // Whether it was empty when that was seen, and has been all the time since.
+    bool stays_empty(std::uintptr_t seen) const noexcept { return is_empty(seen) && look() == seen; }
 
     waiter* front() const noexcept {
         const std::uintptr_t first = first_.load(std::memory_order_relaxed);

@@ -46,6 +46,10 @@ struct broken_frame {
 };
 static_assert(sizeof(broken_frame) == 8 && std::is_trivially_copyable_v<broken_frame>);
 inline broken_frame breaking_off(ipc_errc why) noexcept { return {broken_off, static_cast<std::uint32_t>(why)}; }
+// What a peer has said; never 0.
+inline ipc_errc reason_of(const broken_frame& said) noexcept {
+    return said.mark == broken_off && said.reason != 0 ? static_cast<ipc_errc>(said.reason) : ipc_errc::not_sluice;
+}
 
 // Of a message in a queue of the system, which keeps its length.
 struct queue_header {
@@ -296,7 +300,7 @@ private:
         wanted_ = sizeof why;
         if (there.size() < sizeof why) return found::nothing;
         std::memcpy(&why, there.data(), sizeof why);
-        error_ = static_cast<ipc_errc>(why.reason);
+        error_ = reason_of(why);
         return found::broken;
     }
     // Or the refusal of one.

@@ -392,7 +392,7 @@ private:
                 broken_frame said;
                 std::memcpy(&said, heard_.data(), heard_.size());
                 if (heard_size_ < heard_.size()) return;
-                report_->note(said.mark == broken_off ? static_cast<ipc_errc>(said.reason) : ipc_errc::not_sluice);
+                report_->note(reason_of(said));
             }
         }
         lost();
