@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <new>
 #include <optional>
 #include <span>
@@ -77,6 +78,10 @@ struct own_format {
     bool operator==(const own_format&) const = default;
 };
 
+struct only_moved {
+    std::unique_ptr<std::string> text;
+};
+
 using bytes = std::vector<std::byte>;
 
 template <class T>
@@ -135,6 +140,14 @@ std::vector<std::string> decoded(const bytes& stream, std::size_t piece) {
 }
 
 }  // namespace
+
+template <>
+struct sluice::codec<only_moved> {
+    static void encode(const only_moved& m, std::vector<std::byte>& out) { codec<std::string>::encode(*m.text, out); }
+    static only_moved decode(std::span<const std::byte> bytes) {
+        return {std::make_unique<std::string>(codec<std::string>::decode(bytes))};
+    }
+};
 
 template <>
 struct sluice::codec<own_format> {
@@ -406,4 +419,23 @@ TEST_CASE("messages of a user's own format travel, and what its codec throws clo
     CHECK(rx.recv() == sluice::errc::closed);
     CHECK(in.error() == std::errc::bad_message);
     CHECK(test::eventually([&] { return tx.is_closed(); }));
+}
+
+TEST_CASE("messages that can only be moved travel") {
+    int fds[2];
+    REQUIRE(::pipe2(fds, O_CLOEXEC) == 0);
+    sluice::ipc::pipe out(-1, fds[1]), in(fds[0], -1);
+    const auto tx = out.sender<only_moved>();
+    const auto rx = in.receiver<only_moved>();
+    for (int i = 0; i < 1000; ++i) CHECK(tx.send(only_moved{std::make_unique<std::string>(std::to_string(i))}));
+    for (int i = 0; i < 1000; ++i) CHECK(*rx.recv()->text == std::to_string(i));
+}
+
+TEST_CASE("an end that has nothing to write gives back what a large message took") {
+    sluice::ipc::detail::outbox box;
+    box.bytes.resize(1 << 20);
+    box.wrote(1 << 20);
+    box.rest();
+    CHECK(box.empty());
+    CHECK(box.bytes.capacity() <= sluice::ipc::detail::kept_when_idle);
 }

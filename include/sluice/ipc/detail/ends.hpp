@@ -136,7 +136,7 @@ public:
     }
     // Nothing is to be written for now.
     void rest() noexcept {
-        if (bytes.capacity() > kept_when_idle) bytes = {};
+        if (bytes.capacity() > kept_when_idle) bytes = std::vector<std::byte>();
     }
     void discard() noexcept {
         tail = {};
@@ -272,7 +272,7 @@ private:
         next_ = 0;
         const std::size_t there = (std::min)(batch_size, from_.size() + (arrived_ ? 1 : 0));
         if (there == 0) {
-            if (batch_.capacity() * sizeof(T) > kept_when_idle) batch_ = {};
+            if (batch_.capacity() * sizeof(T) > kept_when_idle) batch_ = std::vector<kept<T>>();
             return false;
         }
         batch_.reserve(there);  // not under the lock of the channel
@@ -378,7 +378,7 @@ public:
             if (tried == attempt::closed) return outcome::closed;
         }
         taken_.clear();
-        if (taken_.capacity() * sizeof(T) > kept_when_idle) taken_ = {};
+        if (taken_.capacity() * sizeof(T) > kept_when_idle) taken_ = std::vector<kept<T>>();
         next_ = bytes_ = 0;
         return core_of(to_)->is_closed() ? outcome::closed : outcome::hungry;
     }
