@@ -125,9 +125,8 @@ private:
                 continue;
             }
             try {
-                if (const ipc_errc why = broken_.load(std::memory_order_acquire); why != ipc_errc{}) {
-                    last_words_ = true;
-                    say_broken(outbox_, why);
+                if (is_broken_off()) {
+                    say_last_words();
                     continue;
                 }
                 if (deaf_.exchange(false, std::memory_order_acq_rel)) append_plain(outbox_.bytes, nobody_reads);
@@ -139,10 +138,7 @@ private:
                 const outlet::line where = outlet_->wait();
                 if (where == outlet::line::waiting) return flow::idle;
                 loops_turn_.store(looping, std::memory_order_relaxed);
-                if (where == outlet::line::closed) {
-                    last_words_ = true;
-                    say_end(outbox_);
-                }
+                if (where == outlet::line::closed) say_last_words();
             } catch (...) {
                 loops_turn_.store(looping, std::memory_order_relaxed);
                 const std::error_code why = current_error(ipc_errc::not_encoded);
@@ -161,6 +157,13 @@ private:
         }
         looks = 0;
         return false;
+    }
+
+    // Looks again: the channel may have been closed by break_off(), just now.
+    void say_last_words() {
+        last_words_ = true;
+        const ipc_errc why = broken_.load(std::memory_order_acquire);
+        why == ipc_errc{} ? say_end(outbox_) : say_broken(outbox_, why);
     }
 
     // In the thread that sends or closes. Once the turn is put down or passed on, this object may be gone.
