@@ -38,7 +38,15 @@ TICKS = models("timers", "timer/after-once$")
 TIMER_RACE = models("timers", "timer/against-message$", "timer/after-in-selects$")
 DIRECT = models("direct_reads", "direct-read/")
 DIRECT_READING = "ipc/detail/direct_reading.hpp"
+OUTGOING = "ipc/detail/outgoing.hpp"
+ENDS_OF_CHANNELS = "ipc/detail/ends.hpp"
+
 BROADCASTS = models("broadcasts", "broadcast/drop-oldest$")
+
+
+def writes(*names):
+    return models("outgoing_writes", *(f"outgoing/{name}" for name in names))
+
 
 # What is wrong, where, the exact text, what takes its place, and the models that are to notice.
 MUTANTS = [
@@ -80,6 +88,64 @@ MUTANTS = [
      "        of_ = nullptr;", DIRECT),
     ("the reader goes and does not say so", DIRECT_READING, "        of_ = nullptr;\n", "", DIRECT),
     ("a borrower does not look at its deadline", DIRECT_READING, "            if (looks == 0 && until.passed()) return false;\n", "", DIRECT),
+
+    # ---- Writing by the thread that sends
+    ("a turn that is passed to the loop is not taken", OUTGOING, "[this] { loops_turn_.store(true, std::memory_order_release); }", "[] {}",
+     writes("two")),
+    ("a turn is passed on without what was done in it", OUTGOING, "[this] { loops_turn_.store(true, std::memory_order_release); }",
+     "[this] { loops_turn_.store(true, std::memory_order_relaxed); }", writes("deaf", "narrow")),
+    ("the loop takes a turn without what was done in it", OUTGOING, "return loops_turn_.load(std::memory_order_acquire) ?",
+     "return loops_turn_.load(std::memory_order_relaxed) ?", writes("deaf", "narrow")),
+    ("the loop writes though it is not its turn", OUTGOING, "return loops_turn_.load(std::memory_order_acquire) ?", "return true ?",
+     writes("deaf")),
+    ("a turn is put down before all is written", OUTGOING, "if (!outbox_.empty() || (looping && more_comes(looks))) continue;",
+     "if (looping && more_comes(looks)) continue;", writes("one")),
+    ("a turn that is put down is still the loop's", OUTGOING,
+     "                loops_turn_.store(false, std::memory_order_relaxed);\n", "", writes("deaf")),
+    ("a turn is put down once it may lie elsewhere", OUTGOING,
+     "                loops_turn_.store(false, std::memory_order_relaxed);\n                const outlet::line where = outlet_->wait();\n"
+     "                if (where == outlet::line::waiting) return flow::idle;",
+     "                const outlet::line where = outlet_->wait();\n                loops_turn_.store(false, std::memory_order_relaxed);\n"
+     "                if (where == outlet::line::waiting) return flow::idle;", writes("one")),
+    ("a turn that could not be put down is nobody's", OUTGOING,
+     "                loops_turn_.store(looping, std::memory_order_relaxed);\n                if (where", "                if (where",
+     writes("narrow-two", "two")),
+    ("a blocked sender keeps the turn", OUTGOING, "write_out(false) == flow::idle) {", "write_out(false) != flow::over) {", writes("narrow")),
+    ("a message that has come meanwhile is taken for the end", OUTGOING, "if (where == outlet::line::closed) say_last_words();",
+     "say_last_words();", writes("two", "two-senders")),
+    ("the last word is not the last", OUTGOING, "        last_words_ = true;\n        const ipc_errc why", "        const ipc_errc why",
+     writes("one")),
+    ("why it is broken off is not looked at again", OUTGOING, "if (where == outlet::line::closed) say_last_words();",
+     "if (where == outlet::line::closed) { last_words_ = true; say_end(outbox_); }", writes("break-off")),
+    ("breaking off is not heeded before the channel is written out", OUTGOING,
+     "                if (is_broken_off()) {\n                    say_last_words();\n                    continue;\n                }\n", "",
+     writes("break-off-queued")),
+    ("breaking off closes nothing", OUTGOING, "        broken_.store(why, std::memory_order_release);\n        outlet_->close();",
+     "        broken_.store(why, std::memory_order_release);", writes("break-off")),
+    ("who has the turn does not look whether it is abandoned", OUTGOING,
+     "            if (abandoned_.load(std::memory_order_acquire)) over_ = true;\n", "", writes("abandon-narrow")),
+    ("who waits for room does not hear that it is abandoned", OUTGOING,
+     "        abandoned_.store(true, std::memory_order_release);\n        outlet_->close();",
+     "        abandoned_.store(true, std::memory_order_release);", writes("abandon-narrow")),
+    ("who waits for room does not hear that the system takes nothing", OUTGOING, "                    note_gone();\n                    outlet_->close();",
+     "                    note_gone();", writes("gone")),
+    ("a sender finds out why the system takes nothing", OUTGOING, "                    if (!looping) return flow::blocked;\n", "", writes("gone")),
+    ("who has the turn does not look whether anybody reads here", OUTGOING,
+     "if (deaf_.exchange(false, std::memory_order_acq_rel)) append_plain(outbox_.bytes, nobody_reads);", "", writes("deaf")),
+    ("it is said again and again that nobody reads", OUTGOING, "if (deaf_.exchange(false, std::memory_order_acq_rel))",
+     "if (deaf_.load(std::memory_order_acquire))", writes("deaf")),
+    ("who puts the turn down does not tell a curious loop", OUTGOING,
+     "            if (reach->curious.load(std::memory_order_acquire)) reach->loop->post(*reach);\n", "", writes("deaf")),
+    ("the loop does not say that it is curious", OUTGOING,
+     "        station_.reach()->curious.store(true, std::memory_order_release);\n", "", writes("deaf")),
+    ("the loop takes a turn that does not lie in the channel", OUTGOING,
+     " &&\n            outlet_->withdraw()) {", ") {\n            outlet_->withdraw();", writes("deaf")),
+    ("the loop takes the turn out of the channel and leaves it lying", OUTGOING,
+     "            loops_turn_.store(true, std::memory_order_relaxed);\n", "", writes("deaf")),
+    ("what was begun of a message that cannot be encoded is written", ENDS_OF_CHANNELS,
+     "                box.bytes.resize(begin);  // what was written of it is no message\n", "", writes("unspeakable")),
+    ("a message that was handed over is left where it is", ENDS_OF_CHANNELS, "from_.size() + (arrived_ ? 1 : 0)", "from_.size()", writes("one")),
+    ("what was written is written again", ENDS_OF_CHANNELS, "        written_ += first;\n", "", writes("narrow")),
 
     # ---- Waiting in line
     ("the second to be woken is looked up after the first was", WAIT,
@@ -298,6 +364,10 @@ MUTANTS = [
 #   - a hint that says "perhaps" too often (may_send(), may_receive(), outgrown(), patience): it is checked again under the lock, and
 #     only time is lost;
 #   - a spurious wake-up that ends the sleep of a parker: who waits looks round again, and sleeps again;
+#   - abandoned, deaf, broken off or curious noted without an order: the lock of the channel, which is closed or asked for the turn next,
+#     orders it;
+#   - the loop curious only once it has looked for the turn in the channel: it looks again before it writes;
+#   - the time of the last write not noted: either of the two may write the next message;
 #   - no notification where wake() finds the thread awake: it sees `woken` when it looks, before it sleeps.
 
 FLAGS = ["-std=c++20", "-O1", "-w", "-U_FORTIFY_SOURCE"]

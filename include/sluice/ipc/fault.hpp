@@ -4,6 +4,8 @@
 #include <mutex>
 #include <system_error>
 
+#include <sluice/detail/sync.hpp>
+
 namespace sluice::ipc {
 
 /// Notes the last error of the ends that were opened with it. It is noted before the channel closes, so that who hears
@@ -12,18 +14,18 @@ class fault {
 public:
     /// None, unless there was an error.
     [[nodiscard]] std::error_code error() const {
-        const std::lock_guard<std::mutex> held(mutex_);
+        const std::lock_guard<sluice::detail::sync::mutex> held(mutex_);
         return error_;
     }
     /// Notes an error; none leaves it as it is.
     void note(std::error_code e) {
         if (!e) return;
-        const std::lock_guard<std::mutex> held(mutex_);
+        const std::lock_guard<sluice::detail::sync::mutex> held(mutex_);
         error_ = e;
     }
 
 private:
-    mutable std::mutex mutex_;
+    mutable sluice::detail::sync::mutex mutex_;
     std::error_code error_;
 };
 

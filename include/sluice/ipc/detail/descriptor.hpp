@@ -25,6 +25,7 @@
 #include <sys/eventfd.h>
 #endif
 
+#include <sluice/detail/sync.hpp>
 #include <sluice/detail/wait.hpp>
 #include <sluice/ipc/detail/process.hpp>
 
@@ -248,9 +249,9 @@ inline bool would_block(int error) noexcept {
 // ---- Waiting
 
 // As poll() takes it: rounded up, for ever if there is no such time.
-inline int milliseconds_until(const std::optional<std::chrono::steady_clock::time_point>& when) noexcept {
+inline int milliseconds_until(const std::optional<sluice::detail::sync::clock::time_point>& when) noexcept {
     if (!when) return -1;
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = sluice::detail::sync::clock::now();
     if (*when <= now) return 0;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(*when - now);
     return static_cast<int>((std::min<std::chrono::milliseconds::rep>)(left.count(), 60'000));
@@ -263,7 +264,7 @@ inline bool wait_for_either(int first, int second, const sluice::detail::deadlin
 #if defined(__linux__)
     timespec left{};
     if (!until.is_never()) {
-        const auto now = std::chrono::steady_clock::now();
+        const auto now = sluice::detail::sync::clock::now();
         const auto rest = (std::max)(until.next_look(), now) - now;
         const auto seconds = std::chrono::floor<std::chrono::seconds>(rest);
         left.tv_sec = static_cast<std::time_t>((std::min<std::int64_t>)(seconds.count(), 3600));

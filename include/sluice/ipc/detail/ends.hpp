@@ -19,6 +19,7 @@
 
 #include <sluice/channel.hpp>
 #include <sluice/detail/core.hpp>
+#include <sluice/detail/sync.hpp>
 #include <sluice/detail/wait.hpp>
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
@@ -102,7 +103,7 @@ public:
 private:
     station& station_;
     const std::shared_ptr<contact> reach_;
-    std::atomic<bool> told_{false};
+    sluice::detail::sync::atomic<bool> told_{false};
     bool waiting_ = false;
 };
 

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/detail/sync.hpp>
 #include <sluice/detail/wait.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/poller.hpp>
@@ -35,7 +36,7 @@ struct contact {
     const std::shared_ptr<io_loop> loop;
     station* of;  // guarded by the lock of the loop; none once it is gone
     // Set by the station, to be posted also by those who have nothing to tell.
-    std::atomic<bool> curious{false};
+    sluice::detail::sync::atomic<bool> curious{false};
 };
 
 // Stations that are ended together, and waited for.

@@ -94,7 +94,7 @@ protected:
     outbox outbox_;
 
 private:
-    using clock = std::chrono::steady_clock;
+    using clock = sluice::detail::sync::clock;
 
     // Messages that follow each other faster than this are left to the loop, which collects them meanwhile.
     static constexpr clock::duration pause = std::chrono::microseconds(10);
@@ -182,10 +182,10 @@ private:
 
     const unsigned generation_ = process::generation();
     std::unique_ptr<outlet> outlet_;
-    std::atomic<bool> loops_turn_{true};
-    std::atomic<bool> abandoned_{false};
-    std::atomic<bool> deaf_{false};
-    std::atomic<ipc_errc> broken_{};
+    sluice::detail::sync::atomic<bool> loops_turn_{true};
+    sluice::detail::sync::atomic<bool> abandoned_{false};
+    sluice::detail::sync::atomic<bool> deaf_{false};
+    sluice::detail::sync::atomic<ipc_errc> broken_{};
 
     // For the one whose turn it is.
     clock::time_point last_write_{};
