@@ -202,6 +202,11 @@ TEST_CASE("a session whose handles are gone ends in time, whatever its peer does
         // More than the kernel holds, to one who does not read.
         while (session.replies.send_timeout(std::string(100'000, 'x'), 50ms)) {
         }
+        if (GENERATE(false, true)) {
+            session.requests = {};
+            const auto other = sluice::ipc::connect<std::string, std::string>(inbox.address());
+            CHECK(inbox.accept<std::string, std::string>());  // that loop has greeted it since
+        }
     }
     inbox.close();
     CHECK(peer.hung_up());

@@ -164,6 +164,7 @@ TEST_CASE("a few large messages may be put together where they stay, before half
     constexpr std::size_t length = advance::most / 3;
     std::vector<std::byte> lent(1 << 16), storage(length);
     std::span<const std::byte> payload;
+    // Of a peer that has sent one such message, and has announced another.
     const auto promised = [&] {
         decoder d(length);
         const auto feed = [&](const auto& value) {
@@ -174,6 +175,20 @@ TEST_CASE("a few large messages may be put together where they stay, before half
         feed(hello().words);
         feed(static_cast<std::uint32_t>(length));
         CHECK(d.next(payload) == decoder::found::greeting);
+        CHECK(d.next(payload) == decoder::found::nothing);
+        std::vector<std::byte> before(length);
+        decoder::found last{};
+        for (std::size_t left = length; left > 0;) {
+            const std::size_t size = std::min(left, d.space(lent).size());
+            std::fill_n(d.space(lent).begin(), size, std::byte{0});
+            d.received(size);
+            left -= size;
+            last = d.next(payload);
+            if (last == decoder::found::large) d.divert(before);
+        }
+        CHECK(last == decoder::found::diverted);
+        feed(static_cast<std::uint32_t>(length));
+        d.keep();
         return d;
     };
     const auto is_large = [&](decoder& d) { return d.next(payload) == decoder::found::large; };

@@ -4,6 +4,9 @@
 #include <filesystem>
 #include <functional>
 #include <stdexcept>
+#include <thread>
+
+#include <pthread.h>
 
 using namespace std::chrono_literals;
 using sluice::errc;
@@ -35,7 +38,24 @@ void fill(const sluice::sender<std::string>& tx) {
     }
 }
 
+// A codec that does as it is told.
+struct told {
+    int n;
+};
+std::function<void(int)> when_decoding;
+
 }  // namespace
+
+template <>
+struct sluice::codec<told> {
+    static constexpr std::string_view name = "told";
+    static void encode(const told& t, std::vector<std::byte>& out) { codec<int>::encode(t.n, out); }
+    static told decode(std::span<const std::byte> bytes) {
+        const told t{codec<int>::decode(bytes)};
+        if (when_decoding) when_decoding(t.n);
+        return t;
+    }
+};
 
 TEST_CASE("an end that waits for the system goes when its handle is dropped") {
     const test::no_leaks none;
@@ -140,6 +160,19 @@ TEST_CASE("a stop token ends what is blocked, at either end, at once") {
             CHECK(waiting.get());
         }));
     }
+    SECTION("accepting, while a client says nothing") {
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket), {.stop = stop.get_token()});
+        test::task waiting([&] { return !inbox.accept<int, int>(); });
+        CHECK(test::wait_until_asleep(waiting));
+        const auto held = test::holdings().descriptors;
+        test::plain_client silent(inbox.address());
+        CHECK(test::eventually([&] { return test::holdings().descriptors == held + 2; }));
+        CHECK(prompt([&] {
+            stop.request_stop();
+            CHECK(waiting.get());
+        }));
+        CHECK(silent.hung_up());
+    }
     SECTION("writing as fast as it is read") {
         sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
         const auto rx = inbox.receiver<int>();
@@ -189,22 +222,6 @@ TEST_CASE("a stop token ends what is blocked, at either end, at once") {
 }
 #endif
 
-TEST_CASE("a stop hangs up on clients that have not greeted yet") {
-    const test::no_leaks none;
-    {
-        std::stop_source stop;
-        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket),
-                                    {.stop = stop.get_token(), .handshake_timeout = 1h});
-        test::task accepting([&] { return static_cast<bool>(inbox.accept<int, int>()); });
-        test::plain_client silent(inbox.address());
-        const auto other = sluice::ipc::connect<int, int>(inbox.address(), 10s);
-        CHECK(accepting.get());  // so the silent one was let in before
-        stop.request_stop();
-        CHECK(prompt([&] { CHECK(silent.hung_up()); }));
-    }
-    CHECK(none.hold());
-}
-
 TEST_CASE("closing a listener ends accept, the connections and the file, at once") {
     const auto kind = GENERATE(family::unix_socket, family::tcp);
     const test::no_leaks none;
@@ -228,6 +245,75 @@ TEST_CASE("closing a listener ends accept, the connections and the file, at once
         CHECK(rx.try_recv() == errc::closed);
     }
     CHECK(none.hold());
+}
+
+TEST_CASE("a codec may close the listener, whichever thread calls it") {
+    const test::no_leaks none;
+    {
+        sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+        const auto client = sluice::ipc::connect<told, int>(inbox.address());
+        const auto session = inbox.accept<told, int>();
+        when_decoding = [&](int n) {
+            if (n != 2) return;
+            session.replies.close();  // for which the loop waits while the codec runs
+            inbox.close();
+        };
+        CHECK(client.requests.send({1}));
+        CHECK(session.requests.recv().has_value());
+        test::task waiting([&] { return session.requests.recv().has_value(); });
+        CHECK(test::wait_until_asleep(waiting));
+        CHECK(client.requests.send({2}));
+        CHECK(prompt([&] { CHECK(waiting.get()); }));
+        when_decoding = nullptr;
+    }
+    CHECK(none.hold());
+}
+
+TEST_CASE("an end with a thread of its own has its codec called there, so that a time-out holds") {
+    when_decoding = [](int n) { std::this_thread::sleep_for(n * 1ms); };
+    two_ends p;
+    sluice::ipc::pipe reading = p.link({.own_thread = true}), writing(-1, p.fds[1]);
+    const auto rx = reading.receiver<told>();
+    const auto tx = writing.sender<told>();
+    CHECK(tx.send({0}));
+    CHECK(rx.recv().has_value());
+    test::task waiting([&] {
+        const test::stopwatch watch;
+        (void)rx.recv_timeout(100ms);
+        return watch.elapsed() < 1500ms;
+    });
+    CHECK(test::wait_until_asleep(waiting));
+    CHECK(tx.send({3000}));
+    CHECK(waiting.get());
+    CHECK(rx.recv().has_value());
+    when_decoding = nullptr;
+}
+
+TEST_CASE("a thread that is cancelled as it receives from a session leaves it in order") {
+    sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
+    const auto client = sluice::ipc::connect<int, int>(inbox.address());
+    const auto session = inbox.accept<int, int>();
+    CHECK(client.requests.send(1));
+    CHECK(session.requests.recv() == 1);
+    for (int i = 0; i < 300; ++i) {
+        pthread_t receiving;
+        const auto receive = [](void* rx) -> void* {
+            while (static_cast<const sluice::receiver<int>*>(rx)->recv()) {
+            }
+            return nullptr;
+        };
+        REQUIRE(::pthread_create(&receiving, nullptr, receive,
+                                 const_cast<void*>(static_cast<const void*>(&session.requests))) == 0);
+        if (i % 2 == 0) CHECK(client.requests.send(i));
+        ::pthread_cancel(receiving);
+        void* outcome = nullptr;
+        ::pthread_join(receiving, &outcome);
+        CHECK(outcome == PTHREAD_CANCELED);
+    }
+    while (session.requests.recv_timeout(50ms)) {
+    }
+    CHECK(client.requests.send(2));
+    CHECK(session.requests.recv_timeout(test::patience) == 2);
 }
 
 TEST_CASE("an idle loop sleeps") {

@@ -70,16 +70,17 @@ public:
     };
 
     end_of_wire(wire& from, sluice::sender<number> to) : wire_(from), to_(std::move(to)) {
-        turn_ = sluice::ipc::detail::direct_reading<end_of_wire>::make(*this);
-        core_of(*to_)->feed_by(*turn_);
+        core_of(*to_)->feed_by(&turn_);
     }
-    ~end_of_wire() { turn_->retire(); }
+    ~end_of_wire() {
+        turn_.retire([this] { close(); });
+    }
 
     // The loop: reads whenever something has arrived and nobody else waits for it.
     void loop() {
         for (bool over = false; !over;) {
             wire_.wait([this] { return watched_ && wire_.readable(); });
-            const auto held = turn_->exclude();
+            const auto held = turn_.exclude();
             over = !fetch();
         }
     }
@@ -99,16 +100,21 @@ public:
         const auto [count, over] = wire_.take();
         for (int i = 0; i < count; ++i) expect(to_->try_send(number(next_++)).has_value(), "there is no room");
         if (over) {
-            to_.reset();
+            close();
             wire_.change([this] { watched_ = true; });  // the loop is to end
         }
         return !over;
     }
 
 private:
+    void close() {
+        if (to_) core_of(*to_)->feed_by(nullptr);
+        to_.reset();
+    }
+
     wire& wire_;
     std::optional<sluice::sender<number>> to_;
-    std::shared_ptr<sluice::ipc::detail::direct_reading<end_of_wire>> turn_;
+    sluice::ipc::detail::direct_reading<end_of_wire> turn_{*this};
     bool watched_ = true;
     int next_ = 1;
 };

@@ -87,6 +87,10 @@ MUTANTS = [
     ("the reader goes while another is at work", DIRECT_READING, "        const auto held = exclude();\n        of_ = nullptr;",
      "        of_ = nullptr;", DIRECT),
     ("the reader goes and does not say so", DIRECT_READING, "        of_ = nullptr;\n", "", DIRECT),
+    ("the reader goes while a thread is about to come", DIRECT_READING,
+     "        while (inside_.load(std::memory_order_acquire) > 0) left_.wait(held);\n", "", DIRECT),
+    ("who comes is not counted", DIRECT_READING, "inside_.fetch_add(1, std::memory_order_relaxed)", "inside_.load(std::memory_order_relaxed)",
+     DIRECT),
     ("a borrower does not look at its deadline", DIRECT_READING, "            if (looks == 0 && until.passed()) return false;\n", "", DIRECT),
 
     # ---- Writing by the thread that sends

@@ -207,8 +207,11 @@ public:
         return may_send(seen);
     }
 
-    // Before anyone receives.
-    void feed_by(feeder& f) noexcept { feeder_ = &f; }
+    // One, before anyone receives; later none any more.
+    void feed_by(feeder* f) {
+        const guard front(front_lock_);
+        feeder_.store(f, std::memory_order_release);
+    }
 
     // What is kept for a stream; see queue.hpp. For a receiver that has slept for a while.
     bool retains_memory() const noexcept { return back_.retains(); }
@@ -434,9 +437,7 @@ private:
           memory_(memory),
           sender_count_(senders),
           back_(first) {}
-    ~core() {
-        if (feeder_) feeder_->release();
-    }
+    ~core() = default;
 
     template <class F>
     struct at_end {
@@ -696,6 +697,28 @@ private:
         sync::atomic<bool> stopped{false};  // before the deadline
     };
 
+    // A thread at the feeder, if there is one.
+    struct visit {
+        explicit visit(core& c) {
+            if (!c.feeder_.load(std::memory_order_acquire)) return;
+            const guard front(c.front_lock_);
+            of = c.feeder_.load(std::memory_order_relaxed);
+            if (of) of->enter();
+        }
+        visit(const visit&) = delete;
+        visit& operator=(const visit&) = delete;
+        ~visit() {
+            if (of) of->leave();
+        }
+        bool fetches() const noexcept { return of && of->fetches(); }
+        feeder* of = nullptr;
+    };
+    struct no_visit {
+        explicit no_visit(core&) noexcept {}
+        static bool fetches() noexcept { return false; }
+        feeder* const of = nullptr;
+    };
+
     // What a blocking operation does after its first attempt, if it made one: backs off, stands in line, parks. That
     // it is told of a stop, or has seen its deadline pass, counts only if it finds nothing after that.
     template <class Waiter, class Message, class Try, class May>
@@ -721,15 +744,16 @@ private:
                 return me && me->stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
         }
         backoff spin;
+        const std::conditional_t<std::is_same_v<Waiter, waiting_receiver<T>>, visit, no_visit> source(*this);
         // On a rendezvous nothing can happen before one side stands in line.
-        const bool hopeless = is_rendezvous() || (feeder_ && feeder_->fetches());
+        const bool hopeless = is_rendezvous() || source.fetches();
         while (!hopeless && tried == attempt::blocked && spin.wait()) {
             if (may_succeed()) tried = try_again();
         }
         if (tried == attempt::blocked) {
             if (!me) me.emplace(*this);
             tried = enlist(message, me->self);
-            if (tried == attempt::blocked) return park(*me, until, spin);
+            if (tried == attempt::blocked) return park(*me, source.of, until, spin);
         }
         return tried == attempt::done ? errc{} : errc::closed;
     }
@@ -737,12 +761,12 @@ private:
     // Sleeps until the operation, which stands in line, is completed, or it is time to give up. A receiver that has
     // slept for a while gives back the memory that is kept for a stream.
     template <class Waiter>
-    errc park(blocked<Waiter>& me, const deadline& until, backoff& spin) {
+    errc park(blocked<Waiter>& me, feeder* source, const deadline& until, backoff& spin) {
         constexpr bool receives = std::is_same_v<Waiter, waiting_receiver<T>>;
         me.in_line = true;
         const auto gives_up = [&] { return me.stopped.load(std::memory_order_acquire) || until.passed(); };
         const auto sleep = [&](const deadline& d) {
-            return receives && feeder_ ? feeder_->wait(me.sleeper, d, spin) : me.sleeper.wait(d, spin);
+            return source ? source->wait(me.sleeper, d, spin) : me.sleeper.wait(d, spin);
         };
         bool woken = false, over = false;
         if (receives && retains_memory()) {
@@ -820,7 +844,7 @@ private:
     void* memory_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
-    feeder* feeder_ = nullptr;  // none for most
+    sync::atomic<feeder*> feeder_{nullptr};  // of most there is none; written with the front lock held
 
     sync::mutex back_lock_;
     wait_queue receivers_;

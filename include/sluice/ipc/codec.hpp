@@ -71,7 +71,7 @@ inline void append(std::vector<std::byte>& out, std::span<const std::byte> bytes
 /// both ends must agree on (or a number that is not 0, `static constexpr std::uint64_t id`). Without it, that is the
 /// type as its source spells it: for a class its name with all namespaces, and its size if it is plain. State one for
 /// types whose name differs between the programs, or between compilers, as that of a local class does.
-/// They are called by the library's threads and by those that send, with no lock held. What they throw closes that one
+/// They are called by the library's threads, and by those that send and receive. What they throw closes that one
 /// end with an error. These are optional, and save copies of large messages: `static std::span<const std::byte>
 /// view(const T&)`, the encoding, where it lies in the message already; and `static T make(std::size_t size)`, a
 /// message whose encoding has that size, together with `static std::span<std::byte> room(T&)`, where that encoding

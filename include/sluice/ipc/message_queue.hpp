@@ -99,10 +99,11 @@ public:
           report_(std::move(report)),
           type_(type_id<T>()),
           buffer_(largest) {
-        lend_to_receivers(to);
-        inlet_ = std::make_unique<channel_inlet<T>>(std::move(to), static_cast<station&>(*this));
+        inlet_ = std::make_unique<channel_inlet<T>>(std::move(to), static_cast<station&>(*this), lend_to_receivers());
     }
-    ~queue_reader() override { retire(); }
+    ~queue_reader() override {
+        retire([this] { inlet_.reset(); });
+    }
 
     bool work(readiness what, std::span<std::byte>) override {
         bool readable = what.read || full_;

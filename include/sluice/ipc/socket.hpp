@@ -85,7 +85,7 @@ public:
         parts.group = group_;
         parts.place = std::move(place);
         auto client = std::make_unique<stream>(std::move(parts));
-        client->receive_into_shared(to_, options_, 0, decoder((std::min)(options_.max_message, longest_message)));
+        client->receive_into_shared(to_, options_);
         client->serve_client(std::chrono::steady_clock::now() + options_.handshake_timeout);
         run(accepts_->loop(), std::move(client), options_.stop);
     }

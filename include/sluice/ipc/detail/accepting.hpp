@@ -12,7 +12,6 @@
 #include <system_error>
 #include <utility>
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <sluice/channel.hpp>
@@ -94,17 +93,12 @@ public:
     }
 
 private:
-    // Descriptors below the limit of the process that are left to the program.
-    static constexpr rlim_t spared = 16;
-
     void accept_some() noexcept {
         for (int n = 0; n < 64; ++n) {
             try {
                 descriptor fd = accept_from(socket_->fd(), socket_->family());
                 if (!fd) return not_accepted(errno);
-                rlimit limit{};
-                if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-                    static_cast<rlim_t>(fd.get()) + spared >= limit.rlim_cur) {
+                if (is_spared(fd.get())) {
                     report_->note(from_errno(EMFILE));
                     continue;
                 }

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -121,6 +122,14 @@ private:
     unsigned generation_ = 0;
     bool blocked_ = false;  // before it was borrowed
 };
+
+// Whether it is one of the last below the limit of the process, which are left to the program.
+inline bool is_spared(int fd) noexcept {
+    constexpr rlim_t spared = 16;
+    rlimit limit{};
+    return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           static_cast<rlim_t>(fd) + spared >= limit.rlim_cur;
+}
 
 // ---- Reading and writing without blocking. What was transferred; 0 at the end of the stream; -1 and errno.
 

@@ -3,16 +3,43 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <utility>
+
+#include <pthread.h>
 
 #include <sluice/detail/feeder.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/wait.hpp>
 
 namespace sluice::ipc::detail {
+
+// While it lives this thread is not cancelled: what reads and writes is noexcept, and calls of the system are points at
+// which a thread may be cancelled.
+class uncancelled {
+public:
+    uncancelled() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    uncancelled(const uncancelled&) = delete;
+    uncancelled& operator=(const uncancelled&) = delete;
+    ~uncancelled() { ::pthread_setcancelstate(before_, nullptr); }
+
+    // In the midst of it the thread may be cancelled, if it might before.
+    class but_here {
+    public:
+        explicit but_here(const uncancelled& in) noexcept { ::pthread_setcancelstate(in.before_, &within_); }
+        but_here(const but_here&) = delete;
+        but_here& operator=(const but_here&) = delete;
+        ~but_here() { ::pthread_setcancelstate(within_, nullptr); }
+
+    private:
+        int within_ = PTHREAD_CANCEL_DISABLE;
+    };
+
+private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
 
 // Whose turn it is to read. It is the loop's, until a thread that waits in the channel's line finds that no other one
 // reads: that thread borrows the descriptor, has the loop not wait for it, sleeps until something arrives, and does at
@@ -35,12 +62,6 @@ namespace sluice::ipc::detail {
 template <class Reader>
 class direct_reading final : public sluice::detail::feeder {
 public:
-    // Its first owners are the reader and the channel.
-    static std::shared_ptr<direct_reading> make(Reader& of) {
-        auto made = std::make_shared<direct_reading>(of);
-        made->channels_ = made;
-        return made;
-    }
     explicit direct_reading(Reader& of) noexcept : of_(&of) {}
 
     // While it is held nobody else is at work.
@@ -50,20 +71,30 @@ public:
 
     // With that: whether a thread waits for the descriptor in place of the loop.
     bool lent() const noexcept { return lent_; }
-    // The reader goes.
-    void retire() noexcept {
-        const auto held = exclude();
-        of_ = nullptr;
+    // The reader goes: nobody works at it any more, `close` closes the channel, and those who were here have left.
+    template <class F>
+    void retire(F&& close) {
+        {
+            const auto held = exclude();
+            of_ = nullptr;
+        }
+        close();
+        auto held = exclude();
+        while (inside_.load(std::memory_order_acquire) > 0) left_.wait(held);
     }
 
+    void enter() noexcept override { inside_.fetch_add(1, std::memory_order_relaxed); }
+    void leave() noexcept override {
+        const uncancelled here;
+        const auto held = exclude();
+        if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !of_) left_.notify_one();
+    }
     bool fetches() const noexcept override { return left_to_loop_.load(std::memory_order_relaxed) == 0; }
     bool wait(sluice::detail::parker& sleeper, const sluice::detail::deadline& until,
               sluice::detail::backoff& spin) override {
         const std::optional<bool> woken = read_for(sleeper, until);
         return woken ? *woken : sleeper.wait(until, spin);
     }
-
-    void release() noexcept override { std::exchange(channels_, nullptr).reset(); }
 
 private:
     // So often a thread that has to wait leaves it to the loop, after one has got several messages at once: they are a
@@ -99,6 +130,7 @@ private:
 
     // Whether it was woken; nothing if it is left to the loop to read.
     std::optional<bool> read_for(sluice::detail::parker& sleeper, const sluice::detail::deadline& until) {
+        const uncancelled here;
         const loan mine(*this);
         if (mine.fd < 0) return std::nullopt;
         int looks = sluice::detail::sync::several_cpus() ? mine.looks : 0;
@@ -106,7 +138,10 @@ private:
             if (looks > 0) {
                 --looks;
             } else {
-                const auto e = sleeper.sleep_by(*bell_, [&] { bell_->sleep(mine.fd, until); });
+                const auto e = sleeper.sleep_by(*bell_, [&] {
+                    const uncancelled::but_here asleep(here);
+                    bell_->sleep(mine.fd, until);
+                });
                 if (e != sluice::detail::parker::event::passed) return e == sluice::detail::parker::event::woken;
             }
             const bool goes_on = fetch();
@@ -132,7 +167,9 @@ private:
     bool lent_ = false;
     sluice::detail::sync::atomic<int> left_to_loop_{0};
     std::unique_ptr<typename Reader::bell> bell_;
-    std::shared_ptr<direct_reading> channels_;
+    // How many threads are here. Also without at_work_, which comes before the locks of the channel.
+    sluice::detail::sync::atomic<std::size_t> inside_{0};
+    sluice::detail::sync::condition_variable left_;
 };
 
 }  // namespace sluice::ipc::detail

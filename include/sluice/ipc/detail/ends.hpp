@@ -19,6 +19,7 @@
 
 #include <sluice/channel.hpp>
 #include <sluice/detail/core.hpp>
+#include <sluice/detail/feeder.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/wait.hpp>
 #include <sluice/ipc/codec.hpp>
@@ -177,6 +178,9 @@ public:
     virtual bool withdraw() = 0;
     virtual void close() noexcept = 0;
     virtual bool closed() const noexcept = 0;
+    // Has the waiter told when the channel closes, as core does.
+    virtual bool watch_closing(sluice::detail::waiter& w) = 0;
+    virtual bool unwatch_closing(sluice::detail::waiter& w) = 0;
 };
 
 // Told when a message has come, or the channel has closed; on the thread that has sent it or closed it.
@@ -217,6 +221,8 @@ public:
     bool withdraw() override { return core_of(from_)->withdraw(node_); }
     void close() noexcept override { from_.close(); }
     bool closed() const noexcept override { return from_.is_closed(); }
+    bool watch_closing(sluice::detail::waiter& w) override { return core_of(from_)->watch_closing(w); }
+    bool unwatch_closing(sluice::detail::waiter& w) override { return core_of(from_)->unwatch_closing(w); }
 
 private:
     static constexpr std::size_t enough = 64 * 1024;
@@ -321,12 +327,19 @@ public:
 template <class T>
 class channel_inlet final : public inlet {
 public:
-    channel_inlet(sender<T> to, station& of)
-        : to_(std::move(to)), batch_((std::min)(most, to_.capacity().value_or(most))), room_(of), closing_(of) {
+    // `source` feeds the channel, if nobody else does, as long as the inlet is there.
+    channel_inlet(sender<T> to, station& of, sluice::detail::feeder* source = nullptr)
+        : to_(std::move(to)),
+          fed_(source != nullptr),
+          batch_((std::min)(most, to_.capacity().value_or(most))),
+          room_(of),
+          closing_(of) {
+        if (fed_) core_of(to_)->feed_by(source);
         closing_.begin();
         if (!core_of(to_)->watch_closing(closing_)) closing_.end();
     }
     ~channel_inlet() override {
+        if (fed_) core_of(to_)->feed_by(nullptr);
         room_.leave([this](auto& w) { return core_of(to_)->withdraw(w); });
         closing_.leave([this](auto& w) { return core_of(to_)->unwatch_closing(w); });
     }
@@ -391,6 +404,7 @@ private:
     static constexpr std::size_t most = plain<T> ? std::clamp<std::size_t>(16 * 1024 / sizeof(T), 1, 256) : 16;
 
     const sender<T> to_;
+    const bool fed_;
     const std::size_t batch_;  // how many messages are taken before they are handed over
     station_waiter<sluice::detail::waiting_sender<T>> room_;
     station_waiter<sluice::detail::waiter> closing_;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/ipc/detail/process.hpp>
 #include <sluice/ipc/error.hpp>
 
 namespace sluice::ipc::detail {
@@ -117,12 +117,13 @@ public:
     // What is lent goes back.
     void keep(std::size_t wanted) {
         if (!lent_) return;
-        if (begin_ == end_) {
-            begin_ = end_ = nullptr;
-            lent_ = false;
-        } else {
-            own(wanted);
+        try {
+            if (begin_ != end_) return own(wanted);
+        } catch (...) {
+            forget();
+            throw;
         }
+        forget();
     }
 
 private:
@@ -139,6 +140,10 @@ private:
         end_ = begin_ + held;
         lent_ = false;
     }
+    void forget() noexcept {
+        begin_ = end_ = nullptr;
+        lent_ = false;
+    }
     void release() noexcept {
         own_.reset();
         capacity_ = 0;
@@ -150,37 +155,41 @@ private:
     bool lent_ = false;
 };
 
-// Memory that is taken for messages before half of them has arrived: so much in all of this process that peers which
-// announce and do not send can't hold more.
+// Memory that is taken for messages before half of them has arrived: for peers that have sent as much before, and so
+// much in all of this process that those who then announce and do not send can't hold more.
 class [[gnu::visibility("default")]] advance;  // one count for all shared objects
 class advance {
 public:
     advance() = default;
-    advance(advance&& other) noexcept : bytes_(std::exchange(other.bytes_, 0)) {}
+    advance(advance&& other) noexcept : bytes_(std::exchange(other.bytes_, 0)), generation_(other.generation_) {}
     advance& operator=(advance&& other) noexcept {
         std::swap(bytes_, other.bytes_);
+        std::swap(generation_, other.generation_);
         return *this;
     }
     ~advance() { give_back(); }
 
     bool take(std::size_t bytes) noexcept {
         give_back();
-        if (total_.fetch_add(bytes, std::memory_order_relaxed) + bytes > most) {
-            total_.fetch_sub(bytes, std::memory_order_relaxed);
+        auto& total = process::self().advanced();
+        if (total.fetch_add(bytes, std::memory_order_relaxed) + bytes > most) {
+            total.fetch_sub(bytes, std::memory_order_relaxed);
             return false;
         }
         bytes_ = bytes;
+        generation_ = process::generation();
         return true;
     }
     void give_back() noexcept {
-        if (bytes_ > 0) total_.fetch_sub(std::exchange(bytes_, 0), std::memory_order_relaxed);
+        if (const std::size_t bytes = std::exchange(bytes_, 0); bytes > 0 && generation_ == process::generation())
+            process::self().advanced().fetch_sub(bytes, std::memory_order_relaxed);
     }
 
     static constexpr std::size_t most = 4 << 20;
 
 private:
-    inline static std::atomic<std::size_t> total_{0};
     std::size_t bytes_ = 0;
+    unsigned generation_ = 0;
 };
 
 // Takes a stream apart as it arrives.
@@ -212,6 +221,7 @@ public:
         } else {
             arrivals_.received(size);
         }
+        received_ += size;
         silent_ = false;
     }
 
@@ -228,9 +238,9 @@ public:
     }
     // The storage goes away: what is left of the message is forgotten.
     void stop_diverting() noexcept {
+        advance_.give_back();  // also of one that could not be made
         if (!std::exchange(diverting_, false)) return;
         offered_ = false;
-        advance_.give_back();
         forgotten_ = diverted_.size();
     }
 
@@ -274,7 +284,7 @@ public:
                 advance_.give_back();  // it was not diverted
                 return found::nothing;
             }
-            if (2 * there.size() < wanted_ && !advance_.take(length)) return found::nothing;
+            if (2 * there.size() < wanted_ && (length > received_ || !advance_.take(length))) return found::nothing;
             offered_ = true;
             return found::large;
         }
@@ -333,6 +343,7 @@ private:
     static constexpr std::size_t large_from = 64 * 1024;
 
     std::size_t max_message_;
+    std::uint64_t received_ = 0;  // in all
     arrivals arrivals_;
     std::size_t wanted_ = sizeof(greeting);
     std::optional<greeting> greeting_;

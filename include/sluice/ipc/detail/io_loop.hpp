@@ -175,10 +175,28 @@ public:
         --waiting_;
     }
 
-    // Ends all stations of a group, and waits for that, but on the loop's own thread.
+    // While it lives this thread works at a station in place of a loop's, which may be waiting for that.
+    class standing_in {
+    public:
+        standing_in() noexcept : before_(std::exchange(so(), true)) {}
+        standing_in(const standing_in&) = delete;
+        standing_in& operator=(const standing_in&) = delete;
+        ~standing_in() { so() = before_; }
+
+        static bool& so() noexcept {
+            static thread_local bool stands_in = false;
+            return stands_in;
+        }
+
+    private:
+        const bool before_;
+    };
+
+    // Ends all stations of a group, and waits for that, but where the loop may wait for this thread: on its own, and on
+    // one that stands in for it.
     void abort_and_wait(const std::shared_ptr<station_group>& group) {
         order({true, every_module, group});
-        if (runner_.load(std::memory_order_acquire) != std::this_thread::get_id())
+        if (runner_.load(std::memory_order_acquire) != std::this_thread::get_id() && !standing_in::so())
             wait_until([&] { return group->alive == 0; });
     }
 
@@ -301,7 +319,7 @@ private:
                 if (next) dequeue(*next);
             }
             if (!next) break;
-            if (!next->over_) serve(*next, next->always_ready_ ? next->interest() : readiness{});
+            if (!next->over_) serve(*next, {}, true);
         }
         for (auto now = clock::now(); !alarms_.empty() && alarms_.begin()->first <= now;) {
             station& s = *alarms_.begin()->second;
@@ -364,8 +382,9 @@ private:
         }
     }
 
-    void serve(station& s, readiness what) noexcept {
+    void serve(station& s, readiness what, bool posted = false) noexcept {
         const auto held = s.exclude();
+        if (posted && s.always_ready_) what = s.interest();
         if (s.stopped_.exchange(false, std::memory_order_acq_rel))
             s.abort(make_error_code(std::errc::operation_canceled));
         if (s.work(what, {scratch_.get(), scratch_size})) {

@@ -4,8 +4,9 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <utility>
 
-#include <sluice/channel.hpp>
+#include <sluice/detail/feeder.hpp>
 #include <sluice/detail/wait.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/direct_reading.hpp>
@@ -23,17 +24,17 @@ public:
     }
 
 protected:
-    // Before anyone receives from the channel.
-    template <class T>
-    void lend_to_receivers(const sender<T>& of) {
-        reading_ = direct_reading<lending_station>::make(*this);
-        core_of(of)->feed_by(*reading_);
+    // For an inlet whose channel nobody else sends to: who lets receivers of that channel read.
+    sluice::detail::feeder* lend_to_receivers() {
+        reading_ = std::make_unique<direct_reading<lending_station>>(*this);
+        return reading_.get();
     }
     // Whether a thread waits for the descriptor in place of the loop, which then is not interested in reading.
     bool lent() const noexcept { return reading_ && reading_->lent(); }
-    // The first that the destructor of a derived class does.
-    void retire() noexcept {
-        if (reading_) reading_->retire();
+    // The first that the destructor of a derived class does; `close` drops the inlet.
+    template <class F>
+    void retire(F&& close) {
+        if (reading_) reading_->retire(std::forward<F>(close));
     }
 
     // Whether a thread may read what arrives next.
@@ -50,14 +51,17 @@ private:
     struct bell final : sluice::detail::bell {
         static std::unique_ptr<bell> make() noexcept {
             try {
-                return std::make_unique<bell>();
+                auto made = std::make_unique<bell>();
+                if (!is_spared(made->wake_up_.fd())) return made;
             } catch (...) {
-                return nullptr;  // then the loop reads
             }
+            return nullptr;  // then the loop reads
         }
         void ring() noexcept override { wake_up_.signal(); }
         void sleep(int fd, const sluice::detail::deadline& until) {
-            if (wait_for_either(fd, wake_up_.fd(), until)) wake_up_.clear();
+            if (!wait_for_either(fd, wake_up_.fd(), until)) return;
+            const uncancelled here;
+            wake_up_.clear();
         }
 
     private:
@@ -72,6 +76,7 @@ private:
     void take_back() noexcept { settle(loop().watch_anew(*this)); }
     bool fetch() noexcept {
         std::byte scratch[8 * 1024];  // for a large message the loop has more
+        const io_loop::standing_in here;
         const bool goes_on = work({true, false}, scratch);
         settle(goes_on && loop().watch_anew(*this));
         return goes_on && may_lend();
@@ -81,7 +86,7 @@ private:
         if (!known) loop().post(*this, [] {});
     }
 
-    std::shared_ptr<direct_reading<lending_station>> reading_;
+    std::unique_ptr<direct_reading<lending_station>> reading_;
 };
 
 }  // namespace sluice::ipc::detail

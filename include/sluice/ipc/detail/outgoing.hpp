@@ -81,6 +81,10 @@ protected:
         outlet_ = std::make_unique<channel_outlet<T>>(std::move(from), how, *this);
     }
 
+    // Has the waiter told when nothing more is sent; false if that is so already.
+    bool watch_closing(sluice::detail::waiter& w) { return outlet_->watch_closing(w); }
+    bool unwatch_closing(sluice::detail::waiter& w) { return outlet_->unwatch_closing(w); }
+
     // Writes as much of the outbox as the system takes.
     virtual flushed flush(outbox& box) noexcept = 0;
     // Says, after the last message, that it was the last; or that an error has ended the connection.

@@ -121,6 +121,9 @@ public:
         return common_;
     }
 
+    // Bytes of memory: see advance.
+    std::atomic<std::size_t>& advanced() noexcept { return advanced_; }
+
     // Descriptors that `open` puts into the heirlooms, which are empty, belong to this thread from the first moment.
     // What it returns.
     template <class F, class... Heirlooms>
@@ -204,6 +207,7 @@ private:
             if (own_[fd]) ::close(static_cast<int>(fd));
         }
         own_.clear();
+        advanced_.store(0, std::memory_order_relaxed);
         // The parent's threads, and what they may just have been changing, are left as they are.
         left_behind_.push_back({std::exchange(running_, {}), std::exchange(common_, nullptr)});
         for (heirloom* h = heirlooms_; h;) {
@@ -273,6 +277,7 @@ private:
     };
     std::vector<parents> left_behind_;
     heirloom* heirlooms_ = nullptr;
+    std::atomic<std::size_t> advanced_{0};
 };
 
 // This module; when it is unloaded, or the program ends, what it has made is finished.

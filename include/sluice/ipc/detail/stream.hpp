@@ -59,7 +59,10 @@ public:
           remote_(parts.remote) {
         if (remote_) alive_.emplace(fd_.get());
     }
-    ~stream() override { retire(); }
+    ~stream() override {
+        retire([this] { inlet_.reset(); });
+        if (closing_) closing_->leave([this](auto& w) { return unwatch_closing(w); });
+    }
 
     // Sends what comes from the channel. `returning` is the type of the messages that the peer may send.
     template <class T>
@@ -82,23 +85,24 @@ public:
     // Of a client, whose greeting was `read` already.
     template <class T>
     void receive_into(sender<T> to, const options& chosen, std::uint64_t returning, decoder read) {
-        lend_to_receivers(to);
-        receive_into_shared(std::move(to), chosen, returning, std::move(read));
+        // An end with a thread of its own has it for a codec that takes its time.
+        receive_into(std::move(to), chosen, returning, std::move(read),
+                     chosen.own_thread ? nullptr : lend_to_receivers());
     }
     // Into one that others send to as well.
     template <class T>
-    void receive_into_shared(sender<T> to, const options& chosen, std::uint64_t returning, decoder read) {
-        reads_ = true;
-        linger_ = chosen.linger;
-        wanted_.forth = type_id<T>();
-        wanted_.back = returning;
-        inlet_ = std::make_unique<channel_inlet<T>>(std::move(to), static_cast<station&>(*this));
-        decoder_.emplace(std::move(read));
+    void receive_into_shared(sender<T> to, const options& chosen) {
+        receive_into(std::move(to), chosen, 0, decoder((std::min)(chosen.max_message, longest_message)), nullptr);
     }
     // It is the listener's side: a client that does not greet in time is dropped, and a session ends in time.
     void serve_client(std::optional<time_point> greeted_by) {
         serves_ = true;
         deadline_ = greeted_by;
+        if (!two_way_) return;
+        // While the peer takes no more the loop has no other reason to look whether the session goes.
+        closing_.emplace(*this);
+        closing_->begin();
+        if (!watch_closing(*closing_)) closing_->end();
     }
 
     bool work(readiness what, std::span<std::byte> scratch) override {
@@ -156,6 +160,17 @@ public:
     }
 
 private:
+    template <class T>
+    void receive_into(sender<T> to, const options& chosen, std::uint64_t returning, decoder read,
+                      sluice::detail::feeder* source) {
+        reads_ = true;
+        linger_ = chosen.linger;
+        wanted_.forth = type_id<T>();
+        wanted_.back = returning;
+        inlet_ = std::make_unique<channel_inlet<T>>(std::move(to), static_cast<station&>(*this), source);
+        decoder_.emplace(std::move(read));
+    }
+
     bool may_lend() const noexcept override { return !parts_ && !lost_ && inlet_ && !decoder_->in_large(); }
     int looks() const noexcept override { return kind_ == medium::socket ? 24 : 0; }
     bool has_more() const noexcept override { return inlet_ && inlet_->has_more(); }
@@ -405,6 +420,7 @@ private:
     std::chrono::steady_clock::duration linger_{};
     std::span<std::byte> scratch_;  // while at work
     std::optional<life_watch> alive_;
+    std::optional<station_waiter<sluice::detail::waiter>> closing_;
 
     bool serves_ = false, two_way_ = false;
     bool sends_ = false, reads_ = false;
