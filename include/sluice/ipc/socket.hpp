@@ -200,8 +200,7 @@ public:
             closed_ = true;
             newcomers_ = {};
         }
-        if (accepts) loop_->abort_and_wait(group_);
-        socket_->close();
+        if (!accepts || loop_->abort_and_wait(group_)) socket_->close();  // or else who accepts does it, soon
     }
 
     /// Why a connection was last closed or refused, other than by a clean end; none if that has not happened.

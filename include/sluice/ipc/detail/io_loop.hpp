@@ -193,11 +193,12 @@ public:
     };
 
     // Ends all stations of a group, and waits for that, but where the loop may wait for this thread: on its own, and on
-    // one that stands in for it.
-    void abort_and_wait(const std::shared_ptr<station_group>& group) {
+    // one that stands in for it. Whether they have ended.
+    bool abort_and_wait(const std::shared_ptr<station_group>& group) {
         order({true, every_module, group});
-        if (runner_.load(std::memory_order_acquire) != std::this_thread::get_id() && !standing_in::so())
-            wait_until([&] { return group->alive == 0; });
+        if (runner_.load(std::memory_order_acquire) == std::this_thread::get_id() || standing_in::so()) return false;
+        wait_until([&] { return group->alive == 0; });
+        return true;
     }
 
     // ---- For a thread that works at a station in place of the loop's, under its exclude().
