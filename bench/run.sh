@@ -93,7 +93,7 @@ if [ -f "$folder/ipc-table.md" ]; then
         if [ -f "$folder/ipc-crowd.md" ]; then
             echo
             echo "A listener with clients that say nothing, on a unix socket: half of a round trip to one more client, who answers through"
-            echo "the same listener; resident memory of the listener's process."
+            echo "the same listener, or a session of its own; resident memory of the listener's process."
             echo
             cat "$folder/ipc-crowd.md"
         fi
