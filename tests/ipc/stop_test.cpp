@@ -269,6 +269,25 @@ TEST_CASE("a codec may close the listener, whichever thread calls it") {
     CHECK(none.hold());
 }
 
+TEST_CASE("a codec may try to receive from the channel that it decodes for") {
+    two_ends p;
+    sluice::ipc::pipe reading = p.link(), writing(-1, p.fds[1]);
+    const auto rx = reading.receiver<told>();
+    const auto tx = writing.sender<told>();
+    int timed_out = 0;
+    when_decoding = [&](int n) {
+        if (n == 2 && rx.recv_timeout(1ms) == errc::timeout) ++timed_out;
+    };
+    for (int i = 0; i < 20; ++i) {
+        test::task waiting([&] { return rx.recv().has_value(); });
+        CHECK(test::wait_until_asleep(waiting));
+        CHECK(tx.send({2}));
+        CHECK(waiting.get());
+    }
+    when_decoding = nullptr;
+    CHECK(timed_out == 20);
+}
+
 TEST_CASE("an end with a thread of its own has its codec called there, so that a time-out holds") {
     when_decoding = [](int n) { std::this_thread::sleep_for(n * 1ms); };
     two_ends p;

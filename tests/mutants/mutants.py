@@ -88,9 +88,9 @@ MUTANTS = [
      "        of_ = nullptr;", DIRECT),
     ("the reader goes and does not say so", DIRECT_READING, "        of_ = nullptr;\n", "", DIRECT),
     ("the reader goes while a thread is about to come", DIRECT_READING,
-     "        while (inside_.load(std::memory_order_acquire) > 0) left_.wait(held);\n", "", DIRECT),
-    ("who comes is not counted", DIRECT_READING, "inside_.fetch_add(1, std::memory_order_relaxed)", "inside_.load(std::memory_order_relaxed)",
-     DIRECT),
+     "        while (inside_ > 0) left_.wait(held);\n", "", DIRECT),
+    ("who comes is not counted", DIRECT_READING, "        ++inside_;\n", "", DIRECT),
+    ("the last to leave says nothing", DIRECT_READING, "        if (--inside_ == 0) left_.notify_one();", "        --inside_;", DIRECT),
     ("a borrower does not look at its deadline", DIRECT_READING, "            if (looks == 0 && until.passed()) return false;\n", "", DIRECT),
 
     # ---- Writing by the thread that sends

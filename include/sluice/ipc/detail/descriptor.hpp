@@ -274,10 +274,12 @@ inline bool wait_for_either(int first, int second, const sluice::detail::deadlin
     timespec left{};
     if (!until.is_never()) {
         const auto now = sluice::detail::sync::clock::now();
-        const auto rest = (std::max)(until.next_look(), now) - now;
-        const auto seconds = std::chrono::floor<std::chrono::seconds>(rest);
-        left.tv_sec = static_cast<std::time_t>((std::min<std::int64_t>)(seconds.count(), 3600));
-        left.tv_nsec = static_cast<long>((rest - seconds).count());
+        const auto rest = (std::min<sluice::detail::sync::clock::duration>)((std::max)(until.next_look(), now) - now,
+                                                                            std::chrono::hours(1));
+        const std::chrono::duration<decltype(left.tv_sec)> seconds = std::chrono::floor<std::chrono::seconds>(rest);
+        const std::chrono::duration<decltype(left.tv_nsec), std::nano> fraction = rest - seconds;
+        left.tv_sec = seconds.count();
+        left.tv_nsec = fraction.count();
     }
     (void)::ppoll(waiting, 2, until.is_never() ? nullptr : &left, nullptr);
 #else

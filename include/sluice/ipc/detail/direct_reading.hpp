@@ -79,15 +79,20 @@ public:
             of_ = nullptr;
         }
         close();
-        auto held = exclude();
-        while (inside_.load(std::memory_order_acquire) > 0) left_.wait(held);
+        std::unique_lock<sluice::detail::sync::mutex> held(door_);
+        while (inside_ > 0) left_.wait(held);
     }
 
-    void enter() noexcept override { inside_.fetch_add(1, std::memory_order_relaxed); }
+    void enter() noexcept override {
+        const uncancelled here;
+        const std::lock_guard<sluice::detail::sync::mutex> held(door_);
+        ++inside_;
+    }
+    // Also by one that is at work: a codec may receive from this very channel.
     void leave() noexcept override {
         const uncancelled here;
-        const auto held = exclude();
-        if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !of_) left_.notify_one();
+        const std::lock_guard<sluice::detail::sync::mutex> held(door_);
+        if (--inside_ == 0) left_.notify_one();
     }
     bool fetches() const noexcept override { return left_to_loop_.load(std::memory_order_relaxed) == 0; }
     bool wait(sluice::detail::parker& sleeper, const sluice::detail::deadline& until,
@@ -167,8 +172,8 @@ private:
     bool lent_ = false;
     sluice::detail::sync::atomic<int> left_to_loop_{0};
     std::unique_ptr<typename Reader::bell> bell_;
-    // How many threads are here. Also without at_work_, which comes before the locks of the channel.
-    sluice::detail::sync::atomic<std::size_t> inside_{0};
+    sluice::detail::sync::mutex door_;  // after the locks of the channel, which at_work_ comes before
+    std::size_t inside_ = 0;            // how many threads are here; under door_
     sluice::detail::sync::condition_variable left_;
 };
 
