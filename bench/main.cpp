@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
     plan.quick = end != argv + argc;
     argc = static_cast<int>(end - argv);
 
-    // The C library's locks are cheaper in a process that never had a second thread, and nobody sends to himself alone.
+    // The C library's locks are cheaper in a process that never had a second thread, and hardly any program sends to itself alone.
     std::thread([] {}).join();
 
     for (const bench::part::adder add : bench::part::all()) add(plan);

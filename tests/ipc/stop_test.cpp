@@ -3,8 +3,8 @@
 
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <stdexcept>
-#include <thread>
 
 #include <pthread.h>
 
@@ -289,7 +289,11 @@ TEST_CASE("a codec may try to receive from the channel that it decodes for") {
 }
 
 TEST_CASE("an end with a thread of its own has its codec called there, so that a time-out holds") {
-    when_decoding = [](int n) { std::this_thread::sleep_for(n * 1ms); };
+    std::promise<void> receive_is_over;
+    const auto over = receive_is_over.get_future().share();
+    when_decoding = [&](int n) {
+        if (n == 1) over.wait_for(test::patience);
+    };
     two_ends p;
     sluice::ipc::pipe reading = p.link({.own_thread = true}), writing(-1, p.fds[1]);
     const auto rx = reading.receiver<told>();
@@ -297,12 +301,12 @@ TEST_CASE("an end with a thread of its own has its codec called there, so that a
     CHECK(tx.send({0}));
     CHECK(rx.recv().has_value());
     test::task waiting([&] {
-        const test::stopwatch watch;
-        (void)rx.recv_timeout(100ms);
-        return watch.elapsed() < 1500ms;
+        const bool timed_out = rx.recv_timeout(100ms) == errc::timeout;
+        receive_is_over.set_value();
+        return timed_out;
     });
     CHECK(test::wait_until_asleep(waiting));
-    CHECK(tx.send({3000}));
+    CHECK(tx.send({1}));
     CHECK(waiting.get());
     CHECK(rx.recv().has_value());
     when_decoding = nullptr;

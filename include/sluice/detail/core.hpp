@@ -53,17 +53,17 @@ namespace sluice::detail {
 //   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own
 //      peer.
 //   5. After close nobody waits and nothing is pushed.
-// That no wake-up is lost follows from 1 and 2: one who begins to wait has looked for his message or his room with
-// every lock held under which it could come, and stands in line before he lets go of them.
+// That no wake-up is lost follows from 1 and 2: a thread that begins to wait has looked for its message or its room with
+// every lock held under which it could come, and stands in line before it lets go of them.
 //
 // Why it is built like this. With one lock, a producer and a consumer take its cache line from each other at every
 // message, and a queue that is swapped between two locks takes both of them whenever it runs dry. Here the ends meet
 // only at two counters, each on a pair of cache lines that its owner writes and the other reads, and reads only when
 // what it knows of is used up; `patience` sees to it that there is then a batch, and not a single message, where the
 // other side is under way. Where there can be only one, as at capacity 1, the message lies on the counter's line and
-// comes along with it. Someone who blocks backs off with his eye on the counter for two microseconds, without a lock,
-// before he stands in line and parks; on a rendezvous, where nothing can happen before somebody stands in line, he does
-// so at once and backs off with his eye on his own parker. What waits is on the lock's line, which a hand-over needs
+// comes along with it. A thread that blocks backs off with its eye on the counter for two microseconds, without a
+// lock, before it stands in line and parks; on a rendezvous, where nothing can happen before somebody stands in line, it
+// does so at once and backs off with its eye on its own parker. What waits is on the lock's line, which a hand-over needs
 // anyway. What a message does that meets nobody is inlined as a whole, by order: left to itself, GCC spends half as
 // many instructions again on calls.
 
@@ -474,8 +474,9 @@ private:
         return contend(self, nullptr, enqueue) == contest::won ? attempt::done : attempt::lost;
     }
 
-    // The same without a lock, where the process has only one thread and nothing on the way can start another: no code of
-    // the message's, no allocator. False where that is not so, or something else is to be done.
+    // Sends without a lock, where the process has only one thread and nothing on the way can start another: no code of
+    // the message's, no allocator. False, and nothing is done, where that is not so, or there is more to do. Likewise
+    // receives_alone().
     template <class U>
     [[gnu::always_inline]] bool sends_alone(U& message) {
         if constexpr (std::is_trivially_copyable_v<T> && std::is_same_v<U, T>) {
@@ -697,10 +698,10 @@ private:
         sync::atomic<bool> stopped{false};  // before the deadline
     };
 
-    // A thread at the feeder, if there is one.
+    // A receiver's thread at the feeder, if there is one.
     struct visit {
-        explicit visit(core& c) {
-            if (!c.feeder_.load(std::memory_order_acquire)) return;
+        visit(core& c, bool receives) {
+            if (!receives || !c.feeder_.load(std::memory_order_acquire)) return;
             const guard front(c.front_lock_);
             of = c.feeder_.load(std::memory_order_relaxed);
             if (of) of->enter();
@@ -712,11 +713,6 @@ private:
         }
         bool fetches() const noexcept { return of && of->fetches(); }
         feeder* of = nullptr;
-    };
-    struct no_visit {
-        explicit no_visit(core&) noexcept {}
-        static bool fetches() noexcept { return false; }
-        feeder* const of = nullptr;
     };
 
     // What a blocking operation does after its first attempt, if it made one: backs off, stands in line, parks. That
@@ -744,7 +740,7 @@ private:
                 return me && me->stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
         }
         backoff spin;
-        const std::conditional_t<std::is_same_v<Waiter, waiting_receiver<T>>, visit, no_visit> source(*this);
+        const visit source(*this, std::is_same_v<Waiter, waiting_receiver<T>>);
         // On a rendezvous nothing can happen before one side stands in line.
         const bool hopeless = is_rendezvous() || source.fetches();
         while (!hopeless && tried == attempt::blocked && spin.wait()) {

@@ -120,7 +120,7 @@ public:
 
 private:
     void lock_slowly() {
-        // At growing distances: so its holder, if he comes back at once, runs on undisturbed and with his cache lines
+        // At growing distances: so its holder, if it comes back at once, runs on undisturbed and with its cache lines
         // at hand.
         for (int pauses = 16; sync::several_cpus() && pauses <= 256; pauses *= 2) {
             for (int i = 0; i < pauses; ++i) sync::pause();
@@ -424,7 +424,7 @@ struct claim {
 };
 
 // A blocked operation in the wait queue of a channel. All its members are guarded by that channel's locks while it is
-// linked; once unlinked it belongs to the one who completed it, until he has woken it, and then to its thread.
+// linked; once unlinked it belongs to the thread that completed it, until that has woken it, and then to its own.
 struct waiter {
     enum class outcome : std::uint8_t { none, done, closed };
 
@@ -432,7 +432,7 @@ struct waiter {
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
 
-    // For the one who has completed it, once he has released his locks; the waiter may be gone after it.
+    // For the thread that has completed it, once that has released its locks; the waiter may be gone after it.
     void wake() {
         if (has_callback) {
             callback(*this);

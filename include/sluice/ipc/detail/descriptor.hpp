@@ -141,7 +141,7 @@ enum class medium : std::uint8_t { pipe, socket, file };
 #if defined(__linux__) && defined(RWF_NOWAIT)
 // `ask` is the call that asks, `trust` the one that does not.
 template <class Ask, class Trust>
-ssize_t without_waiting(std::atomic<bool>& can_ask, Ask&& ask, Trust&& trust) noexcept {
+ssize_t ask_or_trust(std::atomic<bool>& can_ask, Ask&& ask, Trust&& trust) noexcept {
     if (can_ask.load(std::memory_order_relaxed)) {
         const ssize_t outcome = uninterrupted(ask);
         if (outcome != -1 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return outcome;
@@ -152,11 +152,11 @@ ssize_t without_waiting(std::atomic<bool>& can_ask, Ask&& ask, Trust&& trust) no
 [[gnu::visibility("default")]] inline std::atomic<bool> can_ask_to_read{true}, can_ask_to_write{true};
 inline ssize_t read_pipe(int fd, std::byte* to, std::size_t size) noexcept {
     const iovec part{to, size};
-    return without_waiting(
+    return ask_or_trust(
         can_ask_to_read, [&] { return ::preadv2(fd, &part, 1, -1, RWF_NOWAIT); }, [&] { return ::read(fd, to, size); });
 }
 inline ssize_t write_pipe(int fd, const iovec* parts, int count) noexcept {
-    return without_waiting(
+    return ask_or_trust(
         can_ask_to_write, [&] { return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT); },
         [&] { return ::writev(fd, parts, count); });
 }
@@ -213,30 +213,27 @@ private:
 };
 
 #if defined(__linux__) && defined(RWF_NOWAIT)
-// Linux from 6.18 on: a write to a pipe that is asked to raise no signal.
-inline constexpr int no_signal = 0x100;
+inline constexpr int no_signal = 0x100;  // RWF_NOSIGNAL, of Linux from 6.18 on
 [[gnu::visibility("default")]] inline std::atomic<bool> can_ask_for_no_signal{true};
-
-// False where the system can't be asked.
-inline bool wrote_without_signal(int fd, const iovec* parts, int count, ssize_t& outcome) noexcept {
-    if (!can_ask_for_no_signal.load(std::memory_order_relaxed)) return false;
-    outcome = uninterrupted([&] { return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT | no_signal); });
-    if (outcome != -1 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return true;
-    can_ask_for_no_signal.store(false, std::memory_order_relaxed);
-    return false;
-}
-#else
-inline bool wrote_without_signal(int, const iovec*, int, ssize_t&) noexcept { return false; }
 #endif
 
 inline ssize_t write_some(int fd, medium kind, const iovec* parts, int count) noexcept {
-    if (ssize_t outcome; kind == medium::pipe && wrote_without_signal(fd, parts, count, outcome)) return outcome;
     if (kind != medium::socket) {
-        no_sigpipe guard;
-        const ssize_t written = kind == medium::pipe ? write_pipe(fd, parts, count)
-                                                     : uninterrupted([&] { return ::writev(fd, parts, count); });
-        guard.raised = written == -1 && errno == EPIPE;
-        return written;
+        const auto masked = [&] {
+            no_sigpipe guard;
+            const ssize_t written = kind == medium::pipe ? write_pipe(fd, parts, count)
+                                                         : uninterrupted([&] { return ::writev(fd, parts, count); });
+            guard.raised = written == -1 && errno == EPIPE;
+            return written;
+        };
+#if defined(__linux__) && defined(RWF_NOWAIT)
+        if (kind == medium::pipe) {
+            return ask_or_trust(
+                can_ask_for_no_signal, [&] { return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT | no_signal); },
+                masked);
+        }
+#endif
+        return masked();
     }
     int flags = MSG_DONTWAIT;
 #if defined(MSG_NOSIGNAL)

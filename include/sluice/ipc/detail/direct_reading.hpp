@@ -84,13 +84,11 @@ public:
     }
 
     void enter() noexcept override {
-        const uncancelled here;
         const std::lock_guard<sluice::detail::sync::mutex> held(door_);
         ++inside_;
     }
     // Also by one that is at work: a codec may receive from this very channel.
     void leave() noexcept override {
-        const uncancelled here;
         const std::lock_guard<sluice::detail::sync::mutex> held(door_);
         if (--inside_ == 0) left_.notify_one();
     }

@@ -222,7 +222,6 @@ public:
             arrivals_.received(size);
         }
         received_ += size;
-        silent_ = false;
     }
 
     // Of a message that was found `large`, its length; half of it has arrived, or it has got an advance.
@@ -300,7 +299,7 @@ public:
     // Whether the peer has begun as one that speaks this protocol does, perhaps in another version.
     bool speaks() const noexcept { return speaks_; }
     // Whether nothing at all has arrived: somebody has only looked whether anyone is there.
-    bool silent() const noexcept { return silent_; }
+    bool silent() const noexcept { return received_ == 0; }
     std::error_code error() const noexcept { return error_; }
     std::size_t capacity() const noexcept { return arrivals_.capacity(); }
 
@@ -347,7 +346,7 @@ private:
     arrivals arrivals_;
     std::size_t wanted_ = sizeof(greeting);
     std::optional<greeting> greeting_;
-    bool silent_ = true, speaks_ = false;
+    bool speaks_ = false;
     bool ended_ = false;
     bool offered_ = false;    // the message that is arriving was found to be large
     bool diverting_ = false;  // what arrives goes to diverted_, the rest of that message
