@@ -216,6 +216,13 @@ using part = std::function<void(scene&)>;
     };
     add_end("close-alone", "A close wakes one who reads, though nothing arrives.", [](scene& s) { s.ends.rx.close(); });
     add_end("stop-alone", "A stop request does.", [](scene& s) { s.stop.request_stop(); });
+
+    add("direct-read/reader-goes", "Who reads when the reader goes hears of the end.", limits, [] {
+        scene s;
+        thread a([&s] { s.receive_all(); });
+        thread writer([&s] { s.w.put(); });
+        s.reader.reset();
+    });
     return true;
 }();
 
