@@ -14,10 +14,11 @@
 #include <vector>
 
 #include <sluice/channel.hpp>
-#include <sluice/detail/core.hpp>
+#include <sluice/detail/channel_core.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/lock.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
-#include <sluice/detail/wait.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice {
@@ -40,22 +41,22 @@ struct subscription {
     // Whether it is worthwhile to make a message for it: false if it has no room, and does not get any made.
     bool can_take(const stop_token& stop) const {
         if (when_full == overflow::drop_oldest || (when_full == overflow::block && !stop.stop_requested())) return true;
-        return core_of(to)->may_send();
+        return core_of(to)->maybe_ready_to_send();
     }
 
     // Whether the message was delivered. It is moved from only then. Once a stop was requested, nothing blocks.
     bool deliver(T& message, const stop_token& stop) const {
-        core<T>& channel = *core_of(to);
+        channel_core<T>& channel = *core_of(to);
         if (when_full == overflow::block) {
             const errc sent = channel.send(message, deadline::never(), stop);
             if (sent != errc::stopped) return sent == errc{};
         } else if (when_full == overflow::drop_oldest) {
             if constexpr (std::is_nothrow_move_constructible_v<T>) {
-                std::optional<T> displaced;  // destroyed with no lock held
-                return channel.send_displacing(message, displaced) == attempt::done;
+                std::optional<T> evicted;  // destroyed with no lock held
+                return channel.send_evicting(message, evicted) == op_status::done;
             }
         }
-        return channel.try_send(message) == attempt::done;
+        return channel.try_send(message) == op_status::done;
     }
 };
 
@@ -84,7 +85,7 @@ public:
     };
 
     view now() const {
-        const guard held(lock_);
+        const spin_lock_guard held(lock_);
         return view(current_);
     }
 
@@ -101,7 +102,7 @@ public:
 
 private:
     bool append(subscription<T>& newcomer) {
-        const guard held(lock_);
+        const spin_lock_guard held(lock_);
         if (current_->size() == current_->capacity()) return false;
         current_->push_back(std::move(newcomer));
         return true;
@@ -117,7 +118,8 @@ private:
         fresh->reserve((std::max)(2 * count, std::size_t{1}));
         std::copy_if(seen.begin(), seen.end(), std::back_inserter(*fresh), there);
 
-        const guard held(lock_);  // ends before `fresh` and `seen`, which may be the last to know the old array
+        const spin_lock_guard held(
+            lock_);  // ends before `fresh` and `seen`, which may be the last to know the old array
         if (current_ != seen.keeps_alive_) return;
         const std::span<const subscription<T>> latecomers = std::span(*current_).subspan(seen.members_.size());
         if (latecomers.size() > fresh->capacity() - fresh->size()) return;

@@ -16,359 +16,15 @@
 #include <vector>
 
 #include <sluice/channel.hpp>
-#include <sluice/detail/core.hpp>
-#include <sluice/detail/selection.hpp>
+#include <sluice/detail/cases.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/select_engine.hpp>
 #include <sluice/detail/throw.hpp>
-#include <sluice/detail/wait.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice {
 
 namespace detail {
-
-template <class F, class... Args>
-concept callable_with = requires(F& f, Args&&... args) {
-    f(std::forward<Args>(args)...);
-};
-
-// The declared parameter of a callable that takes one, without const and reference; void where it is generic,
-// overloaded, or takes another number of them.
-template <class R, class A>
-std::type_identity<std::remove_cvref_t<A>> parameter(R (*)(A));
-template <class R, class C, class A>
-std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A));
-template <class R, class C, class A>
-std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) const);
-template <class R, class C, class A>
-std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) &);
-template <class R, class C, class A>
-std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) const&);
-
-template <class F>
-auto declared_parameter() {
-    if constexpr (requires { parameter(std::declval<F>()); }) {
-        return decltype(parameter(std::declval<F>())){};
-    } else if constexpr (requires { parameter(&F::operator()); }) {
-        return decltype(parameter(&F::operator())){};
-    } else {
-        return std::type_identity<void>{};
-    }
-}
-
-// What a handler is called with: the message (for a send: nothing), or the outcome, which may also be that the channel
-// is closed.
-enum class wants : std::uint8_t { message, outcome, neither };
-
-template <class Handler, class Outcome, class... Message>
-constexpr wants wanted() {
-    using F = std::decay_t<Handler>;
-    using Parameter = typename decltype(declared_parameter<F>())::type;
-    if constexpr (std::is_same_v<Parameter, Outcome>) {
-        return callable_with<F, Outcome> ? wants::outcome : wants::neither;
-    } else if constexpr (is_result<Parameter>) {
-        return wants::neither;  // it would never hear of the closing
-    } else if constexpr (callable_with<F, Message...>) {
-        return wants::message;
-    } else if constexpr (callable_with<F, Outcome>) {
-        return wants::outcome;
-    } else {
-        return wants::neither;
-    }
-}
-
-// These name the types in a compiler's message: of a handler also its parameter, since a lambda has no name.
-template <class Handler>
-using parameter_of = typename decltype(declared_parameter<std::decay_t<Handler>>())::type;
-template <class Handler, class Message, class Parameter>
-struct receive_handler {
-    static constexpr wants kind = wanted<Handler, result<Message>, Message>();
-    static_assert(
-        kind != wants::neither,
-        "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as "
-        "well");
-};
-template <class Handler>
-concept send_handler = wanted<Handler, result<void>>()
-!= wants::neither;
-
-// Moves from the outcome, and ends what the handler leaves of it: a message may hold a channel.
-template <wants Wanted, class Handler, class Outcome>
-void call(Handler& handler, Outcome& outcome) {
-    struct end_of_message {
-        Outcome& outcome;
-        ~end_of_message() { outcome = unexpected(errc::closed); }
-    };
-    const end_of_message end{outcome};
-    if constexpr (Wanted == wants::message) {
-        handler(*std::move(outcome));
-    } else if constexpr (Wanted == wants::outcome) {
-        handler(std::move(outcome));
-    }
-}
-
-// A case of select: what was written, by reference where it was an lvalue. `owned` is the same with everything copied
-// or moved in, for a selector to keep. `runner` is what the engine works with while it chooses.
-
-template <class T, class Receiver, class Handler>
-struct receive_case {
-    static constexpr wants handler_wants = receive_handler<Handler, T, parameter_of<Handler>>::kind;
-
-    using owned = receive_case<T, receiver<T>, std::decay_t<Handler>>;
-    owned own() && { return {std::forward<Receiver>(from), std::forward<Handler>(handler)}; }
-
-    Receiver from;
-    Handler handler;
-
-    class runner final : public select_case {
-    public:
-        explicit runner(receive_case& c) : select_case(self_), case_(c), core_(core_of(c.from)) {
-            self_.drops_out = handler_wants == wants::message;
-        }
-
-        void run() override { call<handler_wants>(case_.handler, got_); }
-        attempt try_now(const precondition* others) override {
-            if (!core_) return attempt::closed;
-            if (!core_->may_receive(seen_)) return attempt::blocked;
-            return outcome(core_->try_receive_if(others, got_), others);
-        }
-        bool unchanged() const override { return !core_ || closed_ || core_->receive_stays_blocked(seen_); }
-        bool may_be_ready() const noexcept override { return core_ && core_->may_receive(); }
-        bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
-        attempt enlist() override {
-            if (!core_) return attempt::closed;
-            const attempt tried = outcome(core_->enlist(got_, self_), nullptr);
-            return tried == attempt::done && closed_ ? decide_for(self_) : tried;
-        }
-        void withdraw() override {
-            if (!core_ || core_->withdraw(self_) || self_.what != waiter::outcome::closed) return;
-            closed_ = core_->size() == 0;  // another case of this select may have sent to the channel before it closed
-        }
-        bool dropped_out(bool chosen) const noexcept override {
-            return closed_ && (chosen || handler_wants == wants::message);
-        }
-        bool retains_memory() const noexcept override { return core_ && core_->retains_memory(); }
-        void give_back_memory() override {
-            if (retains_memory()) core_->give_back_memory();
-        }
-
-    private:
-        attempt outcome(attempt tried, const precondition* others) {
-            closed_ = tried == attempt::closed;
-            if (!closed_ || handler_wants != wants::outcome) return tried;
-            return holds(others) ? attempt::done : attempt::lost;
-        }
-
-        receive_case& case_;
-        core<T>* const core_;
-        waiting_receiver<T> self_;
-        result<T> got_ = unexpected(errc::closed);
-        snapshot seen_ = 0;
-        bool closed_ = false;  // and drained
-    };
-};
-
-struct no_handler {
-    void operator()() const noexcept {}
-};
-
-// `Value` is const T& or T&&; T where the case is owned.
-template <class T, class Sender, class Value, class Handler>
-struct send_case {
-    static constexpr wants handler_wants = wanted<Handler, result<void>>();
-    static_assert(
-        send_handler<Handler>,
-        "sluice: the handler of on_send must take nothing, or a sluice::result<void> to hear of closing as well");
-
-    using owned = send_case<T, sender<T>, T, std::decay_t<Handler>>;
-    owned own() && {
-        return {std::forward<Sender>(to), std::forward<Handler>(handler), static_cast<T>(std::forward<Value>(value))};
-    }
-
-    Sender to;
-    Handler handler;
-    Value value;  // after what may throw as it is copied
-
-    class runner final : public select_case {
-    public:
-        explicit runner(send_case& c) : select_case(self_), case_(c), core_(core_of(c.to)) {
-            self_.drops_out = handler_wants == wants::message;
-        }
-
-        void run() override {
-            if constexpr (handler_wants == wants::message) {
-                case_.handler();
-            } else if constexpr (handler_wants == wants::outcome) {
-                case_.handler(closed_ ? result<void>(unexpected(errc::closed)) : result<void>());
-            }
-        }
-        attempt try_now(const precondition* others) override {
-            if (!core_) return attempt::closed;
-            if (!core_->may_send(seen_)) return attempt::blocked;
-            return outcome(core_->is_closed() ? attempt::closed : core_->try_send_if(others, message()), others);
-        }
-        bool unchanged() const override { return !core_ || closed_ || core_->send_stays_blocked(seen_); }
-        bool may_be_ready() const noexcept override { return core_ && core_->may_send(); }
-        bool must_stand_in_line() const noexcept override { return core_ && core_->is_rendezvous(); }
-        void prepare() override {
-            if (core_) message();
-        }
-        attempt enlist() override {
-            if (!core_) return attempt::closed;
-            const attempt tried = outcome(core_->enlist(message(), self_), nullptr);
-            return tried == attempt::done && closed_ ? decide_for(self_) : tried;
-        }
-        void withdraw() override {
-            if (core_ && !core_->withdraw(self_) && self_.what == waiter::outcome::closed) closed_ = true;
-        }
-        void completed() override {
-            if (self_.error) std::rethrow_exception(std::exchange(self_.error, nullptr));
-            sent_ = true;
-        }
-        bool dropped_out(bool chosen) const noexcept override {
-            return sent_ || (closed_ && (chosen || handler_wants == wants::message));
-        }
-
-    private:
-        // Copied by the send itself if that runs nobody's code, and before the first time that it may be sent if not.
-        static constexpr bool in_place = !std::is_lvalue_reference_v<Value> || std::is_trivially_copyable_v<T>;
-
-        auto& message() {
-            if constexpr (in_place) {
-                return case_.value;
-            } else {
-                if (!copy_) copy_.emplace(case_.value);
-                return *copy_;
-            }
-        }
-        attempt outcome(attempt tried, const precondition* others) {
-            sent_ = tried == attempt::done;
-            closed_ = tried == attempt::closed;
-            if (!closed_ || handler_wants != wants::outcome) return tried;
-            return holds(others) ? attempt::done : attempt::lost;
-        }
-
-        send_case& case_;
-        core<T>* const core_;
-        waiting_sender<T> self_;
-        std::optional<std::conditional_t<in_place, char, T>> copy_;
-        snapshot seen_ = 0;
-        bool closed_ = false, sent_ = false;
-    };
-};
-
-// What runs when nothing else is ready by a certain time.
-template <class When, class Handler>
-struct time_case {
-    static_assert(callable_with<std::decay_t<Handler>>,
-                  "sluice: the handler of on_timeout and on_deadline must take nothing");
-
-    using owned = time_case<When, std::decay_t<Handler>>;
-    owned own() && { return {when, std::forward<Handler>(handler)}; }
-
-    When when;
-    Handler handler;
-
-    class runner final : public select_case {
-    public:
-        explicit runner(time_case& c) : select_case(kind::deadline), case_(c) {}
-
-        void start() override { until_ = make_deadline(case_.when); }
-        void run() override { case_.handler(); }
-        deadline next_look() const override { return until_; }
-        bool due() const override { return until_.passed(); }
-
-    private:
-        template <class Rep, class Period>
-        static deadline make_deadline(const std::chrono::duration<Rep, Period>& d) {
-            return deadline::after(d);
-        }
-        template <class Clock, class Duration>
-        static deadline make_deadline(const std::chrono::time_point<Clock, Duration>& t) {
-            return deadline::at(t);
-        }
-
-        time_case& case_;
-        deadline until_ = deadline::never();
-    };
-};
-
-template <class Handler>
-struct otherwise_case {
-    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of otherwise must take nothing");
-
-    using owned = otherwise_case<std::decay_t<Handler>>;
-    owned own() && { return {std::forward<Handler>(handler)}; }
-
-    Handler handler;
-
-    class runner final : public select_case {
-    public:
-        explicit runner(otherwise_case& c) : select_case(kind::otherwise), case_(c) {}
-        void run() override { case_.handler(); }
-
-    private:
-        otherwise_case& case_;
-    };
-};
-
-template <class Handler>
-struct stop_case {
-    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of on_stop must take nothing");
-
-    using owned = stop_case<std::decay_t<Handler>>;
-    owned own() && { return {std::move(token), std::forward<Handler>(handler)}; }
-
-    stop_token token;
-    Handler handler;
-
-    class runner final : public select_case {
-    public:
-        explicit runner(stop_case& c) : select_case(self_, kind::stop), case_(c) {}
-
-        void run() override { case_.handler(); }
-        attempt try_now(const precondition* others) override {
-            if (case_.token.stop_requested()) return holds(others) ? attempt::done : attempt::lost;
-            return case_.token.stop_possible() ? attempt::blocked : attempt::closed;
-        }
-        bool unchanged() const override { return !case_.token.stop_requested(); }
-        bool due() const override { return case_.token.stop_requested(); }
-        bool may_be_ready() const noexcept override { return case_.token.stop_requested(); }
-        // The one who requests the stop completes the case, as a peer.
-        attempt enlist() override {
-            if (!case_.token.stop_possible()) return attempt::closed;
-            if (!on_stop_) on_stop_.emplace(case_.token, completion{&self_});
-            return attempt::blocked;
-        }
-        void withdraw() override { on_stop_.reset(); }
-
-    private:
-        struct completion {
-            waiter* of;
-            void operator()() const {
-                if (decide_as_peer(*of)) of->wake();
-            }
-        };
-
-        stop_case& case_;
-        waiter self_;
-        std::optional<stop_callback<completion>> on_stop_;
-    };
-};
-
-template <class Case>
-inline constexpr bool is_otherwise = false;
-template <class Handler>
-inline constexpr bool is_otherwise<otherwise_case<Handler>> = true;
-
-// What stands for a case whose making was refused, so that a select does not complain once more.
-struct refused_case {};
-
-template <class Case>
-inline constexpr bool is_case = requires {
-    typename std::remove_cvref_t<Case>::runner;
-};
-template <class Case>
-inline constexpr bool is_refused = std::is_same_v<std::remove_cvref_t<Case>, refused_case>;
 
 // What select and selector::add take.
 template <class Case>
@@ -387,16 +43,17 @@ constexpr bool check_case() {
 template <class... Cases>
 result<std::size_t> select_from(preference prefers, Cases&... cases) {
     static_assert((0 + ... + int(is_otherwise<Cases>)) <= 1, "sluice: a select takes at most one otherwise");
-    std::tuple<typename Cases::runner...> runners(cases...);
+    std::tuple<typename Cases::registration...> registrations(cases...);
     return std::apply(
-        [prefers](auto&... runner) -> result<std::size_t> {
-            const std::array<select_case*, sizeof...(runner)> all{&runner...};
-            std::array<std::uint32_t, sizeof...(runner)> order;
-            const result<std::size_t> chosen = selection(all, order, prefers).choose(deadline::never(), errc::timeout);
+        [prefers](auto&... registration) -> result<std::size_t> {
+            const std::array<select_case*, sizeof...(registration)> all{&registration...};
+            std::array<std::uint32_t, sizeof...(registration)> order;
+            const result<std::size_t> chosen =
+                select_engine(all, order, prefers).choose(deadline::never(), errc::timeout);
             if (chosen) all[*chosen]->run();
             return chosen;
         },
-        runners);
+        registrations);
 }
 
 }  // namespace detail
@@ -473,15 +130,15 @@ detail::refused_case on_send(const sender<T>&, U&&, Handler&&...) {
 /// Runs if nothing else was ready for that long, counted from the beginning of the select.
 template <class Rep, class Period, class Handler>
 [[nodiscard]] detail::time_case<std::chrono::duration<Rep, Period>, Handler> on_timeout(
-    const std::chrono::duration<Rep, Period>& patience, Handler&& handler) {
-    return {patience, std::forward<Handler>(handler)};
+    const std::chrono::duration<Rep, Period>& timeout, Handler&& handler) {
+    return {timeout, std::forward<Handler>(handler)};
 }
 
 /// Runs if nothing else was ready by then, on the clock of the time point.
 template <class Clock, class Duration, class Handler>
 [[nodiscard]] detail::time_case<std::chrono::time_point<Clock, Duration>, Handler> on_deadline(
-    const std::chrono::time_point<Clock, Duration>& when, Handler&& handler) {
-    return {when, std::forward<Handler>(handler)};
+    const std::chrono::time_point<Clock, Duration>& deadline, Handler&& handler) {
+    return {deadline, std::forward<Handler>(handler)};
 }
 
 #if defined(__cpp_lib_jthread)
@@ -551,13 +208,13 @@ public:
     template <class Case>
     std::size_t add(Case&& c) {
         if constexpr (detail::check_case<Case>()) {
-            using owned = typename std::remove_cvref_t<Case>::owned;
-            if (detail::is_otherwise<owned> && has_otherwise())
+            using stored = typename std::remove_cvref_t<Case>::stored;
+            if (detail::is_otherwise<stored> && has_otherwise())
                 detail::throw_error(std::invalid_argument("sluice: a selector takes at most one otherwise"));
             // What may throw comes before the value of an on_send is moved from.
             if (members_.size() == members_.capacity()) members_.reserve(2 * members_.size() + 1);
-            const auto held = std::make_shared<member_of<owned>>(std::forward<Case>(c));
-            members_.push_back({next_id_, std::shared_ptr<detail::select_case>(held, &held->runner)});
+            const auto held = std::make_shared<member_of<stored>>(std::forward<Case>(c));
+            members_.push_back({next_id_, std::shared_ptr<detail::select_case>(held, &held->registration)});
         }
         return next_id_++;
     }
@@ -581,66 +238,69 @@ public:
         return choose(detail::deadline::never(), errc::timeout, stop);
     }
     /// The same if one is ready now; else fails with `empty`. Never blocks.
-    result<std::size_t> try_wait() { return choose(detail::deadline::passed_already(), errc::empty, {}); }
+    result<std::size_t> try_wait() { return choose(detail::deadline::immediate(), errc::empty, {}); }
     /// The same if one is ready in time; else fails with `timeout`.
     template <class Rep, class Period>
-    result<std::size_t> wait_timeout(const std::chrono::duration<Rep, Period>& patience,
+    result<std::size_t> wait_timeout(const std::chrono::duration<Rep, Period>& timeout,
                                      const detail::stop_token& stop = {}) {
-        return choose(detail::deadline::after(patience), errc::timeout, stop);
+        return choose(detail::deadline::after(timeout), errc::timeout, stop);
     }
     template <class Clock, class Duration>
-    result<std::size_t> wait_until(const std::chrono::time_point<Clock, Duration>& when,
+    result<std::size_t> wait_until(const std::chrono::time_point<Clock, Duration>& deadline,
                                    const detail::stop_token& stop = {}) {
-        return choose(detail::deadline::at(when), errc::timeout, stop);
+        return choose(detail::deadline::at(deadline), errc::timeout, stop);
     }
 
 private:
     template <class Case>
     struct member_of {
         template <class Source>
-        explicit member_of(Source&& c) : what(std::forward<Source>(c).own()) {}
-        Case what;
-        typename Case::runner runner{what};
+        explicit member_of(Source&& c) : stored(std::forward<Source>(c).into_stored()) {}
+        Case stored;
+        typename Case::registration registration{stored};
     };
     struct member {
         std::size_t id;
-        std::shared_ptr<detail::select_case> runner;
+        std::shared_ptr<detail::select_case> registration;
     };
 
     bool has_otherwise() const {
-        return std::any_of(members_.begin(), members_.end(),
-                           [](const member& m) { return m.runner->what() == detail::select_case::kind::otherwise; });
+        return std::any_of(members_.begin(), members_.end(), [](const member& m) {
+            return m.registration->of_kind() == detail::select_case::kind::otherwise;
+        });
     }
 
-    result<std::size_t> choose(const detail::deadline& limit, errc at_limit, const detail::stop_token& stop) {
+    result<std::size_t> choose(const detail::deadline& limit, errc on_expiry, const detail::stop_token& stop) {
         using detail::preference;
         cases_.resize(members_.size());
         order_.resize(members_.size());
-        for (std::size_t i = 0; i < members_.size(); ++i) cases_[i] = members_[i].runner.get();
+        for (std::size_t i = 0; i < members_.size(); ++i) cases_[i] = members_[i].registration.get();
         removed_.reserve(members_.size());  // before anything is received
-        detail::selection choice(cases_, order_, biased_ ? preference::listed : preference::in_turn);
-        result<std::size_t> chosen = choice.choose(limit, at_limit, stop);
-        if (!chosen && choice.all_in_race()) return chosen;
+        detail::select_engine engine(cases_, order_, biased_ ? preference::listed : preference::in_turn);
+        result<std::size_t> chosen = engine.choose(limit, on_expiry, stop);
+        if (!chosen && engine.all_are_live()) return chosen;
         const member ready = chosen ? members_[*chosen] : member{};  // the handler may remove it
         // The others have waited for longer from now on.
         if (chosen && !biased_)
             std::rotate(members_.begin() + static_cast<std::ptrdiff_t>(*chosen),
                         members_.begin() + static_cast<std::ptrdiff_t>(*chosen) + 1, members_.end());
-        remove_dropped_out(ready.runner.get());
+        remove_done(ready.registration.get());
         if (!chosen) return chosen;
-        ready.runner->run();
+        ready.registration->run();
         chosen = ready.id;
         return chosen;
     }
 
-    void remove_dropped_out(const detail::select_case* chosen) {
-        const auto is_out = [chosen](const member& m) { return m.runner->dropped_out(m.runner.get() == chosen); };
-        const auto first = std::find_if(members_.begin(), members_.end(), is_out);
+    void remove_done(const detail::select_case* chosen) {
+        const auto is_done = [chosen](const member& m) {
+            return m.registration->is_done(m.registration.get() == chosen);
+        };
+        const auto first = std::find_if(members_.begin(), members_.end(), is_done);
         if (first == members_.end()) return;
         std::vector<member> removed = std::move(removed_);  // what they drop may use the group
         auto kept = first;
         for (auto m = first; m != members_.end(); ++m) {
-            if (is_out(*m)) {
+            if (is_done(*m)) {
                 removed.push_back(std::move(*m));
             } else {
                 *kept++ = std::move(*m);

@@ -130,11 +130,11 @@ void stream(std::optional<std::size_t> capacity, int count) {
             sluice::detail::parker sleeper;
             sluice::detail::waiter watcher;
             watcher.sleeper = &sleeper;
-            if (!channel.watch_closing(watcher)) {
+            if (!channel.observe_close(watcher)) {
                 expect(rx.is_closed(), "an open channel passes for closed");
-            } else if (choose_below(2) == 0 || !channel.unwatch_closing(watcher)) {
+            } else if (choose_below(2) == 0 || !channel.unobserve_close(watcher)) {
                 sleeper.wait_for_wake();
-                expect(watcher.what == sluice::detail::waiter::outcome::closed,
+                expect(watcher.state == sluice::detail::waiter::status::closed,
                        "a watcher is woken for another reason");
             }
         });

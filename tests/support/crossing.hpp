@@ -44,7 +44,7 @@ template <class T>
 class crossing {
 public:
     crossing(std::optional<std::size_t> capacity, std::size_t first) : capacity_(capacity) {
-        auto* const core = sluice::detail::core<T>::make(capacity, 1, first);
+        auto* const core = sluice::detail::channel_core<T>::make(capacity, 1, first);
         tx_ = sluice::sender<T>(core);
         rx_ = sluice::receiver<T>(core);
         check();

@@ -1,7 +1,9 @@
 // Where the messages of a channel come from, if that is not a sender in this process.
 #pragma once
 
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/backoff.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/parker.hpp>
 
 namespace sluice::detail {
 

@@ -49,9 +49,9 @@ struct stop_callback {
 #endif
 
 // Whether another thread can run while this one spins.
-inline bool several_cpus() noexcept {
-    static const bool several = std::thread::hardware_concurrency() > 1;
-    return several;
+inline bool multicore() noexcept {
+    static const bool multicore = std::thread::hardware_concurrency() > 1;
+    return multicore;
 }
 
 // Whether the process has only this thread. It may start the next one at any time, also in a message's move, so this is

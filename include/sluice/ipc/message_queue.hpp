@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #include <sluice/channel.hpp>
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/ends.hpp>

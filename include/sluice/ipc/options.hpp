@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <memory>
 
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/fault.hpp>
 
 namespace sluice::ipc {

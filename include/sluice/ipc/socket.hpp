@@ -20,7 +20,7 @@
 #include <sys/types.h>
 
 #include <sluice/channel.hpp>
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/address.hpp>
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/accepting.hpp>
@@ -73,10 +73,10 @@ public:
         accepts_ = &accepts;
         closing_ = std::make_unique<station_waiter<sluice::detail::waiter>>(accepts);
         closing_->begin();
-        if (!core_of(to_)->watch_closing(*closing_)) closing_->end();
+        if (!core_of(to_)->observe_close(*closing_)) closing_->end();
     }
     void end() {
-        closing_->leave([this](auto& w) { return core_of(to_)->unwatch_closing(w); });
+        closing_->leave([this](auto& w) { return core_of(to_)->unobserve_close(w); });
     }
     bool wanted() const noexcept { return !to_.is_closed(); }
 

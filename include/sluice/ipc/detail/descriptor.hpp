@@ -27,7 +27,7 @@
 #endif
 
 #include <sluice/detail/sync.hpp>
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/detail/process.hpp>
 
 namespace sluice::ipc::detail {
@@ -271,7 +271,7 @@ inline bool wait_for_either(int first, int second, const sluice::detail::deadlin
     timespec left{};
     if (!until.is_never()) {
         const auto now = sluice::detail::sync::clock::now();
-        const auto rest = (std::min<sluice::detail::sync::clock::duration>)((std::max)(until.next_look(), now) - now,
+        const auto rest = (std::min<sluice::detail::sync::clock::duration>)((std::max)(until.wake_time(), now) - now,
                                                                             std::chrono::hours(1));
         const std::chrono::duration<decltype(left.tv_sec)> seconds = std::chrono::floor<std::chrono::seconds>(rest);
         const std::chrono::duration<decltype(left.tv_nsec), std::nano> fraction = rest - seconds;
@@ -280,7 +280,7 @@ inline bool wait_for_either(int first, int second, const sluice::detail::deadlin
     }
     (void)::ppoll(waiting, 2, until.is_never() ? nullptr : &left, nullptr);
 #else
-    (void)::poll(waiting, 2, milliseconds_until(until.is_never() ? std::nullopt : std::optional(until.next_look())));
+    (void)::poll(waiting, 2, milliseconds_until(until.is_never() ? std::nullopt : std::optional(until.wake_time())));
 #endif
     return waiting[1].revents != 0;
 }

@@ -12,7 +12,7 @@
 
 #include <sluice/detail/feeder.hpp>
 #include <sluice/detail/sync.hpp>
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 
 namespace sluice::ipc::detail {
 
@@ -136,7 +136,7 @@ private:
         const uncancelled here;
         const loan mine(*this);
         if (mine.fd < 0) return std::nullopt;
-        int looks = sluice::detail::sync::several_cpus() ? mine.looks : 0;
+        int looks = sluice::detail::sync::multicore() ? mine.looks : 0;
         for (;;) {
             if (looks > 0) {
                 --looks;

@@ -18,10 +18,10 @@
 #include <sys/uio.h>
 
 #include <sluice/channel.hpp>
-#include <sluice/detail/core.hpp>
+#include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/feeder.hpp>
 #include <sluice/detail/sync.hpp>
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/frame.hpp>
@@ -211,18 +211,18 @@ public:
         }
     }
 
-    bool may_have() const noexcept override { return core_of(from_)->may_receive(); }
+    bool may_have() const noexcept override { return core_of(from_)->maybe_ready_to_recv(); }
 
     line wait() override {
-        const auto outcome = core_of(from_)->enlist(arrived_, node_);
-        if (outcome == sluice::detail::attempt::blocked) return line::waiting;
-        return outcome == sluice::detail::attempt::closed ? line::closed : line::refused;
+        const auto outcome = core_of(from_)->register_receiver(&arrived_, node_);
+        if (outcome == sluice::detail::op_status::blocked) return line::waiting;
+        return outcome == sluice::detail::op_status::closed ? line::closed : line::refused;
     }
-    bool withdraw() override { return core_of(from_)->withdraw(node_); }
+    bool withdraw() override { return core_of(from_)->unregister_receiver(node_); }
     void close() noexcept override { from_.close(); }
     bool closed() const noexcept override { return from_.is_closed(); }
-    bool watch_closing(sluice::detail::waiter& w) override { return core_of(from_)->watch_closing(w); }
-    bool unwatch_closing(sluice::detail::waiter& w) override { return core_of(from_)->unwatch_closing(w); }
+    bool watch_closing(sluice::detail::waiter& w) override { return core_of(from_)->observe_close(w); }
+    bool unwatch_closing(sluice::detail::waiter& w) override { return core_of(from_)->unobserve_close(w); }
 
 private:
     static constexpr std::size_t enough = 64 * 1024;
@@ -230,12 +230,12 @@ private:
     // Messages that own memory are taken one by one, lest twice as many of them be held as the capacity says.
     static constexpr std::size_t batch_size = plain<T> ? std::clamp<std::size_t>(16 * 1024 / sizeof(T), 1, 256) : 4;
 
-    struct waiting final : sluice::detail::waiting_receiver<T> {
+    struct waiting final : sluice::detail::blocked_op {
         explicit waiting(outlet_listener& l) : listener(l) {
             this->has_callback = true;
             this->callback = [](sluice::detail::waiter& w) noexcept {
                 auto& self = static_cast<waiting&>(w);
-                self.listener.told(self.what == sluice::detail::waiter::outcome::done);
+                self.listener.told(self.state == sluice::detail::waiter::status::done);
             };
         }
         outlet_listener& listener;
@@ -287,7 +287,7 @@ private:
             batch_.push_back({*std::move(arrived_)});
             arrived_ = unexpected(errc::empty);
         }
-        core_of(from_)->try_receive_some([this](T&& m) { batch_.push_back({std::move(m)}); }, there - batch_.size());
+        core_of(from_)->try_recv_some([this](T&& m) { batch_.push_back({std::move(m)}); }, there - batch_.size());
         return !batch_.empty();
     }
 
@@ -336,12 +336,12 @@ public:
           closing_(of) {
         if (fed_) core_of(to_)->feed_by(source);
         closing_.begin();
-        if (!core_of(to_)->watch_closing(closing_)) closing_.end();
+        if (!core_of(to_)->observe_close(closing_)) closing_.end();
     }
     ~channel_inlet() override {
         if (fed_) core_of(to_)->feed_by(nullptr);
-        room_.leave([this](auto& w) { return core_of(to_)->withdraw(w); });
-        closing_.leave([this](auto& w) { return core_of(to_)->unwatch_closing(w); });
+        room_.leave([this](auto& w) { return core_of(to_)->unregister_sender(w); });
+        closing_.leave([this](auto& w) { return core_of(to_)->unobserve_close(w); });
     }
 
     bool take(std::span<const std::byte> encoded) override {
@@ -369,27 +369,27 @@ public:
     }
 
     outcome pass_on() override {
-        using sluice::detail::attempt;
+        using sluice::detail::op_status;
         if (room_.waiting()) {
             if (!room_.told()) return core_of(to_)->is_closed() ? outcome::closed : outcome::full;
             room_.end();
             if (room_.error) std::rethrow_exception(std::exchange(room_.error, nullptr));
-            if (room_.what == sluice::detail::waiter::outcome::closed) return outcome::closed;
+            if (room_.state == sluice::detail::waiter::status::closed) return outcome::closed;
             ++next_;
         }
         while (next_ < taken_.size()) {
             std::size_t sent = 0;
-            attempt tried = core_of(to_)->try_send_some(
+            op_status tried = core_of(to_)->try_send_some(
                 [this](std::size_t i) -> T& { return taken_[next_ + i].message; }, taken_.size() - next_, sent);
             next_ += sent;
-            if (tried == attempt::blocked) {
+            if (tried == op_status::blocked) {
                 room_.begin();
-                tried = core_of(to_)->enlist(taken_[next_].message, room_);
-                if (tried == attempt::blocked) return outcome::full;
+                tried = core_of(to_)->register_sender(&taken_[next_].message, room_);
+                if (tried == op_status::blocked) return outcome::full;
                 room_.end();
-                if (tried == attempt::done) ++next_;
+                if (tried == op_status::done) ++next_;
             }
-            if (tried == attempt::closed) return outcome::closed;
+            if (tried == op_status::closed) return outcome::closed;
         }
         taken_.clear();
         if (taken_.capacity() * sizeof(T) > kept_when_idle) taken_ = std::vector<kept<T>>();
@@ -406,7 +406,7 @@ private:
     const sender<T> to_;
     const bool fed_;
     const std::size_t batch_;  // how many messages are taken before they are handed over
-    station_waiter<sluice::detail::waiting_sender<T>> room_;
+    station_waiter<sluice::detail::blocked_op> room_;
     station_waiter<sluice::detail::waiter> closing_;
     std::vector<kept<T>> taken_;
     std::optional<T> prepared_;

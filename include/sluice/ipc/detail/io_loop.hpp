@@ -19,7 +19,7 @@
 #include <vector>
 
 #include <sluice/detail/sync.hpp>
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/poller.hpp>
 #include <sluice/ipc/detail/process.hpp>

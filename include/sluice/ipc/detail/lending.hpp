@@ -7,7 +7,7 @@
 #include <utility>
 
 #include <sluice/detail/feeder.hpp>
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/direct_reading.hpp>
 #include <sluice/ipc/detail/io_loop.hpp>

@@ -104,7 +104,7 @@ private:
     static constexpr clock::duration pause = std::chrono::microseconds(10);
 
     flow write_out(bool looping) noexcept {
-        int looks = sluice::detail::sync::several_cpus() ? 50 : 0;
+        int looks = sluice::detail::sync::multicore() ? 50 : 0;
         int writes = looping ? 16 : 1;  // then others get their turn: who sends goes on, the loop looks for orders
         for (;;) {
             if (abandoned_.load(std::memory_order_acquire)) over_ = true;

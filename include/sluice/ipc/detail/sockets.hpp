@@ -28,7 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sluice/detail/wait.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/address.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/process.hpp>
@@ -227,7 +227,7 @@ inline std::vector<socket_name> resolve(const address& a, const sluice::detail::
         if (until.passed() && clock::now() >= at_least)
             fail(ETIMEDOUT, a.to_string() + ": nobody knows the name of the host in time");
         pollfd waiting[] = {{query->fd(), POLLIN, 0}, {stopped.fd(), POLLIN, 0}};
-        const auto patience = until.is_never() ? std::nullopt : std::optional((std::max)(until.next_look(), at_least));
+        const auto patience = until.is_never() ? std::nullopt : std::optional((std::max)(until.wake_time(), at_least));
         if (::poll(waiting, 2, milliseconds_until(patience)) < 0 && errno != EINTR) fail(errno, a.to_string());
         if (waiting[1].revents != 0 && !query->answered()) fail(ECANCELED, a.to_string());
     }
@@ -316,14 +316,14 @@ private:
     }
     std::optional<clock::time_point> patience() const {
         std::optional<clock::time_point> when;
-        if (!until_.is_never()) when = until_.next_look();
+        if (!until_.is_never()) when = until_.wake_time();
         if (next_ < names_.size()) when = when ? (std::min)(*when, next_begin_) : next_begin_;
         return when;
     }
     clock::duration share() const {
         constexpr clock::duration most = std::chrono::milliseconds(250);
         if (until_.is_never()) return most;
-        const clock::time_point now = clock::now(), end = until_.next_look();
+        const clock::time_point now = clock::now(), end = until_.wake_time();
         if (end <= now) return {};
         return (std::min)(most, (end - now) / static_cast<clock::rep>(2 * (names_.size() - next_ + 1)));
     }

@@ -18,7 +18,7 @@ using model::yield;
 
 using system_clock = clock;
 
-inline bool several_cpus() noexcept { return model::several_cpus; }
+inline bool multicore() noexcept { return model::several_cpus; }
 inline bool single_threaded() noexcept { return false; }
 inline unsigned fork_count() noexcept { return 0; }
 inline void pause() noexcept {}  // whatever a thread does next, another may go first

@@ -1,0 +1,229 @@
+// Many messages under one lock: what send_many and recv_many do.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <sluice/detail/channel_core.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/handle.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+// Whether a value of that type and kind can be sent as a T: it converts as where a T is an argument.
+template <class From, class T>
+inline constexpr bool sendable = std::is_convertible_v<From, T>;
+
+// Says why not.
+template <class From, class T>
+void refuse_to_send() {
+    static_assert(sendable<From, T> || !std::is_same_v<std::remove_cvref_t<From>, T>,
+                  "sluice: this message can't be copied: give it up with std::move");
+    static_assert(sendable<From, T> || std::is_same_v<std::remove_cvref_t<From>, T>,
+                  "sluice: what is sent must be a message of the channel's type, or convert to it implicitly; where an "
+                  "explicit conversion is meant, write it");
+}
+
+// What send_many makes messages of: the elements of an rvalue container are given up.
+template <class R>
+inline constexpr bool gives_up_elements =
+    !std::is_lvalue_reference_v<R> && !std::ranges::borrowed_range<R> && !std::ranges::view<std::remove_cvref_t<R>> &&
+    std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>;
+template <class R>
+using element_of =
+    std::conditional_t<gives_up_elements<R>, std::remove_reference_t<std::ranges::range_reference_t<R>>&&,
+                       std::ranges::range_reference_t<R>>;
+
+// Whether send_many takes the range. Not one that receives: what could not be sent would be lost.
+template <class R, class T>
+concept sendable_range = !receives<std::remove_cvref_t<R>> && std::ranges::input_range<R> && sendable<element_of<R>, T>;
+
+template <class R, class T>
+void refuse_to_send_many() {
+    static_assert(sendable_range<R, T> || !receives<std::remove_cvref_t<R>>,
+                  "sluice: send_many of what a receiver receives would lose what can't be sent: forward in a loop, "
+                  "for (auto&& message : rx) if (!tx.send(std::move(message))) ...");
+    static_assert(sendable_range<R, T> || receives<std::remove_cvref_t<R>>,
+                  "sluice: send_many takes a range whose elements are messages of the channel's type, or convert to it "
+                  "implicitly");
+}
+
+// How many messages a batch handles between two visits to the channel.
+template <class T>
+inline constexpr std::size_t max_chunk = (std::clamp<std::size_t>)(4096 / sizeof(T), 1, 64);
+
+// Room for up to a chunk of T, filled from the front.
+template <class T>
+class chunk_buffer {
+public:
+    chunk_buffer() = default;
+    chunk_buffer(const chunk_buffer&) = delete;
+    chunk_buffer& operator=(const chunk_buffer&) = delete;
+    ~chunk_buffer() { clear(); }
+
+    // Adds what `make` returns: a T.
+    template <class F>
+    void add(F&& make) {
+        ::new (static_cast<void*>(data() + size_)) T(std::forward<F>(make)());
+        ++size_;
+    }
+    void clear() noexcept { std::destroy_n(data(), std::exchange(size_, 0)); }
+    T& operator[](std::size_t i) noexcept { return data()[i]; }
+    std::size_t size() const noexcept { return size_; }
+
+private:
+    T* data() noexcept { return static_cast<T*>(static_cast<void*>(bytes_)); }
+
+    alignas(T) std::byte bytes_[max_chunk<T> * sizeof(T)];
+    std::size_t size_ = 0;
+};
+
+// ---- Sending
+
+// Sends at(0) to at(count - 1); returns how many were sent.
+template <class T, class At>
+std::size_t send_chunk(channel_core<T>& channel, At&& at, std::size_t count, bool may_block, const stop_token& stop) {
+    std::size_t sent = 0;
+    if (stop.stop_requested()) return 0;
+    while (channel.try_send_some(at, count, sent) == op_status::blocked) {
+        if (!may_block || channel.send(at(sent), deadline::never(), stop) != errc{}) break;
+        ++sent;
+    }
+    return sent;
+}
+
+// Sends the elements of a range, in order; returns how many.
+template <class T, class R>
+std::size_t send_range(channel_core<T>& channel, R&& range, bool may_block, const stop_token& stop) {
+    if (stop.stop_requested()) return 0;
+    using element = element_of<R>;
+    constexpr bool is_message = std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T>;
+    // Sent from where they stand; copied, or made, before they are sent, as many as fit at once; or one by one, where
+    // making one takes something away.
+    constexpr bool in_place =
+        is_message && ((std::is_rvalue_reference_v<element> && !std::is_const_v<std::remove_reference_t<element>>) ||
+                       copies_in_place<T>);
+    constexpr bool copied =
+        std::is_lvalue_reference_v<element> || std::is_trivially_copyable_v<std::remove_cvref_t<element>>;
+    constexpr std::size_t most = std::ranges::forward_range<R> && (in_place || copied) ? max_chunk<T> : 1;
+
+    std::size_t sent = 0;
+    auto it = std::ranges::begin(range);
+    const auto end = std::ranges::end(range);
+    if constexpr (in_place) {
+        using pointer = std::add_pointer_t<std::remove_reference_t<element>>;
+        std::array<pointer, most> elements;
+        while (it != end) {
+            std::size_t count = 0;
+            for (; count < most && it != end; ++count) {
+                auto&& e = *it;
+                elements[count] = std::addressof(e);
+                if constexpr (most == 1) {
+                    ++count;
+                    break;
+                } else {
+                    ++it;
+                }
+            }
+            const std::size_t done = send_chunk(
+                channel, [&](std::size_t i) -> auto& { return *elements[i]; }, count, may_block, stop);
+            sent += done;
+            if (done < count) break;
+            if constexpr (most == 1) ++it;
+        }
+    } else {
+        chunk_buffer<T> made;
+        while (it != end) {
+            if (channel.is_closed()) break;
+            const std::size_t room = channel.room();
+            if (room == 0 && !may_block && !channel.maybe_ready_to_send()) break;
+            for (const std::size_t count = (std::clamp<std::size_t>)(room, 1, most); made.size() < count && it != end;
+                 ++it)
+                made.add([&it]() -> T { return static_cast<element>(*it); });  // converts as an argument does
+            const std::size_t done = send_chunk(
+                channel, [&](std::size_t i) -> T& { return made[i]; }, made.size(), may_block, stop);
+            sent += done;
+            if (done < made.size()) break;
+            made.clear();
+        }
+    }
+    return sent;
+}
+
+// ---- Receiving
+
+// The container behind a std::back_insert_iterator that may be written to under the channel's locks: one of the standard
+// library's, whose allocator runs nobody's code either. Null for any other output iterator.
+template <class T, class Out>
+std::nullptr_t appended_container(const Out&) {
+    return nullptr;
+}
+template <class Container>
+Container& container_of(const std::back_insert_iterator<Container>& out) {
+    struct access : std::back_insert_iterator<Container> {
+        static Container& of(const std::back_insert_iterator<Container>& o) { return *(o.*&access::container); }
+    };
+    return access::of(out);
+}
+template <class T>
+std::vector<T>* appended_container(const std::back_insert_iterator<std::vector<T>>& out) {
+    return std::addressof(container_of(out));
+}
+
+// Calls take(n) until it has taken nothing, or `limit` in all. Not on a rendezvous, where there are no chunks.
+template <class T, class Take>
+std::size_t recv_chunks(channel_core<T>& channel, std::size_t limit, const stop_token& stop, Take&& take) {
+    std::size_t taken = 0;
+    while (!channel.is_rendezvous() && taken < limit) {
+        const std::size_t got = take((std::min)(limit - taken, max_chunk<T>));
+        taken += got;
+        if (got == 0 || stop.stop_requested()) break;
+    }
+    return taken;
+}
+
+// Messages are taken in chunks where none can be in between when something throws: if neither a move nor writing to
+// `out` does, from a buffer and with no lock held; at the end of a std::vector, in its place, when it has room. Else
+// they are taken one by one.
+template <class T, class Out>
+std::size_t recv_some(channel_core<T>& channel, Out& out, std::size_t limit, const stop_token& stop) {
+    std::size_t taken = 0;
+    constexpr bool writing_throws = !noexcept(*out = std::declval<T&&>()) || !noexcept(++out);
+    if constexpr (std::is_nothrow_move_constructible_v<T> && !writing_throws) {
+        chunk_buffer<T> buffer;
+        taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted) {
+            const std::size_t got =
+                channel.try_recv_some([&](T&& m) { buffer.add([&m]() -> T { return std::move(m); }); }, wanted);
+            for (std::size_t i = 0; i < got; ++i, ++out) *out = std::move(buffer[i]);
+            buffer.clear();
+            return got;
+        });
+    } else if constexpr (!std::is_null_pointer_v<decltype(appended_container<T>(out))>) {
+        std::vector<T>& container = *appended_container<T>(out);
+        taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted) {
+            wanted = (std::min)(wanted, channel.size());
+            if (container.capacity() - container.size() < wanted)
+                container.reserve((std::max)(container.size() + wanted, 2 * container.capacity()));
+            return channel.try_recv_some([&](T&& m) { container.push_back(std::move(m)); }, wanted);
+        });
+    }
+    if (taken > 0) return taken;
+    for (; taken < limit; ++taken, ++out) {
+        if (taken % 64 == 63 && stop.stop_requested()) break;
+        result<T> message = unexpected(errc::closed);
+        if (channel.try_recv(message) != op_status::done) break;
+        *out = *std::move(message);
+    }
+    return taken;
+}
+
+}  // namespace sluice::detail

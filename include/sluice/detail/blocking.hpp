@@ -1,0 +1,172 @@
+// The only place where a thread blocks on one channel: it spins, registers, and parks.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include <sluice/detail/backoff.hpp>
+#include <sluice/detail/channel_base.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/feeder.hpp>
+#include <sluice/detail/parker.hpp>
+#include <sluice/detail/waiter.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+// What a blocking operation of the one or the other direction does with the channel.
+
+struct sending {
+    static constexpr bool receives = false;
+    static bool maybe_ready(const channel_base& c) noexcept { return c.maybe_ready_to_send(); }
+    static op_status try_now(channel_base& c, erased_messages m, void* message) { return c.try_send(m, message, true); }
+    static op_status try_register(channel_base& c, void* message, blocked_op& self) {
+        return c.register_sender(message, self);
+    }
+    static bool unregister(channel_base& c, waiter& self) { return c.unregister_sender(self); }
+};
+
+struct receiving {
+    static constexpr bool receives = true;
+    static bool maybe_ready(const channel_base& c) noexcept { return c.maybe_ready_to_recv(); }
+    static op_status try_now(channel_base& c, erased_messages m, void* out) { return c.try_recv(m, out, true); }
+    static op_status try_register(channel_base& c, void* out, blocked_op& self) {
+        return c.register_receiver(out, self);
+    }
+    static bool unregister(channel_base& c, waiter& self) { return c.unregister_receiver(self); }
+};
+
+// A thread that blocks backs off with its eye on the other end's counter, without a lock, before it registers and parks;
+// on a rendezvous, where nothing can happen before one side registers, it does so at once and backs off with its eye on
+// its own parker. Where a stop and a deadline may both come, a first attempt is made here, after the stop callback was
+// registered, so that it is known which of the two was first.
+template <class Direction>
+class blocking {
+public:
+    blocking(channel_base& channel, void* message, const deadline& until) noexcept
+        : channel_(channel), message_(message), until_(until) {}
+
+    // That it is told of a stop, or has seen its deadline pass, counts only if it finds nothing after that.
+    errc operator()(const stop_token& stop) {
+        std::optional<registered_op> me;  // late, if it may be: it takes time to make
+        const auto interrupt = [this, &me] {
+            if (until_.passed()) return;
+            me->stopped.store(true, std::memory_order_release);
+            me->sleeper.interrupt();
+        };
+        std::optional<stop_callback<decltype(interrupt)>> on_stop;
+        op_status tried = op_status::blocked;
+        if (stop.stop_possible()) {
+            me.emplace(channel_);
+            on_stop.emplace(stop, interrupt);
+        } else if (until_.is_immediate()) {
+            return errc::timeout;  // before the attempt that was made
+        }
+        if (!until_.is_never()) {
+            const bool passed = until_.passed();
+            if (passed || stop.stop_possible()) tried = try_now();
+            if (passed && tried == op_status::blocked)
+                return me && me->stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
+        }
+        backoff spin;
+        const visit source(channel_);
+        const bool must_register_first = channel_.is_rendezvous() || source.fetches();
+        while (!must_register_first && tried == op_status::blocked && spin.wait()) {
+            if (Direction::maybe_ready(channel_)) tried = try_now();
+        }
+        if (tried == op_status::blocked) {
+            if (!me) me.emplace(channel_);
+            tried = Direction::try_register(channel_, message_, me->self);
+            if (tried == op_status::blocked) return park(*me, source.of, spin);
+        }
+        return tried == op_status::done ? errc{} : errc::closed;
+    }
+
+private:
+    // An operation that is blocked, and its thread. Leaves the line however this ends, also where the thread is
+    // cancelled in its sleep. What a peer touches lies together.
+    struct alignas(cache_line) registered_op {
+        explicit registered_op(channel_base& c) noexcept : channel(c) { self.sleeper = &sleeper; }
+        registered_op(const registered_op&) = delete;
+        registered_op& operator=(const registered_op&) = delete;
+        ~registered_op() {
+            if (in_line) leave();
+        }
+
+        // False if it was completed, by one that has nothing more to do with it now. Not over until then: the thread may
+        // be cancelled as it waits for that.
+        bool leave() {
+            const bool withdrawn = Direction::unregister(channel, self);
+            if (!withdrawn) sleeper.wait_for_wake();
+            in_line = false;
+            return withdrawn;
+        }
+
+        blocked_op self;
+        parker sleeper;
+        channel_base& channel;
+        bool in_line = false;
+        sync::atomic<bool> stopped{false};  // before the deadline
+    };
+
+    // A receiver's thread at the feeder, if there is one.
+    struct visit {
+        explicit visit(channel_base& c) {
+            if (!Direction::receives || !c.feeder_.load(std::memory_order_acquire)) return;
+            const spin_lock_guard front(c.front_lock_);
+            of = c.feeder_.load(std::memory_order_relaxed);
+            if (of) of->enter();
+        }
+        visit(const visit&) = delete;
+        visit& operator=(const visit&) = delete;
+        ~visit() {
+            if (of) of->leave();
+        }
+        bool fetches() const noexcept { return of && of->fetches(); }
+        feeder* of = nullptr;
+    };
+
+    op_status try_now() { return Direction::try_now(channel_, channel_.messages(), message_); }
+
+    // Sleeps until the operation, which stands in line, is completed, or it is time to give up. A receiver that has
+    // slept for a while gives back the memory that is retained for a stream.
+    errc park(registered_op& me, feeder* source, backoff& spin) {
+        me.in_line = true;
+        const auto gives_up = [&] { return me.stopped.load(std::memory_order_acquire) || until_.passed(); };
+        const auto sleep = [&](const deadline& d) {
+            return source ? source->wait(me.sleeper, d, spin) : me.sleeper.wait(d, spin);
+        };
+        bool woken = false, over = false;
+        if (Direction::receives && channel_.retains_memory()) {
+            const deadline idle = deadline::after(std::chrono::milliseconds(10));
+            woken = sleep(deadline::sooner(until_, idle));
+            over = !woken && gives_up();
+            if (!woken && !over) channel_.give_back_memory();
+        }
+        while (!woken && !over) {
+            woken = sleep(until_);
+            over = !woken && gives_up();
+        }
+        if (!woken && me.leave()) return me.stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
+        me.in_line = false;
+        if (!Direction::receives && me.self.error) std::rethrow_exception(me.self.error);
+        return me.self.state == waiter::status::done ? errc{} : errc::closed;
+    }
+
+    channel_base& channel_;
+    void* const message_;
+    const deadline& until_;
+};
+
+[[gnu::noinline]] inline errc channel_base::send_blocking(void* message, const deadline& until,
+                                                          const stop_token& stop) {
+    return blocking<sending>(*this, message, until)(stop);
+}
+[[gnu::noinline]] inline errc channel_base::recv_blocking(void* out, const deadline& until, const stop_token& stop) {
+    return blocking<receiving>(*this, out, until)(stop);
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,315 @@
+// The kinds of case that a select takes: receive, send, deadline, stop and otherwise.
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <sluice/channel.hpp>
+#include <sluice/detail/channel_core.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/handler.hpp>
+#include <sluice/detail/select_case.hpp>
+#include <sluice/detail/waiter.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+// What an on_...() function returns holds what was written: by reference where it was an lvalue. `stored` is the same with
+// everything copied or moved in, for a selector to keep. `registration` is what the engine works with while it chooses.
+
+// What the cases of channels have in common, whatever the type of the message. A closed channel takes a case out of the
+// race, unless its handler hears of the closing: then it is ready by that.
+class channel_case : public select_case {
+public:
+    bool is_unchanged() const final { return !channel_ || closed_ || stays_blocked(); }
+    bool must_register_first() const noexcept final { return channel_ && channel_->is_rendezvous(); }
+    op_status try_register() final {
+        if (!channel_) return op_status::closed;
+        const op_status tried = noted(register_op(), nullptr);
+        return tried == op_status::done && closed_ ? claim::claim_own(op_) : tried;
+    }
+
+protected:
+    channel_case(channel_base* channel, handler_kind takes) noexcept
+        : select_case(op_), channel_(channel), hears_of_close_(takes == handler_kind::outcome) {
+        op_.ignores_close = !hears_of_close_;
+    }
+
+    virtual bool stays_blocked() const noexcept = 0;
+    virtual op_status register_op() = 0;
+
+    op_status noted(op_status tried, const precondition* others) {
+        closed_ = tried == op_status::closed;
+        if (!closed_ || !hears_of_close_) return tried;
+        return holds(others) ? op_status::done : op_status::superseded;
+    }
+    bool is_done_by_close(bool chosen) const noexcept { return closed_ && (chosen || !hears_of_close_); }
+
+    channel_base* const channel_;
+    blocked_op op_;
+    snapshot seen_ = 0;
+    const bool hears_of_close_;
+    bool closed_ = false;  // for a receive: and drained
+};
+
+class recv_registration : public channel_case {
+public:
+    op_status try_now(const precondition* others) final {
+        if (!channel_) return op_status::closed;
+        if (!channel_->maybe_ready_to_recv(seen_)) return op_status::blocked;
+        return noted(channel_->try_recv_if(others, out_), others);
+    }
+    bool maybe_ready() const noexcept final { return channel_ && channel_->maybe_ready_to_recv(); }
+    void unregister() final {
+        if (!channel_ || channel_->unregister_receiver(op_) || op_.state != waiter::status::closed) return;
+        closed_ = channel_->size() == 0;  // another case of this select may have sent to the channel before it closed
+    }
+    bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
+    bool retains_memory() const noexcept final { return channel_ && channel_->retains_memory(); }
+    void give_back_memory() final {
+        if (retains_memory()) channel_->give_back_memory();
+    }
+
+protected:
+    // `out` is a result<T>*.
+    recv_registration(channel_base* channel, handler_kind takes, void* out) noexcept
+        : channel_case(channel, takes), out_(out) {}
+
+private:
+    bool stays_blocked() const noexcept final { return channel_->recv_stays_blocked(seen_); }
+    op_status register_op() final { return channel_->register_receiver(out_, op_); }
+
+    void* const out_;
+};
+
+class send_registration : public channel_case {
+public:
+    op_status try_now(const precondition* others) final {
+        if (!channel_) return op_status::closed;
+        if (!channel_->maybe_ready_to_send(seen_)) return op_status::blocked;
+        const op_status tried = channel_->is_closed() ? op_status::closed : channel_->try_send_if(others, message());
+        sent_ = tried == op_status::done;
+        return noted(tried, others);
+    }
+    bool maybe_ready() const noexcept final { return channel_ && channel_->maybe_ready_to_send(); }
+    void prepare() final {
+        if (channel_) message();
+    }
+    void unregister() final {
+        if (channel_ && !channel_->unregister_sender(op_) && op_.state == waiter::status::closed) closed_ = true;
+    }
+    void on_completed() final {
+        if (op_.error) std::rethrow_exception(std::exchange(op_.error, nullptr));
+        sent_ = true;
+    }
+    bool is_done(bool chosen) const noexcept final { return sent_ || is_done_by_close(chosen); }
+
+protected:
+    send_registration(channel_base* channel, handler_kind takes) noexcept : channel_case(channel, takes) {}
+
+    // Where the message is; a copy is made at the first call.
+    virtual void* message() = 0;
+
+    bool is_closed() const noexcept { return closed_; }
+
+private:
+    bool stays_blocked() const noexcept final { return channel_->send_stays_blocked(seen_); }
+    op_status register_op() final {
+        const op_status tried = channel_->register_sender(message(), op_);
+        sent_ = tried == op_status::done;
+        return tried;
+    }
+
+    bool sent_ = false;
+};
+
+template <class T, class Receiver, class Handler>
+struct receive_case {
+    static constexpr handler_kind takes = receive_handler<Handler, T, parameter_of<Handler>>::kind;
+
+    using stored = receive_case<T, receiver<T>, std::decay_t<Handler>>;
+    stored into_stored() && { return {std::forward<Receiver>(from), std::forward<Handler>(handler)}; }
+
+    Receiver from;
+    Handler handler;
+
+    class registration final : public recv_registration {
+    public:
+        explicit registration(receive_case& c) : recv_registration(core_of(c.from), takes, &got_), case_(c) {}
+        void run() override { call<takes>(case_.handler, got_); }
+
+    private:
+        receive_case& case_;
+        result<T> got_ = unexpected(errc::closed);
+    };
+};
+
+struct no_handler {
+    void operator()() const noexcept {}
+};
+
+// `Value` is const T& or T&&; T where the case is stored.
+template <class T, class Sender, class Value, class Handler>
+struct send_case {
+    static constexpr handler_kind takes = kind_of_handler<Handler, result<void>>();
+    static_assert(
+        send_handler<Handler>,
+        "sluice: the handler of on_send must take nothing, or a sluice::result<void> to hear of closing as well");
+
+    using stored = send_case<T, sender<T>, T, std::decay_t<Handler>>;
+    stored into_stored() && {
+        return {std::forward<Sender>(to), std::forward<Handler>(handler), static_cast<T>(std::forward<Value>(value))};
+    }
+
+    Sender to;
+    Handler handler;
+    Value value;  // after what may throw as it is copied
+
+    class registration final : public send_registration {
+    public:
+        explicit registration(send_case& c) : send_registration(core_of(c.to), takes), case_(c) {}
+
+        void run() override {
+            if constexpr (takes == handler_kind::message) {
+                case_.handler();
+            } else if constexpr (takes == handler_kind::outcome) {
+                case_.handler(is_closed() ? result<void>(unexpected(errc::closed)) : result<void>());
+            }
+        }
+
+    private:
+        // Copied by the send itself if that runs nobody's code, and before the first time that it may be sent if not.
+        static constexpr bool in_place = !std::is_lvalue_reference_v<Value> || copies_in_place<T>;
+
+        void* message() override {
+            if constexpr (in_place) {
+                return channel_core<T>::address_of(case_.value);
+            } else {
+                if (!copy_) copy_.emplace(case_.value);
+                return std::addressof(*copy_);
+            }
+        }
+
+        send_case& case_;
+        std::optional<std::conditional_t<in_place, char, T>> copy_;
+    };
+};
+
+// What runs when nothing else is ready by a certain time.
+template <class When, class Handler>
+struct time_case {
+    static_assert(callable_with<std::decay_t<Handler>>,
+                  "sluice: the handler of on_timeout and on_deadline must take nothing");
+
+    using stored = time_case<When, std::decay_t<Handler>>;
+    stored into_stored() && { return {when, std::forward<Handler>(handler)}; }
+
+    When when;
+    Handler handler;
+
+    class registration final : public select_case {
+    public:
+        explicit registration(time_case& c) : select_case(kind::deadline), case_(c) {}
+
+        void start() override { until_ = make_deadline(case_.when); }
+        void run() override { case_.handler(); }
+        deadline wake_time() const override { return until_; }
+        bool is_due() const override { return until_.passed(); }
+
+    private:
+        template <class Rep, class Period>
+        static deadline make_deadline(const std::chrono::duration<Rep, Period>& d) {
+            return deadline::after(d);
+        }
+        template <class Clock, class Duration>
+        static deadline make_deadline(const std::chrono::time_point<Clock, Duration>& t) {
+            return deadline::at(t);
+        }
+
+        time_case& case_;
+        deadline until_ = deadline::never();
+    };
+};
+
+template <class Handler>
+struct otherwise_case {
+    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of otherwise must take nothing");
+
+    using stored = otherwise_case<std::decay_t<Handler>>;
+    stored into_stored() && { return {std::forward<Handler>(handler)}; }
+
+    Handler handler;
+
+    class registration final : public select_case {
+    public:
+        explicit registration(otherwise_case& c) : select_case(kind::otherwise), case_(c) {}
+        void run() override { case_.handler(); }
+
+    private:
+        otherwise_case& case_;
+    };
+};
+
+template <class Handler>
+struct stop_case {
+    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of on_stop must take nothing");
+
+    using stored = stop_case<std::decay_t<Handler>>;
+    stored into_stored() && { return {std::move(token), std::forward<Handler>(handler)}; }
+
+    stop_token token;
+    Handler handler;
+
+    class registration final : public select_case {
+    public:
+        explicit registration(stop_case& c) : select_case(self_, kind::stop), case_(c) {}
+
+        void run() override { case_.handler(); }
+        op_status try_now(const precondition* others) override {
+            if (case_.token.stop_requested()) return holds(others) ? op_status::done : op_status::superseded;
+            return case_.token.stop_possible() ? op_status::blocked : op_status::closed;
+        }
+        bool is_unchanged() const override { return !case_.token.stop_requested(); }
+        bool is_due() const override { return case_.token.stop_requested(); }
+        bool maybe_ready() const noexcept override { return case_.token.stop_requested(); }
+        // The one who requests the stop completes the case, as a peer.
+        op_status try_register() override {
+            if (!case_.token.stop_possible()) return op_status::closed;
+            if (!on_stop_) on_stop_.emplace(case_.token, completion{&self_});
+            return op_status::blocked;
+        }
+        void unregister() override { on_stop_.reset(); }
+
+    private:
+        struct completion {
+            waiter* of;
+            void operator()() const {
+                if (claim::claim_without_transfer(*of)) of->wake();
+            }
+        };
+
+        stop_case& case_;
+        waiter self_;
+        std::optional<stop_callback<completion>> on_stop_;
+    };
+};
+
+template <class Case>
+inline constexpr bool is_otherwise = false;
+template <class Handler>
+inline constexpr bool is_otherwise<otherwise_case<Handler>> = true;
+
+// What stands for a case whose making was refused, so that a select does not complain once more.
+struct refused_case {};
+
+template <class Case>
+inline constexpr bool is_case = requires {
+    typename std::remove_cvref_t<Case>::registration;
+};
+template <class Case>
+inline constexpr bool is_refused = std::is_same_v<std::remove_cvref_t<Case>, refused_case>;
+
+}  // namespace sluice::detail

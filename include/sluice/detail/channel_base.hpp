@@ -1,0 +1,302 @@
+// What is done with a channel under its locks: attempts to send and to receive, and standing in line. For what is inlined
+// where it is called, it is told the type of the messages; the rest is the same for all types.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <utility>
+
+#include <sluice/detail/channel_state.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/lock.hpp>
+#include <sluice/detail/queue.hpp>
+#include <sluice/detail/throw.hpp>
+#include <sluice/detail/waiter.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+class channel_base : public channel_state {
+public:
+    // What is kept for a stream; see queue.hpp. For a receiver that has slept for a while.
+    bool retains_memory() const noexcept { return producer_.has_excess_or_retains(); }
+    void give_back_memory() {
+        section front(front_lock_);
+        shrink(front, true);
+    }
+
+    // ---- Attempts, which never block; one that `may_delay` may take a microsecond to let a batch gather. A message is
+    // moved from only by an attempt that is `done`. If its move throws, it stays where it was. `Messages` is
+    // messages_of<T> or erased_messages; `message` points to a T, `out` to a result<T>.
+
+    // What a message does that meets nobody is inlined as a whole, by order: left to itself, GCC spends half as many
+    // instructions again on calls.
+    template <class Messages>
+    [[gnu::always_inline]] op_status try_send(Messages messages, void* message, bool may_delay = false) {
+        spin_lock_guard back(back_lock_);
+        if (!closed_under_lock() && receivers_.empty()) {
+            if (push(messages, message, may_delay)) return op_status::done;
+            if (!may_delay || !producer_.is_batch_pending()) return op_status::blocked;
+        }
+        return try_send_slowly(message, std::move(back));
+    }
+
+    template <class Messages>
+    [[gnu::always_inline]] op_status try_recv(Messages messages, void* out, bool may_delay = false) {
+        spin_lock_guard front(front_lock_);
+        if (senders_.empty()) {
+            if (consumer_.available(producer_, may_delay) > 0) {
+                pop(messages, out);
+                if (may_shrink()) shrink_slowly(std::move(front));
+                return op_status::done;
+            }
+            if (!may_delay || !consumer_.is_batch_pending())
+                return closed_under_lock() ? op_status::closed : op_status::blocked;
+        }
+        return try_recv_slowly(out, std::move(front));
+    }
+
+    // The same without a lock, where the process has only one thread and nothing on the way can start another: no code
+    // of the message's, no allocator. False, and nothing is done, where that is not so, or there is more to do.
+    template <class Messages>
+    [[gnu::always_inline]] bool try_send_alone(Messages messages, void* message) {
+        return sync::single_threaded() && !closed_under_lock() && receivers_.empty() &&
+               producer_.has_free_slot(limit_, consumer_) && push(messages, message, false);
+    }
+    template <class Messages>
+    [[gnu::always_inline]] bool try_recv_alone(Messages messages, void* out) {
+        if (!sync::single_threaded() || !senders_.empty() || consumer_.available(producer_) == 0 ||
+            consumer_.frees_memory(producer_))
+            return false;
+        pop(messages, out);
+        return true;
+    }
+
+    // The same for a select that may have to prefer another case.
+
+    [[gnu::noinline]] op_status try_send_if(const precondition* others, void* message) {
+        if (!others) return try_send(messages(), message);
+        section back(back_lock_);
+        if (closed_under_lock()) return op_status::closed;
+        // Room only grows under this lock, and whoever is completed below was waiting before.
+        if (receivers_.empty() && producer_.room(limit_, consumer_) == 0) return op_status::blocked;
+        return others->holds() ? send_locked(message, nullptr, back) : op_status::superseded;
+    }
+    [[gnu::noinline]] op_status try_recv_if(const precondition* others, void* out) {
+        if (!others) return try_recv(messages(), out);
+        section front(front_lock_);
+        if (consumer_.available(producer_) == 0 && senders_.empty())
+            return closed_under_lock() ? op_status::closed : op_status::blocked;
+        if (!others->holds()) return op_status::superseded;
+        const op_status tried = recv_locked(out, nullptr, front);
+        shrink_after_burst(front);
+        return tried;
+    }
+
+    // ---- Operations that block: see blocking.hpp. errc{} says that they have succeeded.
+
+    errc send_blocking(void* message, const deadline& until, const stop_token& stop);
+    errc recv_blocking(void* out, const deadline& until, const stop_token& stop);
+
+    // ---- Lines. These look once more with both locks held, and where that would block put `self` in line. For the case
+    // of a select the attempt is `superseded` if the select was decided before.
+
+    [[gnu::noinline]] op_status register_sender(void* message, blocked_op& self) {
+        section both(front_lock_, back_lock_);
+        const op_status tried = send_locked(message, &self, both);
+        if (tried == op_status::blocked) insert(senders_, self, message);
+        return tried;
+    }
+    [[gnu::noinline]] op_status register_receiver(void* out, blocked_op& self) {
+        section both(front_lock_, back_lock_);
+        const op_status tried = recv_locked(out, &self, both);
+        if (tried == op_status::blocked) insert(receivers_, self, out);
+        return tried;
+    }
+
+    // Leaves the line; false for one that is not in it, because it was completed.
+    bool unregister_sender(waiter& self) {
+        const spin_lock_guard front(front_lock_);
+        if (!self.linked) return false;
+        senders_.remove(self);
+        return true;
+    }
+    bool unregister_receiver(waiter& self) {
+        const spin_lock_guard back(back_lock_);
+        if (!self.linked) return false;
+        receivers_.remove(self);
+        return true;
+    }
+
+protected:
+    using channel_state::channel_state;
+
+    // ---- Under a lock
+
+    erased_messages messages() const noexcept { return erased_messages(&consumer_.ops()); }
+
+    // Both locks held.
+    static void insert(wait_queue& line, blocked_op& self, void* message) noexcept {
+        self.message = message;
+        self.state = waiter::status::pending;
+        line.push_back(self);
+    }
+
+    // Hands the message to the first receiver in line, or puts it into the queue. Requires the back lock, and the front
+    // lock too if `self` is given.
+    op_status send_locked(void* message, waiter* self, section& locked) {
+        if (closed_under_lock()) return op_status::closed;
+        if (!receivers_.empty()) {
+            const auto hand_over = [&](blocked_op& receiver) {
+                messages().deliver(message, receiver.message);
+                return true;
+            };
+            const op_status tried = complete_first_waiter(receivers_, self, locked, hand_over);
+            if (tried != op_status::blocked) return tried;
+        }
+        if (!self) return push(messages(), message, false) ? op_status::done : op_status::blocked;
+        if (producer_.room(limit_, consumer_) == 0) return op_status::blocked;
+        const auto enqueue = [&] { return push(messages(), message, false); };
+        return claim::try_claim(self, nullptr, enqueue) == claim_result::won ? op_status::done : op_status::superseded;
+    }
+
+    // Takes the oldest message from the queue and lets those in who wait for the room; where there is none, as on a
+    // rendezvous, takes from the first sender in line. Requires the front lock, and the back lock too if `self` is
+    // given; else takes it if need be.
+    op_status recv_locked(void* out, waiter* self, section& locked) {
+        if (consumer_.available(producer_) == 0) {
+            const auto take_over = [&](blocked_op& sender) {
+                return move_for(sender, [&] { messages().deliver(sender.message, out); });
+            };
+            const op_status tried = complete_first_waiter(senders_, self, locked, take_over);
+            return tried == op_status::blocked && closed_under_lock() ? op_status::closed : tried;
+        }
+        if (self) {
+            const auto dequeue = [&] {
+                pop(messages(), out);
+                return true;
+            };
+            if (claim::try_claim(self, nullptr, dequeue) != claim_result::won) return op_status::superseded;
+        } else {
+            pop(messages(), out);
+            if (senders_.empty()) return op_status::done;
+            locked.lock_also(back_lock_);
+        }
+        refill_from_blocked_senders(locked);
+        return op_status::done;
+    }
+
+    // Puts the messages of blocked senders into the queue while there is room. Requires both locks.
+    void refill_from_blocked_senders(section& locked) {
+        const auto enqueue = [this](blocked_op& sender) {
+            return move_for(sender, [&] {
+                const std::size_t number = producer_.own_tail();
+                messages().put(sender.message, producer_.slot(messages(), number, limit_, consumer_));
+                producer_.publish(number + 1);
+            });
+        };
+        while (!senders_.empty() && producer_.room(limit_, consumer_) > 0) {
+            if (complete_first_waiter(senders_, nullptr, locked, enqueue) != op_status::done) return;
+        }
+    }
+
+    // Puts the message into the queue; false if there is no room.
+    template <class Messages>
+    [[gnu::always_inline]] bool push(Messages messages, void* message, bool may_delay) {
+        void* const slot = producer_.free_slot(messages, limit_, consumer_, may_delay);
+        if (!slot) return false;
+        messages.put(message, slot);
+        producer_.publish(producer_.own_tail() + 1);
+        return true;
+    }
+
+    // Takes the oldest message out of the queue.
+    template <class Messages>
+    [[gnu::always_inline]] void pop(Messages messages, void* out) {
+        const std::size_t number = consumer_.own_head();
+        messages.take(consumer_.message(messages, number), out);
+        consumer_.publish(number + 1);
+    }
+
+    // Completes the first waiter in line that can be, by running transfer() with it; `blocked` if none can. One whose own
+    // message could not be moved is completed as well, to hear of it, and the next one takes its turn. Requires the lock
+    // that guards the line.
+    template <class Transfer>
+    static op_status complete_first_waiter(wait_queue& line, waiter* self, section& locked, Transfer&& transfer) {
+        for (waiter* next = line.front(); waiter* const w = next;) {
+            next = line.after(*w);
+            if (is_same_select(self, w)) continue;
+            const claim_result c = claim::try_claim(self, w, [&] { return transfer(static_cast<blocked_op&>(*w)); });
+            if (c == claim_result::self_lost) return op_status::superseded;
+            line.remove(*w);
+            if (c == claim_result::peer_lost) continue;
+            if (c != claim_result::peer_late) w->state = waiter::status::done;
+            locked.wake_after(*w);
+            if (c == claim_result::won) return op_status::done;
+        }
+        return op_status::blocked;
+    }
+    static bool is_same_select(const waiter* self, const waiter* w) noexcept {
+        return self && self->decision && self->decision == w->decision;
+    }
+
+    // Moves the message of a blocked sender by f(). What that throws is the sender's to hear; false then.
+    template <class F>
+    static bool move_for(blocked_op& sender, F&& f) {
+        std::exception_ptr error = thrown_by(std::forward<F>(f));
+        if (!error) return true;  // without a look at its second cache line
+        sender.error = std::move(error);
+        return false;
+    }
+
+    [[gnu::noinline]] op_status try_send_slowly(void* message, spin_lock_guard&& back) {
+        {
+            section locked(std::move(back));
+            if (closed_under_lock() || !receivers_.empty()) return send_locked(message, nullptr, locked);
+        }
+        producer_.wait_for_batch();
+        return try_send(messages(), message);
+    }
+    [[gnu::noinline]] op_status try_recv_slowly(void* out, spin_lock_guard&& front) {
+        {
+            section locked(std::move(front));
+            if (!senders_.empty()) {
+                const op_status tried = recv_locked(out, nullptr, locked);
+                shrink_after_burst(locked);
+                return tried;
+            }
+        }
+        consumer_.wait_for_batch();
+        return try_recv(messages(), out);
+    }
+
+    // After messages were taken: whoever finds the queue empty by that gives back what a burst took. Requires the front
+    // lock.
+    bool may_shrink() const noexcept { return consumer_.is_cache_exhausted() && producer_.has_excess(); }
+    void shrink_after_burst(section& locked) {
+        if (may_shrink()) shrink(locked, false);
+    }
+    [[gnu::noinline]] void shrink_slowly(spin_lock_guard&& front) {
+        section locked(std::move(front));
+        shrink(locked, false);
+    }
+
+    // If the queue is empty, gives back what a burst took; also what is retained for a stream, if it has stood `idle`.
+    // Requires the front lock.
+    void shrink(section& locked, bool idle) {
+        locked.lock_also(back_lock_);
+        if (consumer_.available(producer_) != 0) return;
+        if (idle) {
+            producer_.forget_growth();
+            locked.destroy_after(consumer_.reset(producer_));
+        } else if (producer_.has_excess()) {
+            locked.destroy_after(producer_.retain_or_reset(consumer_));
+        }
+    }
+
+private:
+    template <class Direction>
+    friend class blocking;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,218 @@
+// The part of a channel that is made for each type of message: how one is moved, and what is inlined where it is sent or
+// received.
+#pragma once
+
+#include <bit>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <sluice/detail/blocking.hpp>
+#include <sluice/detail/channel_base.hpp>
+#include <sluice/detail/queue.hpp>
+#include <sluice/detail/waiter.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+// Whether a copy of a T runs nobody's code, so that it may be made in its place, under the channel's locks.
+template <class T>
+inline constexpr bool copies_in_place = std::is_trivially_copyable_v<T>&& std::is_trivially_copy_constructible_v<T>;
+
+// See message_ops.
+template <class T>
+struct messages_of {
+    static constexpr std::size_t size() noexcept { return sizeof(T); }
+    static constexpr const message_ops& ops() noexcept;
+
+    // A message that is sent may be a const T, if its copy is as good as its move.
+    static auto&& source(void* message) noexcept {
+        if constexpr (copies_in_place<T>) {
+            return *static_cast<const T*>(message);
+        } else {
+            return std::move(*static_cast<T*>(message));
+        }
+    }
+    static void put(void* message, void* slot) { ::new (slot) T(source(message)); }
+    static void deliver(void* message, void* out) { static_cast<result<T>*>(out)->emplace(source(message)); }
+    static void take(void* slot, void* out) {
+        T* const message = std::launder(static_cast<T*>(slot));
+        static_cast<result<T>*>(out)->emplace(std::move(*message));
+        std::destroy_at(message);
+    }
+    static void destroy(queue_segment* chain) noexcept {
+        for (queue_segment* s = chain; s; s = s->next.load(std::memory_order_acquire)) {
+            for (std::size_t number = s->first; number != s->end; ++number)
+                std::destroy_at(std::launder(static_cast<T*>(s->slot(messages_of(), number))));
+        }
+        queue_segment::free_all(chain);
+    }
+};
+
+constexpr std::uint32_t ring_slots(std::size_t fit, std::size_t min, std::size_t max) noexcept {
+    return static_cast<std::uint32_t>(std::bit_floor(fit < min ? min : fit < max ? fit : max));
+}
+
+template <class T>
+inline constexpr message_ops ops_of = {
+    .size = sizeof(T),
+    .alignment = alignof(T),
+    .inline_slots = std::is_trivially_destructible_v<T> && alignof(T) <= alignof(void*)
+                        ? static_cast<std::uint32_t>(std::bit_floor(producer_end::inline_bytes / sizeof(T)))
+                        : 0,
+    .first_slots = ring_slots(producer_end::small_ring / sizeof(T), 1, 32),
+    .max_slots = ring_slots(producer_end::largest_ring / sizeof(T), 32, producer_end::largest_ring),
+    .put = &messages_of<T>::put,
+    .deliver = &messages_of<T>::deliver,
+    .take = &messages_of<T>::take,
+    .destroy = std::is_trivially_destructible_v<T> ? &queue_segment::free_all : &messages_of<T>::destroy,
+};
+
+template <class T>
+constexpr const message_ops& messages_of<T>::ops() noexcept {
+    return ops_of<T>;
+}
+
+template <class T>
+class channel_core : public channel_base {
+    static_assert(std::is_move_constructible_v<T> && std::is_destructible_v<T>,
+                  "sluice: a message must be movable; send a std::unique_ptr to what cannot move");
+    using messages_type = messages_of<T>;
+
+public:
+    // Without a sender it is a channel into which nobody will ever send, and which is open all the same. Only tests begin
+    // with another number than 0.
+    static channel_core* make(std::optional<std::size_t> limit, std::size_t senders = 1, std::size_t first = 0) {
+        const auto [memory, place] = allocate();
+        return ::new (place) channel_core(memory, ops_of<T>, limit, senders, first);
+    }
+
+    // What is sent is moved from; it may be a const T where a copy is as good.
+    using message_type = std::conditional_t<copies_in_place<T>, const T, T>;
+
+    [[gnu::always_inline]] op_status try_send(message_type& message, bool may_delay = false) {
+        if constexpr (std::is_trivially_copyable_v<T>) {
+            if (try_send_alone(messages_type(), address_of(message))) return op_status::done;
+        }
+        return channel_base::try_send(messages_type(), address_of(message), may_delay);
+    }
+    [[gnu::always_inline]] op_status try_recv(result<T>& out, bool may_delay = false) {
+        if constexpr (std::is_trivially_copyable_v<T>) {
+            if (try_recv_alone(messages_type(), &out)) return op_status::done;
+        }
+        return channel_base::try_recv(messages_type(), &out, may_delay);
+    }
+
+    // A stop that was requested before wins over everything. Where a stop and a deadline may both come, even the first
+    // attempt is left to the slow path, which learns of the stop as it comes and so knows which was first.
+
+    errc send(message_type& message, const deadline& until, const stop_token& stop) {
+        if (stop.stop_requested()) return errc::stopped;
+        if ((!is_rendezvous() || maybe_ready_to_send()) && !(stop.stop_possible() && !until.is_never())) {
+            const op_status tried = try_send(message, true);
+            if (tried == op_status::done) return {};
+            if (tried == op_status::closed) return errc::closed;
+        }
+        return send_blocking(address_of(message), until, stop);
+    }
+    errc recv(result<T>& out, const deadline& until, const stop_token& stop) {
+        if (stop.stop_requested()) return errc::stopped;
+        if ((!is_rendezvous() || maybe_ready_to_recv()) && !(stop.stop_possible() && !until.is_never())) {
+            const op_status tried = try_recv(out, true);
+            if (tried == op_status::done) return {};
+            if (tried == op_status::closed) return errc::closed;
+        }
+        return recv_blocking(&out, until, stop);
+    }
+
+    // Sends `at(sent)` and what follows it, up to `at(count - 1)`, under one lock while there is room, counting in
+    // `sent`.
+    template <class At>
+    op_status try_send_some(At&& at, std::size_t count, std::size_t& sent) {
+        section back(back_lock_);
+        while (sent != count) {
+            if (closed_under_lock() || !receivers_.empty()) {
+                const op_status one = send_locked(address_of(at(sent)), nullptr, back);
+                if (one != op_status::done) return one;
+                ++sent;
+                continue;
+            }
+            const std::size_t room = producer_.room(limit_, consumer_);
+            if (room == 0) return op_status::blocked;
+            std::size_t number = producer_.own_tail();
+            const auto publish = [&] { producer_.publish(number); };
+            const scope_exit<decltype(publish)> published{publish};
+            for (const std::size_t end = sent + (room < count - sent ? room : count - sent); sent != end;
+                 ++sent, ++number)
+                messages_type::put(address_of(at(sent)), producer_.slot(messages_type(), number, limit_, consumer_));
+        }
+        return op_status::done;
+    }
+
+    // Hands up to `count` queued messages to `sink`, under one lock; returns how many. Those who wait to send on a
+    // rendezvous channel are not served.
+    template <class Sink>
+    std::size_t try_recv_some(Sink&& sink, std::size_t count) {
+        section front(front_lock_);
+        const std::size_t available = consumer_.available(producer_);
+        if (available < count) count = available;
+        if (count == 0) return 0;
+        {
+            std::size_t number = consumer_.own_head();
+            const auto settle = [&] {
+                consumer_.publish(number);
+                if (senders_.empty()) return;
+                front.lock_also(back_lock_);
+                refill_from_blocked_senders(front);
+            };
+            const scope_exit<decltype(settle)> settled{settle};  // whatever the sink throws
+            for (const std::size_t end = number + count; number != end; ++number) {
+                T* const message = std::launder(static_cast<T*>(consumer_.message(messages_type(), number)));
+                sink(std::move(*message));
+                std::destroy_at(message);
+            }
+        }
+        shrink_after_burst(front);
+        return count;
+    }
+
+    // Sends; where there is no room, the oldest message makes some and comes out in `evicted`. It would pass those who
+    // wait to send, so it is only for channels on which nobody does. Throws before anything has changed, or not at all.
+    op_status send_evicting(T& message, std::optional<T>& evicted) {
+        static_assert(std::is_nothrow_move_constructible_v<T>);
+        section both(front_lock_, back_lock_);
+        assert(senders_.empty());
+        const op_status tried = send_locked(address_of(message), nullptr, both);
+        if (tried != op_status::blocked || consumer_.available(producer_) == 0) return tried;
+        producer_.reserve_for_eviction(consumer_, ops_of<T>);
+        // The new one is counted before the old one is not counted any more, so that no look finds room, or too little.
+        const std::size_t oldest = consumer_.own_head(), newest = producer_.own_tail();
+        T* const before = std::launder(static_cast<T*>(consumer_.message(messages_type(), oldest)));
+        evicted.emplace(std::move(*before));
+        std::destroy_at(before);
+        messages_type::put(address_of(message), producer_.slot(messages_type(), newest, limit_, consumer_, oldest + 1));
+        producer_.publish(newest + 1);
+        consumer_.publish(oldest + 1);
+        return op_status::done;
+    }
+
+    // For a select; see channel_base.
+    static void* address_of(const T& message) noexcept {
+        return const_cast<void*>(static_cast<const void*>(std::addressof(message)));
+    }
+
+private:
+    using channel_base::channel_base;
+    template <class F>
+    struct scope_exit {
+        const F& f;
+        ~scope_exit() { f(); }
+    };
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,284 @@
+// What a channel consists of, whatever the type of its messages: two locks, the queue, those who wait, and the counts of
+// handles; what an observer sees of it; closing and the end. Knows nothing of select but its claims.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <sluice/detail/feeder.hpp>
+#include <sluice/detail/lock.hpp>
+#include <sluice/detail/queue.hpp>
+#include <sluice/detail/sync.hpp>
+#include <sluice/detail/waiter.hpp>
+
+namespace sluice::detail {
+
+// A channel of every kind: unbounded, bounded, and rendezvous, which is bounded with no room at all.
+//
+// Locks. `back_lock_` is held to push, `front_lock_` to pop; a send takes only the one and a receive only the other, so
+// a producer and a consumer that keep up with each other share no lock, and read each other's counter only when the
+// messages or the room that they know of are used up. Both together are held to register a waiter, to close, and by a
+// receiver that finds blocked senders. Order: front, back, then the claims of selects, then the lock of a timer. Under a
+// lock of a channel the moves of messages run, with the allocations of the queue (and the end of a message that was
+// just moved from), but no wake-up, no copy, no handler and no destructor of a message: a section does what comes after.
+//
+//              guarded by
+//   producer_  back_lock_                 the front reads its counter
+//   consumer_  front_lock_                the back reads its counter; for what it writes there see producer_end
+//   receivers_ back_lock_ to read and remove, both to insert; empty() without a lock is a hint
+//   senders_   front_lock_ to read and remove, both to insert; likewise
+//   close_observers_                      both
+//   closed_    written with both held, read with either
+//   feeder_    front_lock_ to write; read without it as a hint
+//
+// Invariants, whenever both locks are free:
+//   1. While a receiver waits that can still be completed, the queue is empty. It registered when it saw no message with
+//      both locks held; since then every send has found it in `receivers_`. (A receiver whose select was decided may
+//      stand in line a little longer; whoever meets it removes it.)
+//   2. While a sender waits that can still be completed, there is no room. It registered when it saw none with both
+//      locks held; since then every receive has found it in `senders_` and let the first in line put its message in
+//      before it let go of the front lock.
+//   3. So a message is never passed by a later one, and of two that wait on the same side the first is served first. (A
+//      send that evicts passes blocked senders: it is used only where nobody blocks, and asserts that.)
+//   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own
+//      peer.
+//   5. After close nobody waits and nothing is pushed.
+// That no wake-up is lost follows from 1 and 2: a thread that registers has looked for its message or its room with
+// every lock held under which it could come, and stands in line before it lets go of them.
+//
+// Why it is built like this. With one lock, a producer and a consumer take its cache line from each other at every
+// message, and a queue that is swapped between two locks takes both of them whenever it runs dry. Here the ends meet
+// only at two counters, each on a pair of cache lines that its owner writes and the other reads, and reads only when
+// what it knows of is used up; batch_delay sees to it that there is then a batch, and not a single message, where the
+// other side is under way. Where there can be only one, as at capacity 1, the message lies on the counter's line and
+// comes along with it. What waits is on the lock's line, which a hand-over needs anyway.
+
+// What a look at a channel found to be so, for telling later whether it has been so all the time since then.
+using snapshot = std::uintptr_t;
+
+class channel_state {
+public:
+    channel_state(const channel_state&) = delete;
+    channel_state& operator=(const channel_state&) = delete;
+
+    // ---- Handles. The channel is freed when the last one of both kinds is gone.
+
+    void add_sender() noexcept { sender_count_.fetch_add(1, std::memory_order_relaxed); }
+    void add_receiver() noexcept { receiver_count_.fetch_add(1, std::memory_order_relaxed); }
+    void drop_sender() {
+        if (release_ref(sender_count_)) drop_side(false);
+    }
+    void drop_receiver() {
+        if (release_ref(receiver_count_)) drop_side(true);
+    }
+
+    // True for the call that closed the channel.
+    bool close() {
+        section both(front_lock_, back_lock_);
+        return close_locked(both);
+    }
+
+    // ---- Observers, without a lock: what they tell was so at some moment of the call.
+
+    bool is_closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+    std::optional<std::size_t> capacity() const noexcept { return bounded_ ? std::optional(limit_) : std::nullopt; }
+    bool is_rendezvous() const noexcept { return limit_ == 0; }
+    std::size_t size() const noexcept {
+        for (;;) {
+            const std::size_t head = consumer_.head();
+            const std::size_t size = producer_.tail() - head;
+            // More than fit for the moment in which one replaces another.
+            if (consumer_.head() == head) return size < limit_ ? size : limit_;
+        }
+    }
+    // How many more messages fit, about.
+    std::size_t room() const noexcept { return limit_ - size(); }
+    bool full() const noexcept { return bounded_ && size() >= limit_; }
+    std::size_t sender_count() const noexcept { return sender_count_.load(std::memory_order_acquire); }
+    std::size_t receiver_count() const noexcept { return receiver_count_.load(std::memory_order_acquire); }
+
+    // Whether an attempt can do anything but block. `false` is exact: there was a moment during the call at which an
+    // attempt would have blocked. `tail` is read again at the end since a sender whose message was put in has left the
+    // line before the look at it.
+    //
+    // recv_stays_blocked() and send_stays_blocked() then tell, of what was `seen`, whether that has been so all the time
+    // from the end of that call to the beginning of this one:
+    //   - with room for messages, a receive stays blocked as long as nothing is sent: nobody waits to send, as there is
+    //     room. The counters only grow;
+    //   - likewise a send as long as nothing is received; who waits to receive does not count, as it waits for an empty
+    //     queue;
+    //   - on a rendezvous both depend on who waits, and the line says whether it was empty all the time;
+    //   - a channel that is not closed has not been closed before.
+    bool maybe_ready_to_recv(snapshot& seen) const noexcept {
+        if (is_rendezvous()) {
+            seen = senders_.snapshot();
+            return !wait_queue::is_empty(seen) || is_closed();
+        }
+        const std::size_t head = consumer_.head();
+        seen = producer_.tail();
+        return seen != head || !senders_.empty() || is_closed() || producer_.tail() != seen;
+    }
+    bool maybe_ready_to_send(snapshot& seen) const noexcept {
+        if (!bounded_) return true;
+        if (is_rendezvous()) {
+            seen = receivers_.snapshot();
+            return !wait_queue::is_empty(seen) || is_closed();
+        }
+        const std::size_t tail = producer_.tail();
+        seen = consumer_.head();
+        return tail - seen != limit_ || is_closed();
+    }
+    bool recv_stays_blocked(snapshot seen) const noexcept {
+        return (is_rendezvous() ? senders_.stays_empty(seen) : producer_.tail() == seen) && !is_closed();
+    }
+    bool send_stays_blocked(snapshot seen) const noexcept {
+        return (is_rendezvous() ? receivers_.stays_empty(seen) : consumer_.head() == seen) && !is_closed();
+    }
+    bool maybe_ready_to_recv() const noexcept {
+        snapshot seen;
+        return maybe_ready_to_recv(seen);
+    }
+    bool maybe_ready_to_send() const noexcept {
+        snapshot seen;
+        return maybe_ready_to_send(seen);
+    }
+
+    // One, before anyone receives; later none any more.
+    void feed_by(feeder* f) {
+        const spin_lock_guard front(front_lock_);
+        feeder_.store(f, std::memory_order_release);
+    }
+
+    // Has `self` completed, as closed, when the channel closes; false if it is closed already.
+    bool observe_close(waiter& self) {
+        const section both(front_lock_, back_lock_);
+        if (closed_under_lock()) return false;
+        close_observers_.push_back(self);
+        return true;
+    }
+    // No longer; false if it was completed.
+    bool unobserve_close(waiter& self) {
+        const section both(front_lock_, back_lock_);
+        if (!self.linked) return false;
+        close_observers_.remove(self);
+        return true;
+    }
+
+protected:
+    // At most `limit` messages fit; without one, any number. Starts with one receiver, and with one sender or none. `first`
+    // is the number of the first message.
+    channel_state(void* memory, const message_ops& ops, std::optional<std::size_t> limit, std::size_t senders,
+                  std::size_t first) noexcept
+        : consumer_(first, ops),
+          limit_(limit.value_or((std::numeric_limits<std::size_t>::max)())),
+          bounded_(limit.has_value()),
+          one_side_gone_(senders == 0),
+          made_in_(sync::fork_count()),
+          memory_(memory),
+          sender_count_(senders),
+          producer_(first) {}
+    ~channel_state() = default;
+
+    // Memory for a channel, and where in it the channel is to begin: see the members. Aligned by hand: aligned operator
+    // new costs several times what all the rest of a channel does.
+    static std::pair<void*, void*> allocate() {
+        std::size_t space = sizeof(channel_state) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+        void* const memory = ::operator new(space);
+        void* second_line = static_cast<std::byte*>(memory) + cache_line;
+        std::align(2 * cache_line, sizeof(channel_state) - cache_line, second_line, space -= cache_line);
+        return {memory, static_cast<std::byte*>(second_line) - cache_line};
+    }
+
+    // ---- Under a lock
+
+    bool closed_under_lock() const noexcept { return closed_.load(std::memory_order_relaxed); }
+
+    // Requires both locks.
+    bool close_locked(section& locked) {
+        if (closed_under_lock()) return false;
+        for (wait_queue* const line : {&receivers_, &senders_, &close_observers_}) {
+            while (waiter* const w = line->front()) {
+                line->remove(*w);
+                w->state = waiter::status::closed;
+                if (!w->decision || claim::claim_for_close(*w)) locked.wake_after(*w);
+            }
+        }
+        // Last: once anyone sees that the channel is closed, no select that waits on it takes its deadline for the first.
+        closed_.store(true, std::memory_order_release);
+        return true;
+    }
+
+private:
+    friend struct layout_of_channel;
+
+    // ---- The end
+
+    static bool release_ref(sync::atomic<std::size_t>& count) noexcept {
+        // Of a single handle nobody else can make a copy, so nobody else can be counting.
+        if (count.load(std::memory_order_acquire) == 1) {
+            count.store(0, std::memory_order_relaxed);
+            return true;
+        }
+        return count.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    }
+
+    // The last handle of one side is gone. If the other side is still there the channel closes. If both leave at the
+    // same time both may close it, of which the second does nothing, and then the exchange of `one_side_gone_` tells
+    // them apart: to the side that comes first it is the last access, and the one that comes second frees the channel.
+    [[gnu::noinline]] void drop_side(bool discard) {
+        if (made_in_ != sync::fork_count()) return abandon();
+        if (!one_side_gone_.load(std::memory_order_acquire)) {
+            section both(front_lock_, back_lock_);
+            close_locked(both);
+            if (discard) both.destroy_after(consumer_.reset(producer_));
+        }
+        if (!one_side_gone_.exchange(true, std::memory_order_acq_rel)) return;
+        if (discard) {
+            const detached_queue rest = consumer_.reset(producer_);
+        }
+        void* const memory = memory_;
+        this->~channel_state();
+        ::operator delete(memory);
+    }
+
+    // In the child of a fork the locks may be held, and the messages half moved, by threads that are not there: leaves
+    // everything as it is, where a leak checker finds it.
+    void abandon() noexcept {
+        static std::atomic<channel_state*> all{nullptr};
+        if (!abandoned_.exchange(true, std::memory_order_relaxed)) memory_ = all.exchange(this);
+    }
+
+protected:
+    // On cache lines: the front's lock with those who wait for what is done under it and what is used up by it; the
+    // front's counter, at which the back looks; what is seldom written, on two lines; and the back's lock and counter
+    // likewise. Processors fetch a pair of lines at a time, so a channel begins with the second half of one: no line
+    // that is written all the time shares a pair with another. (Not by alignas, which would lengthen the last line.)
+    // tests/layout_test.cpp checks it.
+    sync::mutex front_lock_;
+    wait_queue senders_;
+    consumer_end consumer_;
+
+    const std::size_t limit_;
+    const bool bounded_;
+    sync::atomic<bool> closed_{false};
+    sync::atomic<bool> one_side_gone_;
+    sync::atomic<bool> abandoned_{false};
+    const unsigned made_in_;  // the fork_count()
+    wait_queue close_observers_;
+    void* memory_;
+    sync::atomic<std::size_t> sender_count_;
+    sync::atomic<std::size_t> receiver_count_{1};
+    sync::atomic<feeder*> feeder_{nullptr};  // of most there is none
+
+    sync::mutex back_lock_;
+    wait_queue receivers_;
+    producer_end producer_;
+};
+
+}  // namespace sluice::detail

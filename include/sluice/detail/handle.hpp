@@ -1,0 +1,159 @@
+// What senders and receivers have in common: a share in the channel, close() and the observers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+
+#include <sluice/detail/channel_base.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice {
+
+template <class T>
+class receiver;
+
+namespace detail {
+
+// What must hold of a message type even where it is incomplete; the rest is asked in core.
+template <class T>
+struct message_type {
+    static_assert(!std::is_reference_v<T>,
+                  "sluice: a message must not be a reference; send a pointer or a std::reference_wrapper");
+    static_assert(!std::is_const_v<T> && !std::is_volatile_v<T>,
+                  "sluice: a message must not be const or volatile; leave that out");
+    static_assert(!std::is_array_v<T>, "sluice: a message must not be an array; send a std::array or a std::vector");
+    static_assert(!std::is_void_v<T> && !std::is_function_v<T>,
+                  "sluice: a message must be an object; for mere signals send a std::monostate");
+};
+
+// Which of the counts of a channel a handle is in.
+enum class side : std::uint8_t { sending, receiving };
+
+template <side Side>
+class handle {
+public:
+    handle() = default;
+    explicit handle(channel_base* c) noexcept : channel_(c) {}
+    handle(const handle& other) noexcept : channel_(other.channel_) {
+        if (channel_) Side == side::sending ? channel_->add_sender() : channel_->add_receiver();
+    }
+    handle(handle&& other) noexcept : channel_(std::exchange(other.channel_, nullptr)) {}
+    handle& operator=(const handle& other) noexcept { return *this = handle(other); }
+    handle& operator=(handle&& other) noexcept {
+        handle dropped(std::move(other));
+        std::swap(channel_, dropped.channel_);
+        return *this;
+    }
+    ~handle() {
+        if (channel_) Side == side::sending ? channel_->drop_sender() : channel_->drop_receiver();
+    }
+
+    /// Whether the handle belongs to a channel: not if it was default constructed or moved from.
+    explicit operator bool() const noexcept { return channel_ != nullptr; }
+
+    /// Closes the channel for everybody: sends report `closed` from now on, receives once the channel is empty, and
+    /// everyone who is blocked wakes. Never blocks. True for the call that closed it. What is buffered can still be
+    /// received.
+    bool close() const { return channel_ && channel_->close(); }
+
+    /// Whether the channel was closed, or one side has dropped its last handle. Messages may still be there to be
+    /// received. It and the other observers never block, and tell what was so at some moment of the call.
+    bool is_closed() const noexcept { return !channel_ || channel_->is_closed(); }
+    /// The number of buffered messages; 0 for a rendezvous.
+    std::size_t size() const noexcept { return channel_ ? channel_->size() : 0; }
+    /// Whether no message is buffered.
+    bool empty() const noexcept { return size() == 0; }
+    /// Whether as many messages are buffered as the capacity says; always so for a rendezvous, never for an unbounded
+    /// channel.
+    bool full() const noexcept { return !channel_ || channel_->full(); }
+    /// How many messages can be buffered; empty for an unbounded channel, 0 for a rendezvous.
+    std::optional<std::size_t> capacity() const noexcept {
+        return channel_ ? channel_->capacity() : std::optional<std::size_t>(0);
+    }
+    /// How many handles of senders there are.
+    std::size_t sender_count() const noexcept { return channel_ ? channel_->sender_count() : 0; }
+    /// How many handles of receivers there are.
+    std::size_t receiver_count() const noexcept { return channel_ ? channel_->receiver_count() : 0; }
+
+protected:
+    channel_base* channel_ = nullptr;
+};
+
+// Iterates over what a handle receives; see receiver::begin().
+template <class Handle>
+class message_iterator {
+public:
+    using value_type = typename Handle::value_type;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::input_iterator_tag;
+
+    explicit message_iterator(const Handle& from, stop_token stop = {}) noexcept
+        : from_(&from), stop_(std::move(stop)) {}
+    message_iterator(message_iterator&&) = default;
+    message_iterator& operator=(message_iterator&& other) {
+        from_ = other.from_;
+        stop_ = std::move(other.stop_);
+        fetched_ = other.fetched_;
+        current_ = unexpected(errc::closed);
+        if (other.current_) current_.emplace(*std::move(other.current_));
+        return *this;
+    }
+
+    value_type& operator*() const { return *fetch(); }
+    value_type* operator->() const { return std::addressof(*fetch()); }
+    message_iterator& operator++() {
+        fetch();
+        fetched_ = false;
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const message_iterator& it, std::default_sentinel_t) { return !it.fetch(); }
+
+private:
+    // Receives only when the message is asked for, so that one that nobody asks for stays in the channel.
+    result<value_type>& fetch() const {
+        if (!fetched_) {
+            current_ = unexpected(errc::closed);
+            from_->recv_into(current_, deadline::never(), stop_);
+            fetched_ = true;
+        }
+        return current_;
+    }
+
+    const Handle* from_;
+    stop_token stop_;
+    mutable result<value_type> current_ = unexpected(errc::closed);
+    mutable bool fetched_ = false;
+};
+
+// What a handle receives until it is closed and drained, or a stop is requested.
+template <class Handle>
+class message_range : public std::ranges::view_base {
+public:
+    message_range(Handle from, stop_token stop) noexcept : from_(std::move(from)), stop_(std::move(stop)) {}
+
+    message_iterator<Handle> begin() const { return message_iterator<Handle>(from_, stop_); }
+    std::default_sentinel_t end() const noexcept { return {}; }
+
+private:
+    Handle from_;
+    stop_token stop_;
+};
+
+template <class R>
+inline constexpr bool receives = false;
+template <class T>
+inline constexpr bool receives<receiver<T>> = true;
+template <class Handle>
+inline constexpr bool receives<message_range<Handle>> = true;
+
+}  // namespace detail
+
+}  // namespace sluice

@@ -1,0 +1,92 @@
+// What the handler of a case takes, by its declared parameter.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+template <class F, class... Args>
+concept callable_with = requires(F& f, Args&&... args) {
+    f(std::forward<Args>(args)...);
+};
+
+// The declared parameter of a callable that takes one, without const and reference; void where it is generic,
+// overloaded, or takes another number of them.
+template <class R, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (*)(A));
+template <class R, class C, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A));
+template <class R, class C, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) const);
+template <class R, class C, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) &);
+template <class R, class C, class A>
+std::type_identity<std::remove_cvref_t<A>> parameter(R (C::*)(A) const&);
+
+template <class F>
+auto declared_parameter() {
+    if constexpr (requires { parameter(std::declval<F>()); }) {
+        return decltype(parameter(std::declval<F>())){};
+    } else if constexpr (requires { parameter(&F::operator()); }) {
+        return decltype(parameter(&F::operator())){};
+    } else {
+        return std::type_identity<void>{};
+    }
+}
+
+// What a handler is called with: the message (for a send: nothing), or the outcome, which may also be that the channel
+// is closed.
+enum class handler_kind : std::uint8_t { message, outcome, neither };
+
+template <class Handler, class Outcome, class... Message>
+constexpr handler_kind kind_of_handler() {
+    using F = std::decay_t<Handler>;
+    using Parameter = typename decltype(declared_parameter<F>())::type;
+    if constexpr (std::is_same_v<Parameter, Outcome>) {
+        return callable_with<F, Outcome> ? handler_kind::outcome : handler_kind::neither;
+    } else if constexpr (is_result<Parameter>) {
+        return handler_kind::neither;  // it would never hear of the closing
+    } else if constexpr (callable_with<F, Message...>) {
+        return handler_kind::message;
+    } else if constexpr (callable_with<F, Outcome>) {
+        return handler_kind::outcome;
+    } else {
+        return handler_kind::neither;
+    }
+}
+
+// These name the types in a compiler's message: of a handler also its parameter, since a lambda has no name.
+template <class Handler>
+using parameter_of = typename decltype(declared_parameter<std::decay_t<Handler>>())::type;
+template <class Handler, class Message, class Parameter>
+struct receive_handler {
+    static constexpr handler_kind kind = kind_of_handler<Handler, result<Message>, Message>();
+    static_assert(
+        kind != handler_kind::neither,
+        "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as "
+        "well");
+};
+template <class Handler>
+concept send_handler = kind_of_handler<Handler, result<void>>()
+!= handler_kind::neither;
+
+// Moves from the outcome, and ends what the handler leaves of it: a message may hold a channel.
+template <handler_kind Kind, class Handler, class Outcome>
+void call(Handler& handler, Outcome& outcome) {
+    struct end_of_message {
+        Outcome& outcome;
+        ~end_of_message() { outcome = unexpected(errc::closed); }
+    };
+    const end_of_message end{outcome};
+    if constexpr (Kind == handler_kind::message) {
+        handler(*std::move(outcome));
+    } else if constexpr (Kind == handler_kind::outcome) {
+        handler(std::move(outcome));
+    }
+}
+
+}  // namespace sluice::detail

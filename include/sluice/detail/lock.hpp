@@ -1,0 +1,50 @@
+// The guard of a mutex, which spins before it blocks.
+#pragma once
+
+#include <utility>
+
+#include <sluice/detail/sync.hpp>
+
+namespace sluice::detail {
+
+// Holds a mutex, or none. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this
+// library is held for some ten nanoseconds, a visit to the kernel takes microseconds. It is taken also while the process
+// has only one thread, as the move of a message and the allocator run under it and may start the first other thread; a
+// mutex of the C library knows by itself when it needs no locked instruction.
+class spin_lock_guard {
+public:
+    spin_lock_guard() = default;
+    explicit spin_lock_guard(sync::mutex& m) { lock(m); }
+    spin_lock_guard(spin_lock_guard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+    spin_lock_guard& operator=(const spin_lock_guard&) = delete;
+    ~spin_lock_guard() {
+        if (mutex_) mutex_->unlock();
+    }
+
+    explicit operator bool() const noexcept { return mutex_ != nullptr; }
+
+    // It holds none before.
+    void lock(sync::mutex& m) {
+        if (sync::single_threaded()) {
+            m.lock();
+        } else if (!m.try_lock()) {
+            lock_contended(m);
+        }
+        mutex_ = &m;
+    }
+
+private:
+    static void lock_contended(sync::mutex& m) {
+        // At growing distances: so its holder, if it comes back at once, runs on undisturbed and with its cache lines
+        // at hand.
+        for (int pauses = 16; sync::multicore() && pauses <= 256; pauses *= 2) {
+            for (int i = 0; i < pauses; ++i) sync::pause();
+            if (m.try_lock()) return;
+        }
+        m.lock();
+    }
+
+    sync::mutex* mutex_ = nullptr;
+};
+
+}  // namespace sluice::detail

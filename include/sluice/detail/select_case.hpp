@@ -1,0 +1,79 @@
+// What a case of a select offers to the engine.
+#pragma once
+
+#include <cstdint>
+
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/sync.hpp>
+#include <sluice/detail/waiter.hpp>
+
+namespace sluice::detail {
+
+// One case while a select chooses, as the engine sees it. To add a kind of case: derive from this, in cases.hpp or beside
+// what it waits for as timer.hpp does, with what try_now() and try_register() say of it; give it an on_...() function that
+// makes what the user writes; nothing else knows of kinds.
+class select_case {
+public:
+    enum class kind : std::uint8_t {
+        event,      // a channel, a timer: what is ready first
+        stop,       // a stop token, likewise; comes before the others if the stop was requested before
+        deadline,   // runs if nothing else was ready by then
+        otherwise,  // runs if nothing is ready now
+    };
+
+    explicit select_case(kind k) noexcept : kind_(k) {}
+    explicit select_case(waiter& w, kind k = kind::event) noexcept : kind_(k), waiter_(&w) {}
+    select_case(const select_case&) = delete;
+    select_case& operator=(const select_case&) = delete;
+    virtual ~select_case() = default;
+
+    kind of_kind() const noexcept { return kind_; }
+    // Its place in a line; events and stops have one.
+    waiter& in_line() const noexcept { return *waiter_; }
+
+    // Calls the handler; after the choice, with no lock held.
+    virtual void run() = 0;
+
+    // ---- Events and stops. Of an attempt: `done`, chosen; `blocked`; `closed`, can never be ready any more; `superseded`,
+    // it was ready, but the precondition did not hold, or the claim was decided before.
+
+    virtual op_status try_now(const precondition*) { return op_status::closed; }
+    // Whether the case has not been ready since try_now() found that it was not: from the end of that call to the
+    // beginning of this one. May be false by mistake, never true.
+    virtual bool is_unchanged() const { return true; }
+    // Whether try_now() may do more than block; a hint.
+    virtual bool maybe_ready() const noexcept { return true; }
+    // Whether nothing can happen before it is registered, so that backing off before that is in vain.
+    virtual bool must_register_first() const noexcept { return false; }
+    // Sees to it that try_register() throws nothing but what the move of a message throws.
+    virtual void prepare() {}
+    // Tries once more and, where that would block, puts in_line() in line. A timer is asked again when it is due.
+    virtual op_status try_register() { return op_status::closed; }
+    virtual void unregister() {}
+    // Someone else has completed the case. Throws what went wrong in doing so.
+    virtual void on_completed() {}
+    // Whether it can never be ready any more, given whether this choice fell on it: a handler that hears of the closing
+    // has to be called before.
+    virtual bool is_done(bool /*chosen*/) const noexcept { return false; }
+    // Whether its channel keeps memory that a receiver gives back when it has slept for a while.
+    virtual bool retains_memory() const noexcept { return false; }
+    virtual void give_back_memory() {}
+
+    // ---- Time
+
+    // A choice begins; of deadlines alone.
+    virtual void start() {}
+    // When to look again although nobody has woken the select.
+    virtual deadline wake_time() const { return deadline::never(); }
+    // Whether a deadline has passed, a timer is due, or a stop was requested.
+    virtual bool is_due() const { return false; }
+    virtual bool is_timer() const noexcept { return false; }
+    // When a timer is due.
+    virtual sync::clock::time_point due_time() const { return (sync::clock::time_point::max)(); }
+
+private:
+    kind kind_;
+    waiter* waiter_ = nullptr;
+};
+
+}  // namespace sluice::detail

@@ -1,0 +1,343 @@
+// The select engine: makes one choice among any cases. Every form of select builds an array of cases and calls
+// choose().
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include <sluice/detail/backoff.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/parker.hpp>
+#include <sluice/detail/select_case.hpp>
+#include <sluice/detail/sync.hpp>
+#include <sluice/detail/waiter.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+// Which of several cases that are ready at once is chosen.
+enum class preference : std::uint8_t {
+    random,   // each as likely as the others
+    listed,   // the first, at any moment
+    in_turn,  // the first that is found, where the caller lists those first that have waited for longest
+};
+
+inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
+
+// One choice, in the phases that Go's selectgo has made familiar: try_all() looks at each case once; register_all() puts
+// the select in line at all of them, a registration; then whoever drives the engine waits, a thread in block(); the end of
+// the registration leaves the lines, and finish() says what was chosen. What differs from Go: the channels are locked one
+// at a time, and the claim keeps a second peer from completing the select.
+//
+// Why nothing is lost. A peer completes a case only while the claim is undecided, and deciding it and handing over the
+// message are one step under the claim's lock; so at most one case is completed, and a peer that comes too late has
+// handed over nothing. The select leaves its lines only when the claim is decided, by a peer, whose wake-up it then
+// waits for, or by itself, so that no completion is overlooked. An event that happens after the look at a channel finds
+// the case in line there, since the look and the registration are one step under the channel's locks.
+//
+// Why "nothing is ready" is exact, and a preferred case is not passed over. Looking at one case after the other is not
+// enough: a message may go from a channel that was not looked at yet to one that was. So when all have been looked at in
+// vain, each but the last is asked whether it is unchanged; if all are, none was ready at the moment at which the last was
+// found not to be. And a case is taken before those that are listed earlier only if they are all found unchanged under
+// the lock under which it is taken. Where others are so busy that this fails again and again, the select registers
+// everywhere: it does so in the listed order, each case is tried as it is registered, and as long as the claim is
+// undecided no earlier one has become ready. (A timer that becomes due completes nobody; so whoever completes a case that
+// is listed after it looks at the clock: see try_claim().)
+//
+// Clocks and stop tokens are looked at before the channels, so that what came before a deadline or a stop is found. While
+// the select is registered, a stop decides the claim like a peer; so does a deadline, on the select's own thread.
+class select_engine {
+public:
+    // `order` is scratch space as long as `cases`.
+    select_engine(std::span<select_case* const> cases, std::span<std::uint32_t> order, preference prefers) noexcept
+        : cases_(cases), order_(order), prefers_(prefers) {}
+
+    // Waits until a case is chosen, or `limit` has passed: then fails with `on_expiry`. The index of the case; it has
+    // not been run.
+    result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop = {}) {
+        if (stop.stop_requested()) return unexpected(errc::stopped);
+        if (const std::size_t chosen = begin(); chosen != no_case) return chosen;
+        // Of a stop and the limit the earlier counts, from here on.
+        sync::atomic<bool> stop_came_first{false};
+        const auto note_stop = [&] {
+            if (!limit.passed()) stop_came_first.store(true, std::memory_order_release);
+        };
+        std::optional<stop_callback<decltype(note_stop)>> on_stop;
+        if (stop.stop_possible() && !limit.is_never()) on_stop.emplace(stop, note_stop);
+        backoff spin;
+        for (int looks = 1;; ++looks) {
+            state_ = state::looking;
+            expired_ = passed_deadline();
+            const bool may_block = expired_ == no_case && otherwise_ == no_case && !limit.passed();
+            if (const std::size_t chosen = try_all(); chosen != no_case) return chosen;
+            if (state_ == state::looking) {
+                if (live_ == 0 && may_block && next_deadline().is_never()) return unexpected(errc::closed);
+                if (!may_block && (live_ <= 1 || is_unchanged_before(count_ - 1))) state_ = state::nothing_is_ready;
+                if (may_block && backed_off(spin)) continue;
+            }
+            if (state_ != state::nothing_is_ready) {
+                if (looks < max_looks && (!may_block || state_ == state::preferred_is_ready)) continue;
+                if (const std::size_t chosen = block(may_block, limit, stop, spin); chosen != no_case) return chosen;
+            }
+            if (state_ == state::stopped) return unexpected(errc::stopped);
+            if (state_ != state::nothing_is_ready) continue;
+            if (expired_ != no_case) return expired_;
+            if (otherwise_ != no_case) return otherwise_;
+            if (live_ == 0 && next_deadline().is_never()) return unexpected(errc::closed);
+            return unexpected(stop_came_first.load(std::memory_order_acquire) ? errc::stopped : on_expiry);
+        }
+    }
+
+    // Whether no case can be done, after a choice that failed.
+    bool all_are_live() const noexcept { return live_ == count_ && !has_registered_; }
+
+private:
+    // So often a select that does not block looks round, before it registers.
+    static constexpr int max_looks = 4;
+
+    enum class state : std::uint8_t { looking, preferred_is_ready, nothing_is_ready, stopped };
+
+    // The case of a stop that was requested before, if that is to come first.
+    std::size_t begin() {
+        std::size_t stopped = no_case;
+        for (std::uint32_t i = 0; i < cases_.size(); ++i) {
+            switch (cases_[i]->of_kind()) {
+                case select_case::kind::stop:
+                    if (prefers_ != preference::listed && stopped == no_case && cases_[i]->is_due()) stopped = i;
+                    [[fallthrough]];
+                case select_case::kind::event: order_[count_++] = i; break;
+                case select_case::kind::deadline:
+                    cases_[i]->start();
+                    has_deadline_ = true;
+                    break;
+                case select_case::kind::otherwise: otherwise_ = i; break;
+            }
+        }
+        return stopped;
+    }
+
+    select_case& in_order(std::uint32_t place) const noexcept { return *cases_[order_[place]]; }
+
+    // ---- Try
+
+    // Tries the cases in the order of preference; counts those that are still live.
+    std::size_t try_all() {
+        live_ = 0;
+        for (std::uint32_t place = 0; place < count_; ++place) {
+            if (prefers_ == preference::random && place + 1 < count_)
+                std::swap(order_[place], order_[place + sync::random_below(count_ - place)]);
+            switch (try_in_order(place)) {
+                case op_status::done: return order_[place];
+                case op_status::closed: break;
+                case op_status::blocked: ++live_; break;
+                case op_status::superseded: state_ = state::preferred_is_ready; return no_case;
+            }
+        }
+        return no_case;
+    }
+
+    op_status try_in_order(std::uint32_t place) {
+        if (prefers_ != preference::listed || place == 0) return in_order(place).try_now(nullptr);
+        const earlier_are_unchanged others(*this, place);
+        return in_order(place).try_now(&others);
+    }
+
+    class earlier_are_unchanged final : public precondition {
+    public:
+        earlier_are_unchanged(const select_engine& s, std::uint32_t place) noexcept : engine_(s), place_(place) {}
+        bool holds() const override { return engine_.is_unchanged_before(place_); }
+
+    private:
+        const select_engine& engine_;
+        const std::uint32_t place_;
+    };
+
+    bool is_unchanged_before(std::uint32_t place) const {
+        for (std::uint32_t earlier = 0; earlier < place; ++earlier) {
+            if (!in_order(earlier).is_unchanged()) return false;
+        }
+        return true;
+    }
+
+    // Waits a little while no case may be ready; false when it is time to register.
+    [[gnu::noinline]] bool backed_off(backoff& spin) const {
+        for (std::uint32_t place = 0; place < count_; ++place) {
+            if (in_order(place).must_register_first()) return false;
+        }
+        while (spin.wait()) {
+            for (std::uint32_t place = 0; place < count_; ++place) {
+                if (in_order(place).maybe_ready()) return true;
+            }
+        }
+        return false;
+    }
+
+    std::size_t passed_deadline() const {
+        if (!has_deadline_) return no_case;
+        for (std::size_t i = 0; i < cases_.size(); ++i) {
+            if (cases_[i]->of_kind() == select_case::kind::deadline && cases_[i]->is_due()) return i;
+        }
+        return no_case;
+    }
+
+    deadline next_deadline() const {
+        deadline next = deadline::never();
+        if (has_deadline_) {
+            for (select_case* const c : cases_) {
+                if (c->of_kind() == select_case::kind::deadline) next = deadline::sooner(next, c->wake_time());
+            }
+        }
+        return next;
+    }
+
+    // ---- Register
+
+    // The select in the lines of its channels. Leaves them however this ends, also where the thread is cancelled in its
+    // sleep.
+    class registration {
+    public:
+        explicit registration(select_engine& s) noexcept : engine_(s) {}
+        registration(const registration&) = delete;
+        registration& operator=(const registration&) = delete;
+        ~registration() { leave(); }
+
+        // Sees to it that no peer can complete the select from now on; true if a peer has decided it.
+        bool leave() {
+            if (left_) return by_peer_;
+            by_peer_ = decision.end();
+            if (by_peer_) sleeper.wait_for_wake();  // where the thread may be cancelled; then it comes here again
+            left_ = true;
+            for (std::uint32_t place = 0; place < registered; ++place) engine_.in_order(place).unregister();
+            return by_peer_;
+        }
+        // Has `w` decide the select, and wake it.
+        void attach(waiter& w, bool yields_to_timer) noexcept {
+            w.sleeper = &sleeper;
+            w.decision = &decision;
+            w.yields_to_timer = yields_to_timer;
+        }
+
+        parker sleeper;
+        claim decision;
+        std::uint32_t registered = 0;
+
+    private:
+        select_engine& engine_;
+        bool left_ = false, by_peer_ = false;
+    };
+
+    // The case that could be completed on the way; none if the select stands in every line, or if it is `superseded`: it
+    // was decided, or is to look at a timer first.
+    std::size_t register_all(registration& here, bool& superseded) {
+        sync::clock::time_point timer_due = (sync::clock::time_point::max)();
+        for (std::uint32_t place = 0; place < count_; ++place) {
+            const sync::clock::time_point due = in_order(place).due_time();
+            if (due < timer_due) timer_due = due;
+        }
+        here.decision.begin(count_ + (next_deadline().is_never() ? 0 : 1), timer_due);
+        bool behind_timer = false;
+        while (here.registered < count_) {
+            const std::uint32_t place = here.registered++;
+            select_case& c = in_order(place);
+            here.attach(c.in_line(), behind_timer);
+            if (prefers_ == preference::listed && c.is_timer()) behind_timer = true;
+            switch (c.try_register()) {
+                case op_status::done: return order_[place];
+                case op_status::superseded: superseded = true; return no_case;
+                case op_status::closed: here.decision.drop_case(); break;
+                case op_status::blocked: break;
+            }
+        }
+        return no_case;
+    }
+
+    // ---- Finish: what was chosen, once the registration has ended; `otherwise`, if no peer has completed a case.
+    std::size_t finish(registration& here, std::size_t otherwise) {
+        if (!here.leave()) return otherwise;
+        state_ = state::looking;
+        const waiter* const selected = here.decision.selected();
+        if (!selected) return otherwise;  // a channel was closed
+        std::uint32_t place = 0;
+        while (&in_order(place).in_line() != selected) ++place;
+        in_order(place).on_completed();
+        return order_[place];
+    }
+
+    // ---- A thread that drives it
+
+    // Registers everywhere; sleeps, if it may; leaves the lines. The case that was chosen; else `state_` says what was
+    // found, `looking` that it is time to look again.
+    [[gnu::noinline]] std::size_t block(bool may_block, const deadline& limit, const stop_token& stop, backoff& spin) {
+        state_ = state::looking;
+        has_registered_ = true;
+        for (std::uint32_t place = 0; place < count_; ++place) in_order(place).prepare();
+        registration here(*this);
+        bool superseded = false;
+        std::size_t chosen = register_all(here, superseded);
+        if (chosen == no_case && !superseded) {
+            waiter stopped;              // whose case is none of the others
+            here.attach(stopped, true);  // a tick that came before the stop counts
+            const auto decide = [&] {
+                if (!limit.passed() && claim::claim_without_transfer(stopped)) stopped.wake();
+            };
+            std::optional<stop_callback<decltype(decide)>> on_stop;
+            if (stop.stop_possible()) on_stop.emplace(stop, decide);
+            chosen = sleep(here, may_block, limit, spin);
+            on_stop.reset();
+            if (here.leave() && here.decision.selected() == &stopped) {
+                state_ = state::stopped;
+                return no_case;
+            }
+        }
+        return finish(here, chosen);
+    }
+
+    // Sleeps until the claim is decided or a deadline has passed; on the way sees to the timers that are due, and
+    // returns the one that was completed. Where it returns because of a deadline, or since it may not block, `state_`
+    // says that nothing is ready: if the claim is still undecided after that, nothing was.
+    std::size_t sleep(registration& here, bool may_block, const deadline& limit, backoff& spin) {
+        bool retains = false;
+        for (std::uint32_t place = 0; place < count_; ++place) retains |= in_order(place).retains_memory();
+        deadline idle = retains ? deadline::after(std::chrono::milliseconds(10)) : deadline::never();
+        for (;;) {
+            if (here.decision.is_decided()) return no_case;
+            expired_ = passed_deadline();
+            const bool over = !may_block || expired_ != no_case || limit.passed();
+            for (std::uint32_t place = 0; place < count_; ++place) {
+                if (in_order(place).of_kind() != select_case::kind::event || !in_order(place).is_due()) continue;
+                const op_status tried = in_order(place).try_register();
+                if (tried == op_status::done) return order_[place];
+                if (tried != op_status::blocked) return no_case;  // the timer is over, or a peer was first
+            }
+            if (over) {
+                state_ = state::nothing_is_ready;
+                return no_case;
+            }
+            if (idle.passed()) {
+                for (std::uint32_t place = 0; place < count_; ++place) in_order(place).give_back_memory();
+                idle = deadline::never();
+            }
+            deadline until = deadline::sooner(deadline::sooner(next_deadline(), limit), idle);
+            for (std::uint32_t place = 0; place < count_; ++place)
+                until = deadline::sooner(until, in_order(place).wake_time());
+            if (here.sleeper.wait(until, spin)) return no_case;
+        }
+    }
+
+    std::span<select_case* const> cases_;
+    std::span<std::uint32_t> order_;
+    const preference prefers_;
+    state state_ = state::looking;
+    std::uint32_t count_ = 0;  // how many events and stops are in `order_`
+    std::uint32_t live_ = 0;   // of them, those that can still become ready
+    bool has_deadline_ = false;
+    bool has_registered_ = false;
+    std::size_t otherwise_ = no_case;
+    std::size_t expired_ = no_case;  // a deadline that was seen to have passed
+};
+
+}  // namespace sluice::detail
