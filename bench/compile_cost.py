@@ -102,7 +102,8 @@ def source(library, types, content):
 class Compiler:
     def __init__(self, options, folder):
         self.command = [*shlex.split(options.compiler), *shlex.split(options.flags), "-I", options.include]
-        self.object = os.path.join(folder, "object.o")
+        self.source = os.path.join(folder, "types.cpp")
+        self.object = os.path.join(folder, "types.o")
 
     def finds(self, header, folders):
         """The options by which `header` is found, or None."""
@@ -114,49 +115,40 @@ class Compiler:
                 return options
         return None
 
-    def compile(self, path, options):
+    def compile(self, text, options):
         """Seconds are of the processor, the assembler's among them, so that they depend less on what else the machine does."""
-        process = subprocess.Popen([*self.command, *options, "-c", path, "-o", self.object])
+        with open(self.source, "w", encoding="utf-8") as file:
+            file.write(text)
+        process = subprocess.Popen([*self.command, *options, "-c", self.source, "-o", self.object])
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
-            sys.exit(f"compile_cost.py: {path} does not compile")
+            sys.exit("compile_cost.py: the compiler failed")
         size = subprocess.run(["size", self.object], capture_output=True, text=True, check=True).stdout
         return Compilation(used.ru_utime + used.ru_stime, used.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3),
                            int(size.splitlines()[1].split()[0]))
 
 
 def measure(options, folder):
-    """For each library, and for None, which is the standard headers alone: the medians by the number of types."""
+    """By library, the values in the order of COLUMNS: of each, one for each repetition."""
     compiler = Compiler(options, folder)
-    work = []
-    for name, library in {None: None, **LIBRARIES}.items():
-        if name and options.only and name not in options.only.split(","):
+    work = [(None, 0, source(None, 0, ""), [])]
+    for name, library in LIBRARIES.items():
+        if options.only and name not in options.only.split(","):
             continue
-        found = compiler.finds(library.header, library.folders) if name else []
+        found = compiler.finds(library.header, library.folders)
         if found is None:
             print(f"not installed: {name}", file=sys.stderr)
             continue
-        for types in (0, 1, TYPES) if name else (0,):
-            path = os.path.join(folder, f"{len(work)}.cpp")
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(source(library, types, CONTENTS[options.message]))
-            work.append((name, types, path, found))
-    runs = collections.defaultdict(list)
+        work += [(name, types, source(library, types, CONTENTS[options.message]), found) for types in (0, 1, TYPES)]
+    table = collections.defaultdict(list)
     for _ in range(options.repetitions):
-        for name, types, path, found in work:
-            runs[name, types].append(compiler.compile(path, found))
-    medians = collections.defaultdict(dict)
-    for (name, types), all_runs in runs.items():
-        medians[name][types] = Compilation(*map(statistics.median, zip(*all_runs)))
-    return medians
-
-
-def figures(medians):
-    """By library, the values in the order of COLUMNS."""
-    base = medians.pop(None)[0]
-    return {name: (of[0].seconds - base.seconds, of[1].seconds - of[0].seconds, (of[TYPES].seconds - of[1].seconds) / (TYPES - 1),
-                   (of[TYPES].code - of[1].code) / (TYPES - 1), of[TYPES].megabytes) for name, of in medians.items()}
+        cost = {(name, types): compiler.compile(text, found) for name, types, text, found in work}
+        for name in dict.fromkeys(name for name, _ in cost if name):
+            none, one, many = (cost[name, types] for types in (0, 1, TYPES))
+            table[name].append((none.seconds - cost[None, 0].seconds, one.seconds - none.seconds, (many.seconds - one.seconds) / (TYPES - 1),
+                                (many.code - one.code) / (TYPES - 1), many.megabytes))
+    return {name: list(zip(*runs)) for name, runs in table.items()}
 
 
 def main():
@@ -170,15 +162,16 @@ def main():
     options.add_argument("--out", metavar="FILE", help="also writes the figures as plot.py reads them")
     options = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        table = figures(measure(options, folder))
+        table = measure(options, folder)
 
     print("| library | channels | " + " | ".join(COLUMNS.values()) + " |")
     print("| --- | --- |" + " ---: |" * len(COLUMNS))
     for name, values in table.items():
-        print(f"| {name} | {LIBRARIES[name].kinds} | {values[0]:.2f} | {values[1]:.2f} | {values[2]:.3f} | {values[3]:.0f} | {values[4]:.0f} |")
+        include, first, further, code, megabytes = map(statistics.median, values)
+        print(f"| {name} | {LIBRARIES[name].kinds} | {include:.2f} | {first:.2f} | {further:.3f} | {code:.0f} | {megabytes:.0f} |")
     if options.out:
         runs = [{"name": f"compile/{row}/{name}", "run_type": "iteration", "value": value, "real_time": 0, "cpu_time": 0, "family_index": 0}
-                for name, values in table.items() for row, value in zip(COLUMNS, values)]
+                for name, values in table.items() for row, repeated in zip(COLUMNS, values) for value in repeated]
         with open(options.out, "w", encoding="utf-8") as file:
             json.dump({"context": {}, "benchmarks": runs}, file, indent=1)
 
