@@ -146,8 +146,8 @@ def measure(options, folder):
         cost = {(name, types): compiler.compile(text, found) for name, types, text, found in work}
         for name in dict.fromkeys(name for name, _ in cost if name):
             none, one, many = (cost[name, types] for types in (0, 1, TYPES))
-            table[name].append((none.seconds - cost[None, 0].seconds, one.seconds - none.seconds, (many.seconds - one.seconds) / (TYPES - 1),
-                                (many.code - one.code) / (TYPES - 1), many.megabytes))
+            table[name].append((none.seconds - cost[None, 0].seconds, one.seconds - none.seconds,
+                                (many.seconds - one.seconds) / (TYPES - 1), (many.code - one.code) / (TYPES - 1), many.megabytes))
     return {name: list(zip(*runs)) for name, runs in table.items()}
 
 
@@ -156,11 +156,14 @@ def main():
     options.add_argument("--compiler", default="g++", metavar="COMMAND")
     options.add_argument("--flags", default="-std=c++20 -O2", metavar="TEXT", help="its options (default: %(default)s)")
     options.add_argument("--include", default=os.path.join(HERE, "..", "include"), metavar="DIR", help="the folder that holds sluice/")
-    options.add_argument("--repetitions", default=5, type=int, metavar="N", help="the libraries take turns; the table has medians (default: 5)")
+    options.add_argument("--repetitions", default=5, type=int, metavar="N",
+                         help="the libraries take turns; the table has medians (default: %(default)s)")
     options.add_argument("--message", default="string", choices=CONTENTS, help="what a message has beside an int (default: %(default)s)")
     options.add_argument("--only", metavar="NAMES", help="some libraries, with commas between: " + ", ".join(LIBRARIES))
     options.add_argument("--out", metavar="FILE", help="also writes the figures as plot.py reads them")
     options = options.parse_args()
+    if options.only and not set(options.only.split(",")) <= set(LIBRARIES):
+        sys.exit("compile_cost.py: --only takes some of " + ", ".join(LIBRARIES))
     with tempfile.TemporaryDirectory() as folder:
         table = measure(options, folder)
 
@@ -170,7 +173,8 @@ def main():
         include, first, further, code, megabytes = map(statistics.median, values)
         print(f"| {name} | {LIBRARIES[name].kinds} | {include:.2f} | {first:.2f} | {further:.3f} | {code:.0f} | {megabytes:.0f} |")
     if options.out:
-        runs = [{"name": f"compile/{row}/{name}", "run_type": "iteration", "value": value, "real_time": 0, "cpu_time": 0, "family_index": 0}
+        blank = {"run_type": "iteration", "real_time": 0, "cpu_time": 0, "family_index": 0}
+        runs = [{"name": f"compile/{row}/{name}", "value": value, **blank}
                 for name, values in table.items() for row, repeated in zip(COLUMNS, values) for value in repeated]
         with open(options.out, "w", encoding="utf-8") as file:
             json.dump({"context": {}, "benchmarks": runs}, file, indent=1)

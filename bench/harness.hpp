@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <initializer_list>
 #include <latch>
 #include <string>
 #include <thread>
@@ -103,6 +104,16 @@ void add_timed(const std::string& group, const std::string& parameter, const std
         while (state.KeepRunningBatch(messages)) state.SetIterationTime(run(state, messages));
     };
     add_function(group, parameter, name, how, measure)->UseManualTime();
+}
+
+/// Adds a benchmark for each of these kinds of channel that A offers: `run(state, messages, capacity)` as for add().
+template <adapter A, class Run>
+void add_kinds(const std::string& group, std::initializer_list<kind> kinds, const effort& how, Run run) {
+    for (const kind& k : kinds) {
+        if (!A::can.open(k.capacity)) continue;
+        add(group, k.name, A::name, how,
+            [k, run](benchmark::State& state, number messages) { return run(state, messages, k.capacity); });
+    }
 }
 
 /// Makes the message number n, and gets n back from it; the message must have come through whole.
@@ -205,6 +216,22 @@ struct share {
 
     share(number n, number i, number k) : first(n / k * i + std::min(i, n % k)), count(n / k + (i < n % k)) {}
 };
+
+/// One thread, and a channel that already holds `depth` messages: send one, receive one.
+template <adapter A>
+bool in_one_thread(benchmark::State& state, number messages, const limit& capacity, number depth) {
+    auto channel = A::template open<number>(capacity);
+    for (number n = 1; n <= depth; ++n) channel.tx.send(number(n));
+    number sum = 0;
+    state.ResumeTiming();
+    for (number n = 1; n <= messages; ++n) {
+        channel.tx.send(depth + n);
+        sum += *channel.rx.recv();
+    }
+    state.PauseTiming();
+    for (number n = 1; n <= depth; ++n) sum += *channel.rx.recv();
+    return sum == sum_to(depth + messages);
+}
 
 /// Senders and receivers of T on one channel, a thread each. A receiver goes on until the channel is closed; where the
 /// library has no close, it takes an equal share.

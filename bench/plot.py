@@ -143,22 +143,27 @@ def summary(cells):
             f"it is ahead in {ahead} of {len(ratios)}.\n")
 
 
-def origin(table, about, options):
-    """How the figures of the table were made."""
+def origin(about, options):
+    """How the figures were made."""
     facts = [options.about, about.get("num_cpus") and f"{about['num_cpus']} CPUs", about.get("date", "")[:10], options.command]
-    runs = max(f.runs for rows in table.values() for row in rows.values() for f in row.values())
     return ("Measured: " + "; ".join(fact for fact in facts if fact) + ".\n"
-            f"Medians of {runs} runs, in which all take turns. Only figures of one run on one machine compare.\n")
+            "The libraries take turns. Only figures of one such run on one machine compare.\n")
+
+
+def medians_of(*tables):
+    runs = max((f.runs for rows in tables for row in rows.values() for f in row.values()), default=0)
+    return f"Medians of {runs} repetitions.\n" if runs > 1 else "Measured once.\n"
 
 
 def results(table, about, options):
-    text = ["# What sluice and its peers cost\n", origin(table, about, options)]
+    text = ["# What sluice and its peers cost\n", origin(about, options)]
     if about.get("peers"):
         text.append(f"Beside sluice: {about['peers']}.\n")
     cells = side_by_side(table)
     if cells:
         text.append("![Nanoseconds per message, by workload and library](results.svg)\n")
         text.append("## Side by side: nanoseconds of wall time per message\n")
+        text.append(medians_of(cells))
         text.append(markdown_table(cells, "workload", lambda f: f.ns, ratio=True))
         text.append(summary(cells))
         text.append("unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. " + " ".join(LEGEND[:2]) + " drop a channel.\n")
@@ -170,7 +175,7 @@ def results(table, about, options):
     trends = [trend for trend in TRENDS if trend[0] in table]
     if trends:
         text.append("## Trends: nanoseconds of wall time per message\n")
-        text.append("Medians of fewer runs than above; here single figures may be off.\n")
+        text.append(medians_of(*(table[group] for group, _, _ in trends)))
         text.append("![Trends](trends.svg)\n")
     for group, title, parameters in trends:
         text.append(f"### {title}\n")
@@ -178,6 +183,7 @@ def results(table, about, options):
         text.append(markdown_table(rows, parameters, lambda f: f.ns))
     if "latency" in table:
         text.append("## Waking a receiver that sleeps: nanoseconds from send to recv\n")
+        text.append(medians_of(table["latency"]))
         rows = {f"{kind}, {which}": {name: f._replace(ns=f.counters[which]) for name, f in row.items()}
                 for kind, row in table["latency"].items() for which in ("p50", "p99")}
         text.append(markdown_table(rows, "channel, percentile", lambda f: f.ns))
@@ -186,16 +192,19 @@ def results(table, about, options):
         text.append(markdown_table(table["memory"], "", lambda f: f.counters["value"]))
     if "compile" in table:
         text.append("## Compiling\n")
-        text.append("A function for each type of message opens a channel, sends, receives and drops the channel: bounded or unbounded by an "
-                    "argument, but with Boost.Fiber bounded, with moodycamel unbounded. Seconds of the processor; the include is what it "
-                    "takes beyond `<thread>`, `<mutex>` and `<condition_variable>`. `python3 bench/compile_cost.py` measures this alone.\n")
+        text.append(medians_of(table["compile"]))
+        text.append("A function for each type of message opens a channel, sends, receives and drops the channel: bounded or "
+                    "unbounded by an argument, but with Boost.Fiber bounded, with moodycamel unbounded. Seconds of the processor; "
+                    "the include is what it takes beyond `<thread>`, `<mutex>` and `<condition_variable>`. "
+                    "`python3 bench/compile_cost.py` measures this alone.\n")
         text.append(markdown_table(table["compile"], "", lambda f: f.counters["value"]))
     return "\n".join(text).rstrip() + "\n"
 
 
 def ipc_results(table, about, options):
-    text = ["# Between processes\n", origin(table, about, options)]
+    text = ["# Between processes\n", origin(about, options)]
     streams = [table.get(group, {}) for group in ("ipc 8 bytes", "ipc 1 MiB", "ipc round trip")]
+    text.append(medians_of(*streams))
     text.append("*bare* is write() and read(), or mq_send() and mq_receive(), without any framing.\n")
     text.append("| over | by | 8 bytes, million/s | 1 MiB, GB/s | round trip, us |\n| --- | --- | ---: | ---: | ---: |")
     show = (lambda ns: f"{1000 / ns:.2f}", lambda ns: f"{2**20 / ns:.2f}", lambda ns: f"{ns / 1000:.1f}")
@@ -204,8 +213,9 @@ def ipc_results(table, about, options):
         text.append(" | ".join([f"| {over} | {by}", *(of(f.ns) if f else "" for of, f in zip(show, found))]) + " |")
     crowds = table.get("ipc crowd", {})
     if crowds:
-        text.append("\nA listener with clients that say nothing, on a unix socket: half of a round trip to one more client, which is heard by "
-                    "the same receiver, or has a session of its own; resident memory of the listener's process.\n")
+        text.append("\n" + medians_of(crowds))
+        text.append("A listener with clients that say nothing, on a unix socket: half of a round trip to one more client, which "
+                    "is heard by the same receiver, or has a session of its own; resident memory of the listener's process.\n")
         text.append("| idle clients | of | connected in, s | KiB each | latency of another, us | threads of the library |\n"
                     "| ---: | --- | ---: | ---: | ---: | ---: |")
     for hearing in dict.fromkeys(name for row in crowds.values() for name in row):
