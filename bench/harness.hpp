@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <initializer_list>
 #include <latch>
 #include <string>
 #include <thread>
@@ -63,13 +65,22 @@ struct effort {
     number messages = 0;
 };
 
-/// Adds the benchmark "group/parameter/name". An iteration is one message, so the times that are reported are those of
-/// a message. `run(state, messages)` gets a paused clock, makes everything ready, resumes the clock, moves the
-/// messages, pauses the clock, and returns whether each message arrived as it was sent.
+/// Registers the benchmark "group/parameter/name". An iteration is one message, so the times that are reported are those
+/// of a message.
+template <class Function>
+auto* add_function(const std::string& group, const std::string& parameter, const std::string& name, const effort& how,
+                   Function function) {
+    const std::string title = group + '/' + parameter + '/' + name;
+    auto* const added = benchmark::RegisterBenchmark(title.c_str(), std::move(function));
+    added->Repetitions(how.repetitions);
+    return how.messages > 0 ? added->Iterations(how.messages) : added->MinTime(how.seconds);
+}
+
+/// A benchmark by the clock of Google Benchmark. `run(state, messages)` gets a paused clock, makes everything ready,
+/// resumes the clock, moves the messages, pauses the clock, and returns whether each message arrived as it was sent.
 template <class Run>
 void add(const std::string& group, const std::string& parameter, const std::string& name, const effort& how, Run run) {
-    const std::string title = group + '/' + parameter + '/' + name;
-    auto* const added = benchmark::RegisterBenchmark(title.c_str(), [run](benchmark::State& state) {
+    const auto measure = [run](benchmark::State& state) {
         const number messages = state.max_iterations;
         while (state.KeepRunningBatch(messages)) {
             state.PauseTiming();
@@ -80,12 +91,28 @@ void add(const std::string& group, const std::string& parameter, const std::stri
                 state.SkipWithError("what was received is not what was sent");
             }
         }
-    });
-    added->UseRealTime()->MeasureProcessCPUTime()->Repetitions(how.repetitions);
-    if (how.messages > 0) {
-        added->Iterations(how.messages);
-    } else {
-        added->MinTime(how.seconds);
+    };
+    add_function(group, parameter, name, how, measure)->UseRealTime()->MeasureProcessCPUTime();
+}
+
+/// A benchmark that times itself: `run(state, messages)` returns the seconds that the messages took.
+template <class Run>
+void add_timed(const std::string& group, const std::string& parameter, const std::string& name, const effort& how,
+               Run run) {
+    const auto measure = [run](benchmark::State& state) {
+        const number messages = state.max_iterations;
+        while (state.KeepRunningBatch(messages)) state.SetIterationTime(run(state, messages));
+    };
+    add_function(group, parameter, name, how, measure)->UseManualTime();
+}
+
+/// Adds a benchmark for each of these kinds of channel that A offers: `run(state, messages, capacity)` as for add().
+template <adapter A, class Run>
+void add_kinds(const std::string& group, std::initializer_list<kind> kinds, const effort& how, Run run) {
+    for (const kind& k : kinds) {
+        if (!A::can.open(k.capacity)) continue;
+        add(group, k.name, A::name, how,
+            [k, run](benchmark::State& state, number messages) { return run(state, messages, k.capacity); });
     }
 }
 
@@ -129,6 +156,14 @@ struct message<std::string> {
 
 /// The sum of 1 to n: what the messages 1 to n must come to.
 constexpr number sum_to(number n) { return n % 2 == 0 ? n / 2 * (n + 1) : (n + 1) / 2 * n; }
+
+/// The seconds that a function takes.
+template <class Work>
+double seconds_of(Work work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 /// Threads that were created before the clock starts, and go together.
 class start_line {
@@ -181,6 +216,22 @@ struct share {
 
     share(number n, number i, number k) : first(n / k * i + std::min(i, n % k)), count(n / k + (i < n % k)) {}
 };
+
+/// One thread, and a channel that already holds `depth` messages: send one, receive one.
+template <adapter A>
+bool in_one_thread(benchmark::State& state, number messages, const limit& capacity, number depth) {
+    auto channel = A::template open<number>(capacity);
+    for (number n = 1; n <= depth; ++n) channel.tx.send(number(n));
+    number sum = 0;
+    state.ResumeTiming();
+    for (number n = 1; n <= messages; ++n) {
+        channel.tx.send(depth + n);
+        sum += *channel.rx.recv();
+    }
+    state.PauseTiming();
+    for (number n = 1; n <= depth; ++n) sum += *channel.rx.recv();
+    return sum == sum_to(depth + messages);
+}
 
 /// Senders and receivers of T on one channel, a thread each. A receiver goes on until the channel is closed; where the
 /// library has no close, it takes an equal share.

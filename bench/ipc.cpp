@@ -1,91 +1,153 @@
-// Channels between processes beside bare system calls and, where installed, ZeroMQ: small and large messages, trips.
+// Channels between processes beside bare system calls and, where installed, ZeroMQ: small and large messages, round trips.
+#include "harness.hpp"
+#include "processes.hpp"
+
 #include <sluice/ipc.hpp>
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <functional>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <mqueue.h>
 #endif
-
-#if __has_include(<zmq.h>) && defined(SLUICE_BENCH_ZEROMQ)
+#if defined(SLUICE_BENCH_ZEROMQ)
 #include <zmq.h>
 #endif
 
+namespace bench {
 namespace {
 
-using clock_type = std::chrono::steady_clock;
-using number = std::uint64_t;
-using seconds = std::chrono::duration<double>;
+// A way to send between processes is a class, of which one object is made before the fork. The parent calls asking() for
+// the two ends with which it begins round trips, the child answering() for those with which it goes on; of a stream of
+// messages the child has the end sending(), and the parent receiving(). The ends have send() and receive(), which block.
 
-constexpr std::size_t block_size = 1 << 20;
-
-// How much is done in one measurement.
-struct amounts {
-    std::size_t small = 2'000'000, large = 2'000, trips = 20'000, queued = 200'000;
+// What is written to the second is read from the first.
+struct descriptors {
+    int fd[2];
 };
-amounts amount;
-int repetitions = 5;
 
-[[noreturn]] void give_up(const char* what) {
-    std::fprintf(stderr, "ipc: %s: %s\n", what, std::strerror(errno));
-    std::_Exit(1);
+descriptors bare_pipe() {
+    descriptors made;
+    must(::pipe(made.fd) == 0, "pipe");
+    return made;
 }
 
-void must(bool fine, const char* what) {
-    if (!fine) give_up(what);
-}
-
-// Runs `there` in a child and `here` in this process; the time that `here` says it took.
-template <class Here, class There>
-double with_child(Here here, There there) {
-    std::fflush(stdout);  // lest the child write it once more
-    const pid_t child = ::fork();
-    must(child >= 0, "fork");
-    if (child == 0) {
-        there();
-        std::exit(0);  // after what was sent is written out
-    }
-    const double took = here();
-    int status = 0;
-    must(::waitpid(child, &status, 0) == child && status == 0, "child");
+// The time that messages take from the child to the parent, after a first one.
+template <class Make>
+double stream(Make make, number messages) {
+    auto way = make();
+    const descriptors until_received = bare_pipe();
+    const child sender([&] {
+        ::close(until_received.fd[1]);
+        auto tx = way.sending();
+        for (number n = 0; n <= messages; ++n) tx.send();
+        // ZeroMQ may lose what is on its way when its sender goes.
+        char end;
+        must(::read(until_received.fd[0], &end, 1) == 0, "read");
+    });
+    ::close(until_received.fd[0]);
+    auto rx = way.receiving();
+    rx.receive();
+    const double took = seconds_of([&] {
+        if constexpr (requires { rx.receive_many(); }) {
+            for (number got = 0; got < messages;) got += rx.receive_many();
+        } else {
+            for (number got = 0; got < messages; ++got) rx.receive();
+        }
+    });
+    ::close(until_received.fd[1]);
+    sender.wait();
     return took;
 }
 
-double since(clock_type::time_point start) { return seconds(clock_type::now() - start).count(); }
+// The time that messages take to the child and back, after a first one.
+template <class Make>
+double round_trips(Make make, number messages) {
+    auto way = make();
+    const child partner([&] {
+        auto [tx, rx] = way.answering();
+        for (number n = 0; n <= messages; ++n) {
+            rx.receive();
+            tx.send();
+        }
+    });
+    auto [tx, rx] = way.asking();
+    const auto trip = [&tx = tx, &rx = rx] {
+        tx.send();
+        rx.receive();
+    };
+    trip();
+    const double took = seconds_of([&] {
+        for (number n = 0; n < messages; ++n) trip();
+    });
+    partner.wait();
+    return took;
+}
 
 // ---- The bare system calls
 
-using pair_of = std::array<int, 2>;
+// One end of a byte stream, for messages that all have one size.
+struct byte_end {
+    int fd;
+    std::vector<char> message;
 
-pair_of bare_pipe() {
-    pair_of ends;
-    must(::pipe(ends.data()) == 0, "pipe");
-    return ends;
+    void send() const {
+        for (std::size_t done = 0; done < message.size();)
+            done += advance(::write(fd, message.data() + done, message.size() - done), "write");
+    }
+    void receive() {
+        for (std::size_t done = 0; done < message.size();)
+            done += advance(::read(fd, message.data() + done, message.size() - done), "read");
+    }
+    static std::size_t advance(ssize_t count, const char* what) {
+        must(count > 0, what);
+        return static_cast<std::size_t>(count);
+    }
+};
+
+class byte_streams {
+public:
+    byte_streams(descriptors to_child, descriptors to_parent, std::size_t message_size)
+        : to_child_(to_child), to_parent_(to_parent), message_(message_size, 'x') {}
+    byte_streams(const byte_streams&) = delete;
+    byte_streams& operator=(const byte_streams&) = delete;
+    ~byte_streams() {
+        for (const descriptors& pair : {to_child_, to_parent_}) {
+            for (const int fd : pair.fd) ::close(fd);
+        }
+    }
+
+    ends<byte_end, byte_end> asking() const { return {{to_child_.fd[1], message_}, {to_parent_.fd[0], message_}}; }
+    ends<byte_end, byte_end> answering() const { return {{to_parent_.fd[1], message_}, {to_child_.fd[0], message_}}; }
+    byte_end sending() const { return answering().tx; }
+    byte_end receiving() const { return asking().rx; }
+
+private:
+    const descriptors to_child_;
+    const descriptors to_parent_;
+    const std::vector<char> message_;
+};
+
+byte_streams bare_pipes(std::size_t message_size) { return {bare_pipe(), bare_pipe(), message_size}; }
+
+descriptors unix_pair() {
+    descriptors made;
+    must(::socketpair(AF_UNIX, SOCK_STREAM, 0, made.fd) == 0, "socketpair");
+    return made;
 }
 
-pair_of bare_unix() {
-    pair_of ends;
-    must(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) == 0, "socketpair");
-    return ends;
-}
-
-pair_of bare_tcp() {
+descriptors tcp_pair() {
     const int listening = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in name{};
     name.sin_family = AF_INET;
@@ -102,444 +164,283 @@ pair_of bare_tcp() {
     ::close(listening);
     const int on = 1;
     for (const int fd : {client, server}) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return {server, client};
+    return {{server, client}};
 }
 
-void write_all(int fd, const void* from, std::size_t size) {
-    for (const char* p = static_cast<const char*>(from); size > 0;) {
-        const ssize_t n = ::write(fd, p, size);
-        must(n > 0, "write");
-        p += n;
-        size -= static_cast<std::size_t>(n);
-    }
-}
-
-void read_all(int fd, void* to, std::size_t size) {
-    for (char* p = static_cast<char*>(to); size > 0;) {
-        const ssize_t n = ::read(fd, p, size);
-        must(n > 0, "read");
-        p += n;
-        size -= static_cast<std::size_t>(n);
-    }
-}
-
-double bare_stream(pair_of (*make)(), std::size_t count, std::size_t size) {
-    const pair_of ends = make();
-    const double took = with_child(
-        [&] {
-            std::vector<char> buffer(size);
-            read_all(ends[0], buffer.data(), size);
-            const auto start = clock_type::now();
-            for (std::size_t i = 0; i < count; ++i) read_all(ends[0], buffer.data(), size);
-            return since(start);
-        },
-        [&] {
-            const std::vector<char> buffer(size, 'x');
-            for (std::size_t i = 0; i <= count; ++i) write_all(ends[1], buffer.data(), size);
-        });
-    ::close(ends[0]);
-    ::close(ends[1]);
-    return took;
-}
-
-double bare_trips(pair_of forth, pair_of back) {
-    const double took = with_child(
-        [&] {
-            number n = 0;
-            const auto start = clock_type::now();
-            for (std::size_t i = 0; i < amount.trips; ++i) {
-                write_all(forth[1], &n, sizeof n);
-                read_all(back[0], &n, sizeof n);
-            }
-            return since(start);
-        },
-        [&] {
-            number n = 0;
-            for (std::size_t i = 0; i < amount.trips; ++i) {
-                read_all(forth[0], &n, sizeof n);
-                write_all(back[1], &n, sizeof n);
-            }
-        });
-    for (const int fd : {forth[0], forth[1], back[0], back[1]}) ::close(fd);
-    return took;
-}
-double bare_trips_over_pipe() { return bare_trips(bare_pipe(), bare_pipe()); }
-double bare_trips_over(pair_of (*make)()) {
-    const pair_of ends = make();
-    const pair_of copies{::dup(ends[0]), ::dup(ends[1])};
-    return bare_trips(ends, {copies[1], copies[0]});
+byte_streams bare_sockets(bool tcp, std::size_t message_size) {
+    const descriptors both_ways = tcp ? tcp_pair() : unix_pair();
+    return {both_ways, {{::dup(both_ways.fd[1]), ::dup(both_ways.fd[0])}}, message_size};
 }
 
 // ---- Sluice
 
 template <class T>
-double receive(sluice::receiver<T> rx, std::size_t count) {
-    must(rx.recv().has_value(), "recv");
-    const auto start = clock_type::now();
-    std::vector<T> batch;
-    for (std::size_t got = 0; got < count;) {
-        batch.clear();
-        const std::size_t n = rx.recv_many(std::back_inserter(batch), 1024);
-        must(n > 0, "recv_many");
-        got += n;
-    }
-    return since(start);
-}
+struct sluice_tx {
+    sluice::sender<T> to;
+    T message;
 
-template <class T>
-void send(const sluice::sender<T>& tx, std::size_t count, const T& message) {
-    for (std::size_t i = 0; i <= count; ++i) must(tx.send(message).has_value(), "send");
-}
-
-template <class T>
-double pipe_stream(std::size_t count, const T& message) {
-    sluice::ipc::pipe link;
-    return with_child([&] { return receive(link.receiver<T>(), count); },
-                      [&] { send(link.sender<T>(), count, message); });
-}
-
-sluice::ipc::address here(bool tcp) {
-    if (tcp) return sluice::ipc::tcp("127.0.0.1", 0);
-    return sluice::ipc::unix_socket("sluice-bench-" + std::to_string(::getpid()));
-}
-
-template <class T>
-double socket_stream(bool tcp, std::size_t count, const T& message) {
-    // The child is forked before the listener is made, so that it has nothing of it; it hears of the address by a pipe.
-    sluice::ipc::pipe where;
-    return with_child(
-        [&] {
-            sluice::ipc::listener inbox(here(tcp));
-            auto told = where.sender<std::string>();
-            must(told.send(tcp ? std::to_string(inbox.address().port()) : inbox.address().path()).has_value(), "send");
-            return receive(inbox.receiver<T>(), count);
-        },
-        [&] {
-            const std::string at = *where.receiver<std::string>().recv();
-            const auto address = tcp ? sluice::ipc::tcp("127.0.0.1", static_cast<std::uint16_t>(std::stoi(at)))
-                                     : sluice::ipc::unix_socket(at);
-            send(sluice::ipc::connect<T>(address), count, message);
-        });
-}
-
-template <class Send, class Receive>
-double trips(const Send& tx, const Receive& rx) {
-    const auto start = clock_type::now();
-    for (std::size_t i = 0; i < amount.trips; ++i) {
-        must(tx.send(i).has_value(), "send");
-        must(rx.recv() == i, "recv");
-    }
-    return since(start);
-}
-void echo(const sluice::receiver<number>& rx, const sluice::sender<number>& tx) {
-    for (const number n : rx) must(tx.send(n).has_value(), "send");
-}
-
-double pipe_trips() {
-    sluice::ipc::pipe forth, back;
-    return with_child([&] { return trips(forth.sender<number>(), back.receiver<number>()); },
-                      [&] { echo(forth.receiver<number>(), back.sender<number>()); });
-}
-
-double socket_trips(bool tcp) {
-    sluice::ipc::pipe where;
-    return with_child(
-        [&] {
-            sluice::ipc::listener inbox(here(tcp));
-            auto told = where.sender<std::string>();
-            must(told.send(tcp ? std::to_string(inbox.address().port()) : inbox.address().path()).has_value(), "send");
-            auto s = inbox.accept<number, number>();
-            return trips(s.replies, s.requests);
-        },
-        [&] {
-            const std::string at = *where.receiver<std::string>().recv();
-            const auto address = tcp ? sluice::ipc::tcp("127.0.0.1", static_cast<std::uint16_t>(std::stoi(at)))
-                                     : sluice::ipc::unix_socket(at);
-            auto c = sluice::ipc::connect<number, number>(address);
-            echo(c.replies, c.requests);
-        });
-}
-
-#if defined(__linux__)
-struct named_queue {
-    explicit named_queue(const char* suffix) : name("/sluice-bench-" + std::to_string(::getpid()) + suffix) {}
-    ~named_queue() { ::mq_unlink(name.c_str()); }
-    std::string name;
+    void send() const { must(to.send(message).has_value(), "send"); }
 };
 
-mqd_t bare_queue(const named_queue& q) {
-    mq_attr wanted{};
-    wanted.mq_maxmsg = 10;
-    wanted.mq_msgsize = 64;
-    const mqd_t fd = ::mq_open(q.name.c_str(), O_RDWR | O_CREAT, 0600, &wanted);
-    must(fd >= 0, "mq_open");
-    return fd;
-}
+template <class T>
+struct sluice_rx {
+    sluice::receiver<T> from;
+    std::vector<T> batch = {};
 
-double bare_queue_stream(std::size_t count) {
-    const named_queue q("");
-    const mqd_t fd = bare_queue(q);
-    char buffer[64] = {};
-    const double took = with_child(
-        [&] {
-            must(::mq_receive(fd, buffer, sizeof buffer, nullptr) == sizeof(number), "mq_receive");
-            const auto start = clock_type::now();
-            for (std::size_t i = 0; i < count; ++i)
-                must(::mq_receive(fd, buffer, sizeof buffer, nullptr) > 0, "mq_receive");
-            return since(start);
-        },
-        [&] {
-            for (std::size_t i = 0; i <= count; ++i) must(::mq_send(fd, buffer, sizeof(number), 0) == 0, "mq_send");
-        });
-    ::mq_close(fd);
-    return took;
-}
+    void receive() const { must(from.recv().has_value(), "recv"); }
+    number receive_many() {
+        batch.clear();
+        must(from.recv_many(std::back_inserter(batch), 1024) > 0, "recv_many");
+        return static_cast<number>(batch.size());
+    }
+};
 
-double bare_queue_trips() {
-    const named_queue f("-f"), b("-b");
-    const mqd_t forth = bare_queue(f), back = bare_queue(b);
-    char buffer[64] = {};
-    const double took = with_child(
-        [&] {
-            const auto start = clock_type::now();
-            for (std::size_t i = 0; i < amount.trips; ++i) {
-                must(::mq_send(forth, buffer, sizeof(number), 0) == 0, "mq_send");
-                must(::mq_receive(back, buffer, sizeof buffer, nullptr) > 0, "mq_receive");
-            }
-            return since(start);
-        },
-        [&] {
-            for (std::size_t i = 0; i < amount.trips; ++i) {
-                must(::mq_receive(forth, buffer, sizeof buffer, nullptr) > 0, "mq_receive");
-                must(::mq_send(back, buffer, sizeof(number), 0) == 0, "mq_send");
-            }
-        });
-    ::mq_close(forth);
-    ::mq_close(back);
-    return took;
-}
+template <class T>
+using sluice_ends = ends<sluice_tx<T>, sluice_rx<T>>;
 
-double queue_stream(std::size_t count) {
-    const named_queue q("");
-    return with_child(
-        [&] {
-            const sluice::ipc::message_queue queue(q.name, {.max_message = 64});
-            return receive(queue.receiver<number>(), count);
-        },
-        [&] {
-            const sluice::ipc::message_queue queue(q.name, {.max_message = 64});
-            send(queue.sender<number>(), count, number{1});
-        });
-}
+// What has a sender and a receiver for each direction: sluice::ipc::pipe, or its message_queue.
+template <class T, class Direction>
+struct sluice_directions {
+    Direction to_child;
+    Direction to_parent;
+    T message;
 
-double queue_trips() {
-    const named_queue f("-f"), b("-b");
-    return with_child(
-        [&] {
-            const sluice::ipc::message_queue forth(f.name, {.max_message = 64}), back(b.name, {.max_message = 64});
-            return trips(forth.sender<number>(), back.receiver<number>());
-        },
-        [&] {
-            const sluice::ipc::message_queue forth(f.name, {.max_message = 64}), back(b.name, {.max_message = 64});
-            const auto rx = forth.receiver<number>();
-            const auto tx = back.sender<number>();
-            for (std::size_t i = 0; i < amount.trips; ++i) must(tx.send(*rx.recv()).has_value(), "send");
-        });
-}
+    sluice_ends<T> asking() { return {{to_child.template sender<T>(), message}, {to_parent.template receiver<T>()}}; }
+    sluice_ends<T> answering() {
+        return {{to_parent.template sender<T>(), message}, {to_child.template receiver<T>()}};
+    }
+    sluice_tx<T> sending() { return {to_parent.template sender<T>(), message}; }
+    sluice_rx<T> receiving() { return {to_parent.template receiver<T>()}; }
+};
+
+// By which the child hears where the parent listens. The parent begins to listen after the fork, so that the child has
+// nothing of the listener.
+class address_notice {
+public:
+    void tell(const std::string& address) { must(link_.sender<std::string>().send(address).has_value(), "send"); }
+    std::string wait() { return *link_.receiver<std::string>().recv(); }
+
+private:
+    sluice::ipc::pipe link_;
+};
+
+std::string socket_name(const char* kind) { return "sluice-bench-" + std::to_string(::getpid()) + kind; }
+
+template <class T>
+class sluice_sockets {
+public:
+    sluice_sockets(bool tcp, T message) : tcp_(tcp), message_(std::move(message)) {}
+
+    sluice_ends<T> asking() {
+        auto session = listen().template accept<T, T>();
+        return {{std::move(session.replies), message_}, {std::move(session.requests)}};
+    }
+    sluice_ends<T> answering() {
+        auto made = sluice::ipc::connect<T, T>(parent());
+        return {{std::move(made.requests), message_}, {std::move(made.replies)}};
+    }
+    sluice_tx<T> sending() { return {sluice::ipc::connect<T>(parent()), message_}; }
+    sluice_rx<T> receiving() { return {listen().template receiver<T>()}; }
+
+private:
+    sluice::ipc::listener& listen() {
+        inbox_.emplace(tcp_ ? sluice::ipc::tcp("127.0.0.1", 0) : sluice::ipc::unix_socket(socket_name("")));
+        notice_.tell(tcp_ ? std::to_string(inbox_->address().port()) : inbox_->address().path());
+        return *inbox_;
+    }
+    sluice::ipc::address parent() {
+        const std::string told = notice_.wait();
+        if (!tcp_) return sluice::ipc::unix_socket(told);
+        return sluice::ipc::tcp("127.0.0.1", static_cast<std::uint16_t>(std::stoi(told)));
+    }
+
+    const bool tcp_;
+    const T message_;
+    address_notice notice_;
+    std::optional<sluice::ipc::listener> inbox_;
+};
+
+// ---- Message queues of the system
+
+#if defined(__linux__)
+struct queue_name {
+    const std::string text;
+
+    explicit queue_name(const char* direction) : text('/' + socket_name(direction)) {}
+    queue_name(const queue_name&) = delete;
+    queue_name& operator=(const queue_name&) = delete;
+    ~queue_name() { ::mq_unlink(text.c_str()); }
+};
+
+constexpr std::size_t queue_message_size = 64;
+
+// A queue serves as either end.
+struct queue_end {
+    mqd_t queue;
+
+    void send() const {
+        const char message[sizeof(number)] = {};
+        must(::mq_send(queue, message, sizeof message, 0) == 0, "mq_send");
+    }
+    void receive() const {
+        char message[queue_message_size];
+        must(::mq_receive(queue, message, sizeof message, nullptr) == sizeof(number), "mq_receive");
+    }
+};
+
+class bare_queue {
+public:
+    explicit bare_queue(const char* direction) : name_(direction) {
+        mq_attr wanted{};
+        wanted.mq_maxmsg = 10;
+        wanted.mq_msgsize = queue_message_size;
+        queue_ = ::mq_open(name_.text.c_str(), O_RDWR | O_CREAT, 0600, &wanted);
+        must(queue_ >= 0, "mq_open");
+    }
+    ~bare_queue() { ::mq_close(queue_); }
+    queue_end end() const { return {queue_}; }
+
+private:
+    const queue_name name_;
+    mqd_t queue_;
+};
+
+struct bare_queues {
+    bare_queue to_child{"-to-child"};
+    bare_queue to_parent{"-to-parent"};
+
+    ends<queue_end, queue_end> asking() const { return {to_child.end(), to_parent.end()}; }
+    ends<queue_end, queue_end> answering() const { return {to_parent.end(), to_child.end()}; }
+    queue_end sending() const { return to_parent.end(); }
+    queue_end receiving() const { return to_parent.end(); }
+};
+
+// Opened by each process for itself.
+struct sluice_queue {
+    const queue_name name;
+
+    explicit sluice_queue(const char* direction) : name(direction) {}
+    template <class T>
+    sluice::sender<T> sender() const {
+        return open().sender<T>();
+    }
+    template <class T>
+    sluice::receiver<T> receiver() const {
+        return open().receiver<T>();
+    }
+
+private:
+    sluice::ipc::message_queue open() const {
+        return sluice::ipc::message_queue(name.text, {.max_message = queue_message_size});
+    }
+};
 #endif
 
 // ---- ZeroMQ
 
 #if defined(SLUICE_BENCH_ZEROMQ)
-std::string zmq_address(bool tcp) {
-    return tcp ? "tcp://127.0.0.1:5599"
-               : "ipc://" + sluice::ipc::unix_socket("sluice-bench-zmq-" + std::to_string(::getpid())).path();
-}
-
-// Binds in one process before the other connects, and the other stays until the first has all.
-class rendezvous {
+// Copies are ends of the same socket.
+class zmq_end {
 public:
-    void bind(void* socket, const std::string& address) {
-        must(::zmq_bind(socket, address.c_str()) == 0, "zmq_bind");
-        address_ = address;
-        write_all(ends_[1], "!", 1);
+    zmq_end(int type, std::size_t message_size) : message_(message_size, 'x') {
+        void* const context = ::zmq_ctx_new();
+        socket_.reset(::zmq_socket(context, type), [context](void* socket) {
+            ::zmq_close(socket);
+            ::zmq_ctx_term(context);  // waits until what was sent is delivered
+        });
+        must(socket_ != nullptr, "zmq_socket");
     }
-    void connect(void* socket, const std::string& address) {
-        char bound = 0;
-        read_all(ends_[0], &bound, 1);
-        must(::zmq_connect(socket, address.c_str()) == 0, "zmq_connect");
-    }
-    void done() { write_all(ends_[1], "!", 1); }
-    void wait_until_done() {
-        char done = 0;
-        read_all(ends_[0], &done, 1);
-    }
-    ~rendezvous() {
-        if (address_.starts_with("ipc://")) ::unlink(address_.c_str() + 6);
-        ::close(ends_[0]);
-        ::close(ends_[1]);
+    void* socket() const { return socket_.get(); }
+    void send() const { must(::zmq_send(socket(), message_.data(), message_.size(), 0) >= 0, "zmq_send"); }
+    void receive() const {
+        zmq_msg_t message;
+        ::zmq_msg_init(&message);
+        must(::zmq_msg_recv(&message, socket(), 0) >= 0, "zmq_msg_recv");
+        ::zmq_msg_close(&message);
     }
 
 private:
-    const pair_of ends_ = bare_pipe();
-    std::string address_;
+    std::shared_ptr<void> socket_;
+    std::vector<char> message_;
 };
 
-double zmq_stream(bool tcp, std::size_t count, std::size_t size) {
-    const std::string address = zmq_address(tcp);
-    rendezvous meeting;
-    return with_child(
-        [&] {
-            void* const context = ::zmq_ctx_new();
-            void* const socket = ::zmq_socket(context, ZMQ_PULL);
-            meeting.bind(socket, address);
-            zmq_msg_t message;
-            ::zmq_msg_init(&message);
-            must(::zmq_msg_recv(&message, socket, 0) >= 0, "zmq_msg_recv");
-            const auto start = clock_type::now();
-            for (std::size_t i = 0; i < count; ++i) must(::zmq_msg_recv(&message, socket, 0) >= 0, "zmq_msg_recv");
-            const double took = since(start);
-            meeting.done();
-            ::zmq_msg_close(&message);
-            ::zmq_close(socket);
-            ::zmq_ctx_term(context);
-            return took;
-        },
-        [&] {
-            void* const context = ::zmq_ctx_new();
-            void* const socket = ::zmq_socket(context, ZMQ_PUSH);
-            meeting.connect(socket, address);
-            const std::vector<char> buffer(size, 'x');
-            for (std::size_t i = 0; i <= count; ++i) must(::zmq_send(socket, buffer.data(), size, 0) >= 0, "zmq_send");
-            meeting.wait_until_done();
-            ::zmq_close(socket);
-            ::zmq_ctx_term(context);
-        });
-}
+class zmq_sockets {
+public:
+    zmq_sockets(bool tcp, std::size_t message_size) : tcp_(tcp), message_size_(message_size) {}
 
-double zmq_trips(bool tcp) {
-    const std::string address = zmq_address(tcp);
-    rendezvous meeting;
-    return with_child(
-        [&] {
-            void* const context = ::zmq_ctx_new();
-            void* const socket = ::zmq_socket(context, ZMQ_REQ);
-            meeting.bind(socket, address);
-            number n = 0;
-            const auto start = clock_type::now();
-            for (std::size_t i = 0; i < amount.trips; ++i) {
-                must(::zmq_send(socket, &n, sizeof n, 0) >= 0, "zmq_send");
-                must(::zmq_recv(socket, &n, sizeof n, 0) >= 0, "zmq_recv");
-            }
-            const double took = since(start);
-            ::zmq_close(socket);
-            ::zmq_ctx_term(context);
-            return took;
-        },
-        [&] {
-            void* const context = ::zmq_ctx_new();
-            void* const socket = ::zmq_socket(context, ZMQ_REP);
-            meeting.connect(socket, address);
-            number n = 0;
-            for (std::size_t i = 0; i < amount.trips; ++i) {
-                must(::zmq_recv(socket, &n, sizeof n, 0) >= 0, "zmq_recv");
-                must(::zmq_send(socket, &n, sizeof n, 0) >= 0, "zmq_send");
-            }
-            ::zmq_close(socket);
-            ::zmq_ctx_term(context);
-        });
-}
+    ends<zmq_end, zmq_end> asking() { return both(bound(ZMQ_REQ)); }
+    ends<zmq_end, zmq_end> answering() { return both(connected(ZMQ_REP)); }
+    zmq_end sending() { return connected(ZMQ_PUSH); }
+    zmq_end receiving() { return bound(ZMQ_PULL); }
+
+private:
+    static ends<zmq_end, zmq_end> both(const zmq_end& end) { return {end, end}; }
+    zmq_end bound(int type) {
+        zmq_end made(type, message_size_);
+        must(::zmq_bind(made.socket(), tcp_ ? "tcp://127.0.0.1:*" : "ipc://*") == 0, "zmq_bind");
+        char address[256];
+        std::size_t size = sizeof address;
+        must(::zmq_getsockopt(made.socket(), ZMQ_LAST_ENDPOINT, address, &size) == 0, "ZMQ_LAST_ENDPOINT");
+        notice_.tell(address);
+        return made;
+    }
+    zmq_end connected(int type) {
+        zmq_end made(type, message_size_);
+        must(::zmq_connect(made.socket(), notice_.wait().c_str()) == 0, "zmq_connect");
+        return made;
+    }
+
+    const bool tcp_;
+    const std::size_t message_size_;
+    address_notice notice_;
+};
 #endif
 
-// ---- The table
+// ---- All of them
 
-// Who sends how: each function does the whole of one measurement and tells how long it took.
-struct contestant {
-    const char* over;
-    const char* by;
-    std::function<double()> small, large, trip;
-    std::vector<double> took[3] = {};
-};
+constexpr std::size_t block_size = 1 << 20;
 
-std::vector<contestant> contestants() {
-    const sluice::ipc::shared_bytes large{std::vector<std::byte>(block_size)};
-    std::vector<contestant> all;
-    all.push_back({"pipe", "bare", [] { return bare_stream(bare_pipe, amount.small, sizeof(number)); },
-                   [] { return bare_stream(bare_pipe, amount.large, block_size); }, bare_trips_over_pipe});
-    all.push_back({"pipe", "sluice", [] { return pipe_stream(amount.small, number{1}); },
-                   [large] { return pipe_stream(amount.large, large); }, pipe_trips});
+// `make_small` and `make_large` make the way for messages of eight bytes and of block_size.
+template <class Make>
+void add_small(const char* over, const char* by, const effort& how, Make make_small) {
+    add_timed("ipc 8 bytes", over, by, how,
+              [make_small](benchmark::State&, number n) { return stream(make_small, n); });
+    add_timed("ipc round trip", over, by, how,
+              [make_small](benchmark::State&, number n) { return round_trips(make_small, n); });
+}
+template <class Make>
+void add_large(const char* over, const char* by, const effort& how, Make make_large) {
+    add_timed("ipc 1 MiB", over, by, how, [make_large](benchmark::State&, number n) { return stream(make_large, n); });
+}
+
+const part between_processes([](const plan& p) {
+    // Longer than within a process, since each repetition begins with a fork and two new ends.
+    const effort how{.repetitions = p.repetitions(), .seconds = 4 * p.seconds()};
+    const sluice::ipc::shared_bytes block{std::vector<std::byte>(block_size)};
+    using sluice::ipc::pipe, sluice::ipc::shared_bytes;
+
+    add_small("pipe", "bare", how, [] { return bare_pipes(sizeof(number)); });
+    add_large("pipe", "bare", how, [] { return bare_pipes(block_size); });
+    add_small("pipe", "sluice", how, [] { return sluice_directions<number, pipe>{pipe(), pipe(), 1}; });
+    add_large("pipe", "sluice", how, [block] { return sluice_directions<shared_bytes, pipe>{pipe(), pipe(), block}; });
     for (const bool tcp : {false, true}) {
         const char* const over = tcp ? "tcp" : "unix";
-        const auto make = tcp ? bare_tcp : bare_unix;
-        all.push_back({over, "bare", [make] { return bare_stream(make, amount.small, sizeof(number)); },
-                       [make] { return bare_stream(make, amount.large, block_size); },
-                       [make] { return bare_trips_over(make); }});
-        all.push_back({over, "sluice", [tcp] { return socket_stream(tcp, amount.small, number{1}); },
-                       [tcp, large] { return socket_stream(tcp, amount.large, large); },
-                       [tcp] { return socket_trips(tcp); }});
+        add_small(over, "bare", how, [tcp] { return bare_sockets(tcp, sizeof(number)); });
+        add_large(over, "bare", how, [tcp] { return bare_sockets(tcp, block_size); });
+        add_small(over, "sluice", how, [tcp] { return sluice_sockets<number>(tcp, 1); });
+        add_large(over, "sluice", how, [tcp, block] { return sluice_sockets<shared_bytes>(tcp, block); });
 #if defined(SLUICE_BENCH_ZEROMQ)
-        all.push_back({over, "ZeroMQ", [tcp] { return zmq_stream(tcp, amount.small, sizeof(number)); },
-                       [tcp] { return zmq_stream(tcp, amount.large, block_size); }, [tcp] { return zmq_trips(tcp); }});
+        add_small(over, "ZeroMQ", how, [tcp] { return zmq_sockets(tcp, sizeof(number)); });
+        add_large(over, "ZeroMQ", how, [tcp] { return zmq_sockets(tcp, block_size); });
 #endif
     }
 #if defined(__linux__)
-    all.push_back({"queue", "bare", [] { return bare_queue_stream(amount.queued); }, {}, bare_queue_trips});
-    all.push_back({"queue", "sluice", [] { return queue_stream(amount.queued); }, {}, queue_trips});
+    add_small("queue", "bare", how, [] { return bare_queues(); });
+    add_small("queue", "sluice", how, [] {
+        return sluice_directions<number, sluice_queue>{sluice_queue("-to-child"), sluice_queue("-to-parent"), 1};
+    });
 #endif
-    return all;
-}
-
-double median(std::vector<double> v) {
-    std::sort(v.begin(), v.end());
-    return v[v.size() / 2];
-}
-
-void show(const contestant& c) {
-    const bool queue = std::string_view(c.over) == "queue";
-    const double counts[] = {static_cast<double>(queue ? amount.queued : amount.small) / 1e6,
-                             static_cast<double>(amount.large * block_size) / 1e9,
-                             static_cast<double>(amount.trips) / 1e6};
-    std::printf("| %s | %s |", c.over, c.by);
-    for (int i = 0; i < 3; ++i) {
-        if (c.took[i].empty()) {
-            std::printf(" |");
-        } else {
-            const double rate = counts[i] / median(c.took[i]);
-            std::printf(i == 2 ? " %.1f |" : " %.2f |", i == 2 ? 1 / rate : rate);
-        }
-    }
-    std::printf("\n");
-}
+});
 
 }  // namespace
-
-int main(int argc, char** argv) {
-    std::string_view only;
-    for (int i = 1; i < argc; ++i) {
-        const std::string_view word = argv[i];
-        if (word == "--quick") {
-            amount = {500'000, 500, 5'000, 50'000};
-            repetitions = 3;
-        } else if (!word.starts_with('-')) {
-            only = word;
-        } else {
-            std::fprintf(stderr, "usage: %s [--quick] [pipe|unix|tcp|queue]\n", argv[0]);
-            return 2;
-        }
-    }
-    std::vector<contestant> all = contestants();
-    std::erase_if(all, [only](const contestant& c) { return !only.empty() && only != c.over; });
-    // In turns, so that what else the machine does is the same for all.
-    for (int i = 0; i < repetitions; ++i) {
-        for (contestant& c : all) {
-            const std::function<double()>* const measures[] = {&c.small, &c.large, &c.trip};
-            for (int m = 0; m < 3; ++m) {
-                if (*measures[m]) c.took[m].push_back((*measures[m])());
-            }
-        }
-    }
-    std::printf(
-        "| over | by | 8 bytes, million/s | 1 MiB, GB/s | round trip, us |\n| --- | --- | ---: | ---: | ---: |\n");
-    for (const contestant& c : all) show(c);
-    return 0;
-}
+}  // namespace bench

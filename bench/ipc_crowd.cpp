@@ -1,37 +1,29 @@
 // A listener with thousands of clients: what each costs while it is idle, and how soon one that speaks is heard.
+#include "harness.hpp"
+#include "processes.hpp"
+
 #include <sluice/ipc.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+namespace bench {
 namespace {
 
-using clock_type = std::chrono::steady_clock;
-using microseconds = std::chrono::duration<double, std::micro>;
-using number = std::uint64_t;
 using sluice::ipc::address;
-
-void must(bool fine, const char* what) {
-    if (fine) return;
-    std::fprintf(stderr, "ipc_crowd: %s: %s\n", what, std::strerror(errno));
-    std::_Exit(1);
-}
+using sluice::ipc::listener;
+using namespace std::chrono_literals;
 
 // Of this process, in KiB.
 double resident() {
@@ -42,7 +34,7 @@ double resident() {
     return 0;
 }
 
-// Threads of the library.
+// Threads of the library in this process.
 int io_threads() {
     int count = 0;
     for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
@@ -54,170 +46,140 @@ int io_threads() {
     return count;
 }
 
-template <class F>
-void in_child(F there) {
-    std::fflush(stdout);
-    const pid_t child = ::fork();
-    must(child >= 0, "fork");
-    if (child != 0) return;
-    there();
-    std::exit(0);
-}
-void wait_for_child() {
-    int status = 0;
-    must(::wait(&status) > 0 && status == 0, "a child failed");
-}
+// One receiver hears all clients, each of which sends a message to tell that it is there. The client that answers among
+// them is asked through a pipe.
+class one_receiver {
+public:
+    using client = sluice::sender<number>;
 
-sluice::ipc::options room_for(std::size_t clients) {
-    sluice::ipc::options chosen;
-    chosen.max_clients = clients + 8;
-    chosen.handshake_timeout = std::chrono::seconds(60);
-    return chosen;
-}
+    static client connect(const address& at) {
+        client made = sluice::ipc::connect<number>(at, 10s);
+        must(made.send(1).has_value(), "send");
+        return made;
+    }
+    void answer(const address& at) {
+        const auto answers = sluice::ipc::connect<number>(at, 10s);
+        for (const number n : questions_.receiver<number>()) (void)answers.send(n);
+    }
 
-// Tells the parent when it is ready, and waits for it to be done.
-struct appointment {
-    sluice::ipc::pipe ready, done;
-    void come() {
+    void open(listener& inbox) { rx_ = inbox.receiver<number>(); }
+    void hear_client(listener&) { must(rx_.recv().has_value(), "a client is not heard"); }
+    ends<sluice::sender<number>, sluice::receiver<number>> ask(listener&) { return {questions_.sender<number>(), rx_}; }
+
+private:
+    sluice::ipc::pipe questions_;
+    sluice::receiver<number> rx_;
+};
+
+// Each client has a session, the one that answers too.
+class sessions {
+public:
+    using client = sluice::ipc::connection<number, number>;
+
+    static client connect(const address& at) { return sluice::ipc::connect<number, number>(at, 10s); }
+    static void answer(const address& at) {
+        const client own = connect(at);
+        for (const number n : own.replies) (void)own.requests.send(n);
+    }
+
+    void open(listener&) {}
+    void hear_client(listener& inbox) { all_.push_back(inbox.accept<number, number>()); }
+    static ends<sluice::sender<number>, sluice::receiver<number>> ask(listener& inbox) {
+        auto made = inbox.accept<number, number>();
+        return {std::move(made.replies), std::move(made.requests)};
+    }
+
+private:
+    std::vector<sluice::ipc::session<number, number>> all_;
+};
+
+struct figures {
+    double seconds_to_connect = 0;
+    double seconds_of_trips = 0;  // one way
+    double kib_each = 0;
+    int io_threads = 0;
+};
+
+template <class Hearing>
+figures with_crowd(number clients, number round_trips) {
+    figures found;
+    const address at = sluice::ipc::unix_socket("sluice-bench-crowd-" + std::to_string(::getpid()));
+    sluice::ipc::pipe ready, over;
+    const child crowd([&] {
+        std::vector<typename Hearing::client> all;
+        for (number n = 0; n < clients; ++n) all.push_back(Hearing::connect(at));
         must(ready.sender<char>().send('r').has_value(), "ready");
-        (void)done.receiver<char>().recv();
-    }
-};
-
-struct crowd {
-    double connecting = 0;  // seconds
-    double latency = 0;     // microseconds from a send to the receive
-    double memory = 0;      // KiB for each
-    int threads = 0;
-};
-
-double median(std::vector<double> all) {
-    std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2), all.end());
-    return all[all.size() / 2];
-}
-
-// Half of a round trip to a client that answers, beside the others.
-template <class Ask>
-double latency(Ask ask) {
-    std::vector<double> all;
-    for (int i = 0; i < 2000; ++i) {
-        const auto start = clock_type::now();
-        ask();
-        all.push_back(microseconds(clock_type::now() - start).count() / 2);
-    }
-    return median(std::move(all));
-}
-
-void answer(const address& asked_at) {
-    const auto mine = sluice::ipc::connect<number, number>(asked_at, std::chrono::seconds(10));
-    for (const number n : mine.replies) (void)mine.requests.send(n);
-}
-// Asked by a session, answers among the crowd.
-void answer(const address& asked_at, const address& at) {
-    const auto asked = sluice::ipc::connect<number, number>(asked_at, std::chrono::seconds(10));
-    const auto out = sluice::ipc::connect<number>(at, std::chrono::seconds(10));
-    for (const number n : asked.replies) (void)out.send(n);
-}
-
-// Clients that send one message each to a merged receiver and then stay.
-crowd merged(std::size_t clients) {
-    crowd found;
-    const auto at = sluice::ipc::unix_socket("sluice-bench-crowd-" + std::to_string(::getpid()));
-    const auto aside = sluice::ipc::unix_socket("sluice-bench-aside-" + std::to_string(::getpid()));
-    appointment meeting;
-    in_child([&] {
-        std::vector<sluice::sender<number>> all;
-        for (std::size_t i = 0; i < clients; ++i)
-            all.push_back(sluice::ipc::connect<number>(at, std::chrono::seconds(10)));
-        for (const auto& one : all) must(one.send(1).has_value(), "send");
-        meeting.come();
+        (void)over.receiver<char>().recv();
     });
-    sluice::ipc::listener inbox(at, room_for(clients)), sessions(aside);
+    sluice::ipc::options options;
+    options.max_clients = static_cast<std::size_t>(clients) + 8;
+    options.handshake_timeout = 60s;
+    listener inbox(at, options);
+    Hearing hearing;
     const double before = resident();
-    const auto start = clock_type::now();
-    const auto rx = inbox.receiver<number>();
-    for (std::size_t i = 0; i < clients; ++i) must(rx.recv().has_value(), "a client is not heard");
-    found.connecting = std::chrono::duration<double>(clock_type::now() - start).count();
-    const auto ready = meeting.ready.receiver<char>();
-    auto done = meeting.done.sender<char>();
-    must(ready.recv().has_value(), "ready");
-    found.memory = clients == 0 ? 0 : (resident() - before) / static_cast<double>(clients);
-    in_child([&] { answer(aside, at); });
+    found.seconds_to_connect = seconds_of([&] {
+        hearing.open(inbox);
+        for (number n = 0; n < clients; ++n) hearing.hear_client(inbox);
+    });
+    const auto end = over.sender<char>();
+    must(ready.receiver<char>().recv().has_value(), "ready");
+    if (clients > 0) found.kib_each = (resident() - before) / static_cast<double>(clients);
+
+    const child answerer([&] { hearing.answer(at); });
     {
-        const auto s = sessions.accept<number, number>();
-        found.latency = latency([&] {
-            must(s.replies.send(1).has_value(), "send");
+        const auto [tx, rx] = hearing.ask(inbox);
+        const auto trip = [&tx = tx, &rx = rx] {
+            must(tx.send(1).has_value(), "send");
             must(rx.recv().has_value(), "recv");
-        });
+        };
+        trip();  // until then the answerer is not there
+        found.seconds_of_trips = seconds_of([&] {
+                                     for (number n = 0; n < round_trips; ++n) trip();
+                                 }) /
+                                 2;
     }
-    found.threads = io_threads();
-    (void)done.send('d');
-    wait_for_child();
-    wait_for_child();
+    found.io_threads = io_threads();
+    must(end.send('e').has_value(), "end");
+    crowd.wait();
+    answerer.wait();
     return found;
 }
 
-// Clients with a session each, in both directions.
-crowd with_sessions(std::size_t clients) {
-    crowd found;
-    const auto at = sluice::ipc::unix_socket("sluice-bench-sessions-" + std::to_string(::getpid()));
-    appointment meeting;
-    in_child([&] {
-        std::vector<sluice::ipc::connection<number, number>> all;
-        for (std::size_t i = 0; i < clients; ++i)
-            all.push_back(sluice::ipc::connect<number, number>(at, std::chrono::seconds(10)));
-        meeting.come();
-    });
-    sluice::ipc::listener inbox(at, room_for(clients));
-    const double before = resident();
-    const auto start = clock_type::now();
-    std::vector<sluice::ipc::session<number, number>> all;
-    for (std::size_t i = 0; i < clients; ++i) all.push_back(inbox.accept<number, number>());
-    found.connecting = std::chrono::duration<double>(clock_type::now() - start).count();
-    const auto ready = meeting.ready.receiver<char>();
-    auto done = meeting.done.sender<char>();
-    must(ready.recv().has_value(), "ready");
-    found.memory = clients == 0 ? 0 : (resident() - before) / static_cast<double>(clients);
-    in_child([&] { answer(at); });
-    {
-        const auto s = inbox.accept<number, number>();
-        found.latency = latency([&] {
-            must(s.replies.send(1).has_value(), "send");
-            must(s.requests.recv().has_value(), "recv");
-        });
-    }
-    found.threads = io_threads();
-    (void)done.send('d');
-    wait_for_child();
-    wait_for_child();
-    return found;
+// The listener is in a child too: what one crowd has left behind in the memory of a process does not serve the next.
+template <class Hearing>
+double measure(benchmark::State& state, number clients, number messages) {
+    void* const shared = ::mmap(nullptr, sizeof(figures), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(shared != MAP_FAILED, "mmap");
+    const child process([&] { ::new (shared) figures(with_crowd<Hearing>(clients, messages)); });
+    process.wait();
+    const figures found = *static_cast<const figures*>(shared);
+    ::munmap(shared, sizeof(figures));
+    state.counters["seconds_to_connect"] = found.seconds_to_connect;
+    state.counters["kib_each"] = found.kib_each;
+    state.counters["io_threads"] = found.io_threads;
+    return found.seconds_of_trips;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    std::size_t most = 10'000;
-    for (int i = 1; i < argc; ++i) {
-        if (std::string_view(argv[i]) == "--quick") {
-            most = 1000;
-        } else {
-            std::fprintf(stderr, "usage: %s [--quick]\n", argv[0]);
-            return 2;
-        }
-    }
+// Raises the limit of descriptors as far as it goes. Each client takes one.
+number most_clients(number wanted) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < most + 64) most = static_cast<std::size_t>(limit.rlim_cur) - 64;
-
-    std::puts("| idle clients | of | connected in, s | KiB each | latency of another, us | threads of the library |");
-    std::puts("| ---: | --- | ---: | ---: | ---: | ---: |");
-    for (const bool sessions : {false, true}) {
-        for (const std::size_t clients : {std::size_t{0}, most / 10, most, std::size_t{0}}) {
-            const crowd c = sessions ? with_sessions(clients) : merged(clients);
-            std::printf("| %zu | %s | %.2f | %.1f | %.1f | %d |\n", clients, sessions ? "sessions" : "one receiver",
-                        c.connecting, c.memory, c.latency, c.threads);
-        }
-    }
+    return std::min(wanted, static_cast<number>(limit.rlim_cur) - 64);
 }
+
+const part crowds([](const plan& p) {
+    const number most = most_clients(p.quick ? 1000 : 10'000);
+    const effort how{.repetitions = p.repetitions(), .messages = 2000};
+    for (const number clients : {number{0}, most / 10, most}) {
+        const std::string parameter = std::to_string(clients);
+        add_timed("ipc crowd", parameter, "one receiver", how,
+                  [clients](benchmark::State& s, number n) { return measure<one_receiver>(s, clients, n); });
+        add_timed("ipc crowd", parameter, "sessions", how,
+                  [clients](benchmark::State& s, number n) { return measure<sessions>(s, clients, n); });
+    }
+});
+
+}  // namespace
+}  // namespace bench

@@ -51,13 +51,7 @@ bool latency(benchmark::State& state, number messages, const limit& capacity) {
 
 const part latencies([](const plan& p) {
     const effort how{.repetitions = p.few_repetitions(), .messages = p.quick ? 200 : 1000};
-    for_each_peer([&how]<adapter A>() {
-        for (const kind& k : {unb, b512, b0}) {
-            if (!A::can.open(k.capacity)) continue;
-            add("latency", k.name, A::name, how,
-                [k](benchmark::State& state, number messages) { return latency<A>(state, messages, k.capacity); });
-        }
-    });
+    for_each_peer([&how]<adapter A>() { add_kinds<A>("latency", {unb, b512, b0}, how, latency<A>); });
 });
 
 }  // namespace

@@ -20,25 +20,26 @@
 
 namespace bench {
 
+template <adapter... A, class F>
+void for_each_of(F f) {
+    (f.template operator()<A>(), ...);
+}
+
 /// Calls f.operator()<A>() for the adapter A of each channel that is here.
 template <class F>
 void for_each_peer(F f) {
-    const auto call = [&f]<adapter A>() { f.template operator()<A>(); };
-    call.template operator()<sluice_channel>();
-    call.template operator()<textbook>();
+    for_each_of<sluice_channel, textbook>(f);
 #ifdef SLUICE_BENCH_ONETBB
-    call.template operator()<onetbb>();
+    for_each_of<onetbb>(f);
 #endif
 #ifdef SLUICE_BENCH_BOOST_FIBER
-    call.template operator()<boost_fiber_buffered>();
-    call.template operator()<boost_fiber_unbuffered>();
+    for_each_of<boost_fiber<boost::fibers::buffered_channel>, boost_fiber<boost::fibers::unbuffered_channel>>(f);
 #endif
 #ifdef SLUICE_BENCH_MOODYCAMEL_MPMC
-    call.template operator()<moodycamel_mpmc>();
+    for_each_of<moodycamel_mpmc>(f);
 #endif
 #ifdef SLUICE_BENCH_MOODYCAMEL_SPSC
-    call.template operator()<moodycamel_spsc_unbounded>();
-    call.template operator()<moodycamel_spsc_bounded>();
+    for_each_of<moodycamel_spsc<false>, moodycamel_spsc<true>>(f);
 #endif
 }
 

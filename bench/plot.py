@@ -1,43 +1,29 @@
 #!/usr/bin/env python3
-"""Turns measurements of channels into a plot (SVG) and tables (Markdown), with the libraries side by side.
+"""Turns what the benchmarks have measured into tables (Markdown) and plots (SVG), with the libraries side by side.
 
-    plot.py RESULTS.json... --svg OUT.svg --trends OUT.svg --markdown OUT.md    what bench/run.sh has measured
-    plot.py --peerbench FILE.tsv --svg OUT.svg --markdown OUT.md    a table with a row for each workload, kind and peer
-
-The columns of the table that are used: workload kind peer ns_median ns_min ns_max cpu_ns_median p99_ns_median. With it, other
-languages can be shown as well.
+    plot.py RESULTS.json... --out FOLDER    writes results.md, results.svg, trends.svg, ipc-results.md, as far as the files have them
 """
 import argparse
 import collections
-import csv
 import json
 import math
 import os
 import statistics
 from xml.sax.saxutils import escape
 
-# By the names in the input: the name to show and the colour, in the order of the legend.
-PEERS = {
-    "sluice": ("sluice", "#0b57d0"),
-    "crossbeam-0.5.6": ("crossbeam 0.5.6", "#e8710a"),
-    "crossbeam-0.5.16": ("crossbeam 0.5.16", "#f5b183"),
-    "std-mpsc": ("Rust std", "#c5221f"),
-    "kanal": ("kanal", "#a8326e"),
-    "flume-0.10": ("flume 0.10", "#d9a400"),
-    "tbb": ("oneTBB", "#1e8e3e"),
-    "boost-fiber": ("Boost.Fiber", "#9065c9"),
-    "moody-bcq": ("moodycamel MPMC", "#0e8f9b"),
-    "moody-bcq-tok": ("moodycamel MPMC, tokens", "#5bbac2"),
-    "moody-rwq": ("moodycamel SPSC", "#a3dbe0"),
-    "textbook": ("textbook", "#8a9096"),
-    "go": ("Go", "#cfd4d9"),
-    "select": ("select", "#0b57d0"),
-    "selector": ("selector", "#e8710a"),
+# The names in the input, in the order of the legend.
+COLOURS = {
+    "sluice": "#0b57d0",
+    "oneTBB": "#1e8e3e",
+    "Boost.Fiber": "#9065c9",
+    "moodycamel MPMC": "#0e8f9b",
+    "moodycamel SPSC": "#a3dbe0",
+    "textbook": "#8a9096",
+    "select": "#0b57d0",
+    "selector": "#e8710a",
 }
-COLOURS = dict(PEERS.values())
 ORDER = list(COLOURS)
 OWN = "sluice"
-ASIDE = {"Go"}  # switches between goroutines without the kernel
 
 # Each panel of the plot: its title, and its workloads with the names to show.
 PANELS = [
@@ -71,13 +57,17 @@ TRENDS = [
     ("select wake-up", "Threads blocked in selects, round trip", "threads"),
 ]
 
-Figures = collections.namedtuple("Figures", "ns low high cpu counters")
+Figures = collections.namedtuple("Figures", "ns low high cpu runs counters")
+# What a benchmark may count beside its times.
+COUNTERS = ("p50", "p99", "value", "seconds_to_connect", "kib_each", "io_threads")
 
 
-def read_json(paths):
+def read(paths):
     """Figures by group, parameter and name, in the order of the files; and what the files say about the machine."""
     runs, about = {}, {}
     for path in paths:
+        if os.path.getsize(path) == 0:
+            continue  # what a program leaves whose benchmarks were all filtered out
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
         about = {**content["context"], **about}
@@ -89,25 +79,9 @@ def read_json(paths):
         def median(key, of=all_runs):
             return statistics.median(run[key] for run in of)
         wall = [run["real_time"] for run in all_runs]
-        counters = {key: median(key) for key in ("p50", "p99", "value") if key in all_runs[0]}
-        figures = Figures(median("real_time"), min(wall), max(wall), median("cpu_time"), counters)
+        counters = {key: median(key) for key in COUNTERS if key in all_runs[0]}
+        figures = Figures(median("real_time"), min(wall), max(wall), median("cpu_time"), len(all_runs), counters)
         table.setdefault(group, {}).setdefault(parameter, {})[name] = figures
-    about["runs"] = max(map(len, runs.values()))
-    return table, about
-
-
-def read_tsv(path):
-    table, about = {}, {"runs": 0}
-    with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            if not row["ns_median"] or row["peer"] not in PEERS:
-                continue
-            counters = {}
-            if row["workload"] == "latency":
-                counters = {"p50": float(row["ns_median"]), "p99": float(row["p99_ns_median"])}
-            figures = Figures(float(row["ns_median"]), float(row["ns_min"]), float(row["ns_max"]), float(row["cpu_ns_median"]), counters)
-            table.setdefault(row["workload"], {}).setdefault(row["kind"], {})[PEERS[row["peer"]][0]] = figures
-            about["runs"] = max(about["runs"], int(row["runs"]))
     return table, about
 
 
@@ -134,7 +108,7 @@ def short(x):
 
 
 def best_of(row, of=lambda f: f.ns, without=()):
-    return min((of(f) for name, f in row.items() if name not in ASIDE and name not in without), default=None)
+    return min((of(f) for name, f in row.items() if name not in without), default=None)
 
 
 # ---- Markdown
@@ -151,7 +125,7 @@ def markdown_table(rows, first, of, ratio=False):
         line = [title]
         for name in names:
             text = short(of(row[name])) if name in row else ""
-            line.append(f"**{text}**" if text and len(names) > 1 and name not in ASIDE and text == short(best) else text)
+            line.append(f"**{text}**" if text and len(names) > 1 and text == short(best) else text)
         if ratio:
             other = best_of(row, of, {OWN})
             line.append(f"{of(row[OWN]) / other:.2f}" if OWN in row and other else "")
@@ -169,46 +143,88 @@ def summary(cells):
             f"it is ahead in {ahead} of {len(ratios)}.\n")
 
 
-def markdown(table, about, options):
-    cells = side_by_side(table)
-    machine = [options.about, about.get("num_cpus") and f"{about['num_cpus']} CPUs", about.get("date", "")[:10]]
-    text = ["# What sluice and its peers cost\n"]
-    facts = [part for part in machine if part]
-    if facts:
-        text.append("Measured on: " + ", ".join(facts) + (f", with `{options.command}`" if options.command else "") + ".")
+def origin(about, options):
+    """How the figures were made."""
+    facts = [options.about, about.get("num_cpus") and f"{about['num_cpus']} CPUs", about.get("date", "")[:10], options.command]
+    return ("Measured: " + "; ".join(fact for fact in facts if fact) + ".\n"
+            "The libraries take turns. Only figures of one such run on one machine compare.\n")
+
+
+def medians_of(*tables):
+    runs = max((f.runs for rows in tables for row in rows.values() for f in row.values()), default=0)
+    return f"Medians of {runs} repetitions.\n" if runs > 1 else "Measured once.\n"
+
+
+def results(table, about, options):
+    text = ["# What sluice and its peers cost\n", origin(about, options)]
     if about.get("peers"):
-        text.append(f"Beside sluice: {about['peers']}.")
-    text.append(f"Only figures of one run on one machine compare. The libraries take turns; medians of {about['runs']} runs.\n")
-    if options.svg:
-        text.append(f"![Nanoseconds per message, by workload and library]({os.path.basename(options.svg)})\n")
-    text.append("## Side by side: nanoseconds of wall time per message\n")
-    text.append(markdown_table(cells, "workload", lambda f: f.ns, ratio=True))
-    text.append(summary(cells))
-    text.append("unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. " + " ".join(LEGEND[:2]) + " drop a channel.\n")
-    text.append("A receiver ends when its channel is closed; where a library has no close, after an equal share of the messages. "
-                "All values are checked.\n")
-    text.append("## Side by side: nanoseconds of CPU time per message, all threads together\n")
-    text.append(markdown_table(cells, "workload", lambda f: f.cpu, ratio=True))
+        text.append(f"Beside sluice: {about['peers']}.\n")
+    cells = side_by_side(table)
+    if cells:
+        text.append("![Nanoseconds per message, by workload and library](results.svg)\n")
+        text.append("## Side by side: nanoseconds of wall time per message\n")
+        text.append(medians_of(cells))
+        text.append(markdown_table(cells, "workload", lambda f: f.ns, ratio=True))
+        text.append(summary(cells))
+        text.append("unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. " + " ".join(LEGEND[:2]) + " drop a channel.\n")
+        text.append("A receiver ends when its channel is closed; where a library has no close, after an equal share of the messages. "
+                    "All values are checked.\n")
+        text.append("## Side by side: nanoseconds of CPU time per message, all threads together\n")
+        text.append(markdown_table(cells, "workload", lambda f: f.cpu, ratio=True))
 
     trends = [trend for trend in TRENDS if trend[0] in table]
     if trends:
         text.append("## Trends: nanoseconds of wall time per message\n")
-        text.append("Medians of fewer runs than above; here single figures may be off.\n")
-        if options.trends:
-            text.append(f"![Trends]({os.path.basename(options.trends)})\n")
+        text.append(medians_of(*(table[group] for group, _, _ in trends)))
+        text.append("![Trends](trends.svg)\n")
     for group, title, parameters in trends:
         text.append(f"### {title}\n")
         rows = {spell(parameter): row for parameter, row in by_number(table[group])}
         text.append(markdown_table(rows, parameters, lambda f: f.ns))
     if "latency" in table:
         text.append("## Waking a receiver that sleeps: nanoseconds from send to recv\n")
+        text.append(medians_of(table["latency"]))
         rows = {f"{kind}, {which}": {name: f._replace(ns=f.counters[which]) for name, f in row.items()}
                 for kind, row in table["latency"].items() for which in ("p50", "p99")}
         text.append(markdown_table(rows, "channel, percentile", lambda f: f.ns))
     if "memory" in table:
         text.append("## Memory\n")
         text.append(markdown_table(table["memory"], "", lambda f: f.counters["value"]))
+    if "compile" in table:
+        text.append("## Compiling\n")
+        text.append(medians_of(table["compile"]))
+        text.append("A function for each type of message opens a channel, sends, receives and drops the channel: bounded or "
+                    "unbounded by an argument, but with Boost.Fiber bounded, with moodycamel unbounded. Seconds of the processor; "
+                    "the include is what it takes beyond `<thread>`, `<mutex>` and `<condition_variable>`. "
+                    "`python3 bench/compile_cost.py` measures this alone.\n")
+        text.append(markdown_table(table["compile"], "", lambda f: f.counters["value"]))
     return "\n".join(text).rstrip() + "\n"
+
+
+def ipc_results(table, about, options):
+    text = ["# Between processes\n", origin(about, options)]
+    streams = [table.get(group, {}) for group in ("ipc 8 bytes", "ipc 1 MiB", "ipc round trip")]
+    text.append(medians_of(*streams))
+    text.append("*bare* is write() and read(), or mq_send() and mq_receive(), without any framing.\n")
+    text.append("| over | by | 8 bytes, million/s | 1 MiB, GB/s | round trip, us |\n| --- | --- | ---: | ---: | ---: |")
+    show = (lambda ns: f"{1000 / ns:.2f}", lambda ns: f"{2**20 / ns:.2f}", lambda ns: f"{ns / 1000:.1f}")
+    for over, by in dict.fromkeys((over, by) for rows in streams for over, row in rows.items() for by in row):
+        found = [rows.get(over, {}).get(by) for rows in streams]
+        text.append(" | ".join([f"| {over} | {by}", *(of(f.ns) if f else "" for of, f in zip(show, found))]) + " |")
+    crowds = table.get("ipc crowd", {})
+    if crowds:
+        text.append("\n" + medians_of(crowds))
+        text.append("A listener with clients that say nothing, on a unix socket: half of a round trip to one more client, which "
+                    "is heard by the same receiver, or has a session of its own; resident memory of the listener's process.\n")
+        text.append("| idle clients | of | connected in, s | KiB each | latency of another, us | threads of the library |\n"
+                    "| ---: | --- | ---: | ---: | ---: | ---: |")
+    for hearing in dict.fromkeys(name for row in crowds.values() for name in row):
+        for clients, row in crowds.items():
+            if hearing in row:
+                c = row[hearing].counters
+                text.append(f"| {clients} | {hearing} | {c['seconds_to_connect']:.2f} | {c['kib_each']:.1f} | "
+                            f"{row[hearing].ns / 1000:.1f} | {c['io_threads']:.0f} |")
+    return "\n".join(text) + "\n"
 
 
 def by_number(row):
@@ -264,11 +280,10 @@ class Drawing:
             x += width
         return y + 18
 
-    def write(self, path, height, title):
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{height:.0f}" '
-                       f'viewBox="0 0 {self.width} {height:.0f}" role="img" {FONT}>\n<title>{escape(title)}</title>\n'
-                       f'<rect width="100%" height="100%" fill="#ffffff"/>\n' + "\n".join(self.parts) + "\n</svg>\n")
+    def svg(self, height, title):
+        return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{height:.0f}" '
+                f'viewBox="0 0 {self.width} {height:.0f}" role="img" {FONT}>\n<title>{escape(title)}</title>\n'
+                f'<rect width="100%" height="100%" fill="#ffffff"/>\n' + "\n".join(self.parts) + "\n</svg>\n")
 
 
 class LogScale:
@@ -297,7 +312,7 @@ class LogScale:
                     on.text(left - 6, y + 3.5, f"{value:,.0f}" if value >= 1 else f"{value:g}", 10, "end", FAINT)
 
 
-def plot(cells, path):
+def plot(cells):
     drawing = Drawing(960)
     left, right, height = 76, 948, 150
     names = names_in(cells.values())
@@ -340,10 +355,10 @@ def plot(cells, path):
     for line in LEGEND:
         drawing.text(14, y, line, 11, colour=FAINT)
         y += 16
-    drawing.write(path, y, "Nanoseconds per message of sluice and other channels")
+    return drawing.svg(y, "Nanoseconds per message of sluice and other channels")
 
 
-def plot_trends(table, path):
+def plot_trends(table):
     drawing = Drawing(960)
     groups = [(table[group], title) for group, title, _ in TRENDS if group in table]
     drawing.text(14, 26, "Trends: nanoseconds per message, less is better (log scales)", 16, weight="bold")
@@ -372,7 +387,7 @@ def plot_trends(table, path):
         drawing.line(left, bottom, right, bottom, FAINT, 1)
         if column == columns - 1 or index == len(groups) - 1:
             y = bottom + 38
-    drawing.write(path, y, "How the cost of a message changes")
+    return drawing.svg(y, "How the cost of a message changes")
 
 
 def short_count(parameter):
@@ -382,25 +397,28 @@ def short_count(parameter):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("results", nargs="*", help="files that Google Benchmark wrote")
-    options.add_argument("--peerbench", metavar="FILE", help="a table of tab-separated values instead")
-    options.add_argument("--svg", metavar="FILE")
-    options.add_argument("--trends", metavar="FILE", help="a second plot, of what there is beyond the workloads side by side")
-    options.add_argument("--markdown", metavar="FILE")
-    options.add_argument("--about", default="", metavar="TEXT", help="the machine and the compiler, for the Markdown")
-    options.add_argument("--command", default="", metavar="TEXT", help="the command that measured, for the Markdown")
+    options.add_argument("results", nargs="+", help="files that Google Benchmark wrote, or compile_cost.py")
+    options.add_argument("--out", required=True, metavar="FOLDER")
+    options.add_argument("--about", default="", metavar="TEXT", help="the machine and the compiler")
+    options.add_argument("--command", default="", metavar="TEXT", help="the command that measured")
     options = options.parse_args()
-    if bool(options.results) == bool(options.peerbench):
-        raise SystemExit("plot.py: give either files of Google Benchmark or --peerbench")
 
-    table, about = read_tsv(options.peerbench) if options.peerbench else read_json(options.results)
-    if options.svg:
-        plot(side_by_side(table), options.svg)
-    if options.trends:
-        plot_trends(table, options.trends)
-    if options.markdown:
-        with open(options.markdown, "w", encoding="utf-8") as file:
-            file.write(markdown(table, about, options))
+    def write(name, text):
+        with open(os.path.join(options.out, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    table, about = read(options.results)
+    between = {group: rows for group, rows in table.items() if group.startswith("ipc ")}
+    within = {group: rows for group, rows in table.items() if group not in between}
+    if within:
+        write("results.md", results(within, about, options))
+    if between:
+        write("ipc-results.md", ipc_results(between, about, options))
+    cells = side_by_side(within)
+    if cells:
+        write("results.svg", plot(cells))
+    if any(group in within for group, _, _ in TRENDS):
+        write("trends.svg", plot_trends(within))
 
 
 if __name__ == "__main__":

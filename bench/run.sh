@@ -7,11 +7,11 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 usage() {
     cat <<'END'
 Usage: sh bench/run.sh [--quick] [--compiler COMMAND] [-- BENCHMARK-OPTION...]
-  --quick              two minutes instead of ten; rougher
+  --quick              less, and rougher
   --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
   BENCHMARK-OPTION     for Google Benchmark, as --benchmark_filter='^(spsc|mpmc)/b512'
-A full run writes bench/results.md, bench/results.svg, bench/trends.svg and, between processes, bench/ipc-results.md; one with --quick
-or options writes them to build/bench.
+A full run writes results.md, results.svg, trends.svg and ipc-results.md in bench; one with --quick or options writes them
+in build/bench. Measure while the machine does nothing else.
 END
 }
 
@@ -55,48 +55,46 @@ install_missing
 configure_and_build bench -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" \
     -D SLUICE_BUILD_TESTS=OFF -D SLUICE_BUILD_EXAMPLES=OFF -D SLUICE_BUILD_BENCHMARKS=ON
 
+# The share of the processors' time, in percent, that others take during five seconds; 0 where there is no /proc/stat.
+busy_share() {
+    [ -r /proc/stat ] || { echo 0; return; }
+    { head -n 1 /proc/stat; sleep 5; head -n 1 /proc/stat; } | awk '
+        { idle = $5 + $6; all = 0; for (i = 2; i <= 9; ++i) all += $i }
+        NR == 1 { idle_before = idle; all_before = all }
+        END { printf "%.0f\n", 100 * (1 - (idle - idle_before) / (all - all_before)) }'
+}
+say "Looking whether the machine is quiet"
+busy=$(busy_share)
+[ "$busy" -lt 5 ] || say "It is not: other programs take $busy % of its processors' time, and figures will be off"
+
 say "Measuring"
 # shellcheck disable=SC2154 # configure_and_build sets it
-if [ -z "$quick" ] && [ $# -eq 0 ]; then results=$root/bench; else results=$folder; fi
-"$folder/bench/sluice_bench" ${quick:+"$quick"} --benchmark_enable_random_interleaving=true \
-    --benchmark_out="$folder/results.json" --benchmark_out_format=json "$@" ||
-    fail "sluice_bench failed"
-set -- "$folder/results.json"
-# Not built where allocations can't be counted.
-if [ -x "$folder/bench/sluice_bench_memory" ]; then
-    "$folder/bench/sluice_bench_memory" --benchmark_out="$folder/memory.json" --benchmark_out_format=json ||
-        fail "sluice_bench_memory failed"
-    set -- "$@" "$folder/memory.json"
+if [ -z "$quick" ] && [ $# -eq 0 ]; then
+    results=$root/bench
+    command="a full run of \`sh bench/run.sh\`"
+else
+    results=$folder
+    command="\`sh bench/run.sh${quick:+ $quick}${*:+ -- $*}\`"
 fi
-
-# Not built where there is no inter-process part.
-if [ -x "$folder/bench/sluice_bench_ipc" ]; then
-    say "Measuring between processes"
-    "$folder/bench/sluice_bench_ipc" ${quick:+"$quick"} >"$folder/ipc-table.md" || fail "sluice_bench_ipc failed"
-fi
-if [ -x "$folder/bench/sluice_bench_ipc_crowd" ]; then
-    "$folder/bench/sluice_bench_ipc_crowd" ${quick:+"$quick"} >"$folder/ipc-crowd.md" || fail "sluice_bench_ipc_crowd failed"
+# Some are not built everywhere: they need to count allocations, or the inter-process part, or Linux.
+measured=
+for program in sluice_bench sluice_bench_memory sluice_bench_ipc sluice_bench_ipc_crowd; do
+    [ -x "$folder/bench/$program" ] || continue
+    "$folder/bench/$program" ${quick:+"$quick"} --benchmark_enable_random_interleaving=true \
+        --benchmark_out="$folder/$program.json" --benchmark_out_format=json "$@" || fail "$program failed"
+    measured="$measured $program"
+done
+if [ $# -eq 0 ]; then
+    say "Measuring what a message type costs its compiler"
+    python3 "$root/bench/compile_cost.py" --compiler "$compiler" ${quick:+--repetitions 1} --out "$folder/compile_cost.json" ||
+        fail "compile_cost.py failed"
+    measured="$measured compile_cost"
 fi
 
 processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
-python3 "$root/bench/plot.py" "$@" --svg "$results/results.svg" --trends "$results/trends.svg" --markdown "$results/results.md" \
-    --about "${processor:+$processor, }$("$compiler" --version | head -n 1)" --command "sh bench/run.sh${quick:+ $quick}" ||
-    fail "plot.py failed"
-if [ -f "$folder/ipc-table.md" ]; then
-    {
-        echo "# Between processes"
-        echo
-        echo "${processor:+$processor, }$("$compiler" --version | head -n 1). Medians, all taking turns in one run of"
-        echo "\`sh bench/run.sh${quick:+ $quick}\`. *bare* is write() and read(), or mq_send() and mq_receive(), without any framing."
-        echo
-        cat "$folder/ipc-table.md"
-        if [ -f "$folder/ipc-crowd.md" ]; then
-            echo
-            echo "A listener with clients that say nothing, on a unix socket: half of a round trip to one more client, who answers through"
-            echo "the same listener, or a session of its own; resident memory of the listener's process."
-            echo
-            cat "$folder/ipc-crowd.md"
-        fi
-    } >"$results/ipc-results.md"
-fi
-say "Written: $results/results.md, results.svg and trends.svg there, and $folder/results.json"
+if grep -q '^flags.* hypervisor' /proc/cpuinfo 2>/dev/null; then processor="virtual machine${processor:+, $processor}"; fi
+about="${processor:+$processor; }$("$compiler" --version | head -n 1); other programs took $busy % of the processors beforehand"
+set --
+for program in $measured; do set -- "$@" "$folder/$program.json"; done
+python3 "$root/bench/plot.py" "$@" --out "$results" --about "$about" --command "$command" || fail "plot.py failed"
+say "Written: the tables and plots in $results, and what they are made from, $folder/*.json"

@@ -97,20 +97,18 @@ bool wake_up(benchmark::State& state, number messages, number waiters) {
     return sum == sum_to(messages);
 }
 
-template <std::size_t Width>
-void add_ready_select(const effort& how) {
-    add("select ready", std::to_string(Width), "select", how, [](benchmark::State& state, number messages) {
-        return ready_select(state, messages, std::make_index_sequence<Width>());
-    });
+template <std::size_t... Width>
+void add_ready_selects(const effort& how) {
+    (add("select ready", std::to_string(Width), "select", how,
+         [](benchmark::State& state, number messages) {
+             return ready_select(state, messages, std::make_index_sequence<Width>());
+         }),
+     ...);
 }
 
 const part selects([](const plan& p) {
     const effort how{.repetitions = p.few_repetitions(), .seconds = p.seconds()};
-    add_ready_select<1>(how);
-    add_ready_select<2>(how);
-    add_ready_select<4>(how);
-    add_ready_select<8>(how);
-    add_ready_select<16>(how);
+    add_ready_selects<1, 2, 4, 8, 16>(how);
     for (const number width : {1, 2, 4, 8, 16, 64, 256}) {
         add("select ready", std::to_string(width), "selector", how,
             [width](benchmark::State& state, number messages) { return ready_selector(state, messages, width); });

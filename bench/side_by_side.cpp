@@ -3,7 +3,6 @@
 #include "peers.hpp"
 
 #include <array>
-#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,44 +10,30 @@
 namespace bench {
 namespace {
 
-// One thread: send one, receive one.
-template <adapter A>
-bool alone(benchmark::State& state, number messages, const limit& capacity) {
-    auto channel = A::template open<number>(capacity);
-    number sum = 0;
-    state.ResumeTiming();
-    for (number n = 1; n <= messages; ++n) {
-        channel.tx.send(number(n));
-        sum += *channel.rx.recv();
-    }
-    state.PauseTiming();
-    return sum == sum_to(messages);
-}
-
 // Two threads and two channels: a message goes there and comes back.
 template <adapter A>
 bool round_trips(benchmark::State& state, number messages, const limit& capacity) {
     auto there = A::template open<number>(capacity);
     auto back = A::template open<number>(capacity);
     start_line line(2);
-    team players(line);
+    team threads(line);
     number sum = 0;
-    players.add([tx = there.tx, rx = back.rx, messages, &sum]() mutable {
+    threads.add([tx = there.tx, rx = back.rx, messages, &sum]() mutable {
         for (number n = 1; n <= messages; ++n) {
             tx.send(number(n));
             sum += *rx.recv();
         }
     });
-    players.add([tx = back.tx, rx = there.rx, messages]() mutable {
+    threads.add([tx = back.tx, rx = there.rx, messages]() mutable {
         for (number n = 1; n <= messages; ++n) tx.send(number(*rx.recv()));
     });
-    players.run(state);
+    threads.run(state);
     return sum == sum_to(messages);
 }
 
 // Makes a channel with its two ends, and drops it.
 template <adapter A>
-bool channels(benchmark::State& state, number count, const limit& capacity) {
+bool open_and_drop(benchmark::State& state, number count, const limit& capacity) {
     state.ResumeTiming();
     for (number n = 0; n < count; ++n) {
         auto channel = A::template open<number>(capacity);
@@ -87,44 +72,38 @@ bool select_from_four(benchmark::State& state, number messages, const limit& cap
 
 template <adapter A>
 void add_peer(const effort& how) {
-    struct crowd {
+    struct threads {
         const char* name;
         number senders;
         number receivers;
     };
-    constexpr std::array crowds{crowd{"spsc", 1, 1}, crowd{"mpsc", 4, 1}, crowd{"spmc", 1, 4}, crowd{"mpmc", 4, 4}};
+    constexpr std::array sides{threads{"spsc", 1, 1}, threads{"mpsc", 4, 1}, threads{"spmc", 1, 4},
+                               threads{"mpmc", 4, 4}};
 
-    const auto add_for = [&how](const char* workload, std::initializer_list<kind> kinds, auto run) {
-        for (const kind& k : kinds) {
-            if (!A::can.open(k.capacity)) continue;
-            add(workload, k.name, A::name, how,
-                [k, run](benchmark::State& state, number messages) { return run(state, messages, k.capacity); });
-        }
-    };
-    add_for("seq", {unb, b1}, alone<A>);
-    for (const crowd& c : crowds) {
-        if ((c.senders > 1 && !A::can.many_senders) || (c.receivers > 1 && !A::can.many_receivers)) continue;
-        add_for(c.name, {unb, b512, b1, b0}, [c](benchmark::State& state, number messages, const limit& capacity) {
-            return stream<A, number>(state, messages, capacity, c.senders, c.receivers);
-        });
+    add_kinds<A>("seq", {unb, b1}, how, [](benchmark::State& state, number messages, const limit& capacity) {
+        return in_one_thread<A>(state, messages, capacity, 0);
+    });
+    for (const threads& t : sides) {
+        if ((t.senders > 1 && !A::can.many_senders) || (t.receivers > 1 && !A::can.many_receivers)) continue;
+        add_kinds<A>(t.name, {unb, b512, b1, b0}, how,
+                     [t](benchmark::State& state, number messages, const limit& capacity) {
+                         return stream<A, number>(state, messages, capacity, t.senders, t.receivers);
+                     });
     }
-    add_for("pingpong", {unb, b1, b0}, round_trips<A>);
-    add_for("payload256", {b512}, [](benchmark::State& state, number messages, const limit& capacity) {
+    add_kinds<A>("pingpong", {unb, b1, b0}, how, round_trips<A>);
+    add_kinds<A>("payload256", {b512}, how, [](benchmark::State& state, number messages, const limit& capacity) {
         return stream<A, block<256>>(state, messages, capacity, 1, 1);
     });
-    add_for("payload_str", {b512}, [](benchmark::State& state, number messages, const limit& capacity) {
+    add_kinds<A>("payload_str", {b512}, how, [](benchmark::State& state, number messages, const limit& capacity) {
         return stream<A, std::string>(state, messages, capacity, 1, 1);
     });
-    add_for("create", {b16}, channels<A>);
+    add_kinds<A>("create", {b16}, how, open_and_drop<A>);
 }
 
 const part side_by_side([](const plan& p) {
     const effort how{.repetitions = p.repetitions(), .seconds = p.seconds()};
     for_each_peer([&how]<adapter A>() { add_peer<A>(how); });
-    for (const kind& k : {unb, b512, b0}) {
-        add("select_recv", k.name, sluice_channel::name, how,
-            [k](benchmark::State& state, number messages) { return select_from_four(state, messages, k.capacity); });
-    }
+    add_kinds<sluice_channel>("select_recv", {unb, b512, b0}, how, select_from_four);
 });
 
 }  // namespace

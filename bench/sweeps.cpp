@@ -14,22 +14,6 @@
 namespace bench {
 namespace {
 
-// An unbounded channel that already holds `depth` messages: send one, receive one.
-template <adapter A>
-bool at_depth(benchmark::State& state, number messages, number depth) {
-    auto channel = A::template open<number>(unbounded);
-    for (number n = 1; n <= depth; ++n) channel.tx.send(number(n));
-    number sum = 0;
-    state.ResumeTiming();
-    for (number n = 1; n <= messages; ++n) {
-        channel.tx.send(depth + n);
-        sum += *channel.rx.recv();
-    }
-    state.PauseTiming();
-    for (number n = 1; n <= depth; ++n) sum += *channel.rx.recv();
-    return sum == sum_to(depth + messages);
-}
-
 // One sender and one receiver, that move up to `size` messages with a call.
 template <batching A>
 bool batches(benchmark::State& state, number messages, const limit& capacity, std::size_t size) {
@@ -60,13 +44,12 @@ bool batches(benchmark::State& state, number messages, const limit& capacity, st
 }
 
 template <adapter A>
-void add_stream(const std::string& group, number parameter, const effort& how, const limit& capacity, number senders,
-                number receivers) {
+void add_stream(const std::string& group, const std::string& parameter, const effort& how, const limit& capacity,
+                number senders, number receivers) {
     if (!A::can.open(capacity)) return;
-    add(group, std::to_string(parameter), A::name, how,
-        [capacity, senders, receivers](benchmark::State& state, number messages) {
-            return stream<A, number>(state, messages, capacity, senders, receivers);
-        });
+    add(group, parameter, A::name, how, [capacity, senders, receivers](benchmark::State& state, number messages) {
+        return stream<A, number>(state, messages, capacity, senders, receivers);
+    });
 }
 
 template <adapter A, std::size_t... Bytes>
@@ -82,17 +65,17 @@ void add_peer(const plan& p) {
     const effort how{.repetitions = p.few_repetitions(), .seconds = p.seconds()};
     if (A::can.many_senders && A::can.many_receivers) {
         for (const number threads : {1, 2, 4, 8, 16}) {
-            add_stream<A>("threads a side unb", threads, how, unbounded, threads, threads);
-            add_stream<A>("threads a side b512", threads, how, 512, threads, threads);
+            add_stream<A>("threads a side unb", std::to_string(threads), how, unbounded, threads, threads);
+            add_stream<A>("threads a side b512", std::to_string(threads), how, 512, threads, threads);
         }
     }
     if (A::can.many_senders) {
         for (const number senders : {1, 2, 4, 8, 16, 32, 64}) {
-            add_stream<A>("senders unb", senders, how, unbounded, senders, 1);
+            add_stream<A>("senders unb", std::to_string(senders), how, unbounded, senders, 1);
         }
     }
     for (const number capacity : {1, 4, 16, 64, 256, 1024, 4096}) {
-        add_stream<A>("capacity", capacity, how, static_cast<std::size_t>(capacity), 1, 1);
+        add_stream<A>("capacity", std::to_string(capacity), how, static_cast<std::size_t>(capacity), 1, 1);
     }
     add_payloads<A>(how, std::index_sequence<8, 64, 256, 1024, 4096>());
 
@@ -100,8 +83,7 @@ void add_peer(const plan& p) {
         for (const kind& k : {unb, b512}) {
             if (!A::can.open(k.capacity)) continue;
             const std::string group = std::string("batch ") + k.name;
-            add(group, "one by one", A::name, how,
-                [k](benchmark::State& state, number n) { return stream<A, number>(state, n, k.capacity, 1, 1); });
+            add_stream<A>(group, "one by one", how, k.capacity, 1, 1);
             for (const std::size_t size : {1u, 8u, 64u, 512u}) {
                 add(group, std::to_string(size), A::name, how,
                     [k, size](benchmark::State& state, number n) { return batches<A>(state, n, k.capacity, size); });
@@ -114,7 +96,7 @@ void add_peer(const plan& p) {
         const number messages = p.quick ? 100'000 : 1'000'000;
         for (number depth = 1; depth <= deepest; depth *= 10) {
             add("depth", std::to_string(depth), A::name, {.repetitions = p.few_repetitions(), .messages = messages},
-                [depth](benchmark::State& state, number n) { return at_depth<A>(state, n, depth); });
+                [depth](benchmark::State& state, number n) { return in_one_thread<A>(state, n, unbounded, depth); });
         }
     }
 }
@@ -125,7 +107,7 @@ const part sweeps([](const plan& p) {
     const number most = p.quick ? 1'000'000 : 100'000'000;
     for (number messages = 10'000; messages <= most; messages *= 10) {
         const effort how{.repetitions = messages < 10'000'000 ? p.repetitions() : 1, .messages = messages};
-        add_stream<sluice_channel>("messages b512", messages, how, 512, 1, 1);
+        add_stream<sluice_channel>("messages b512", std::to_string(messages), how, 512, 1, 1);
     }
 });
 

@@ -11,51 +11,42 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace bench {
 
-template <class Queue, class T>
-struct boost_fiber_end {
-    std::shared_ptr<Queue> queue;
-
-    void send(T message) const { queue->push(std::move(message)); }
-    void close() const { queue->close(); }
-    std::optional<T> recv() const {
-        std::optional<T> message(std::in_place);
-        if (queue->pop(*message) != boost::fibers::channel_op_status::success) message.reset();
-        return message;
-    }
-};
-
-struct boost_fiber_buffered {
+/// For boost::fibers::buffered_channel and unbuffered_channel.
+template <template <class> class Channel>
+struct boost_fiber {
+    static constexpr bool buffers = std::is_constructible_v<Channel<number>, std::size_t>;
     static constexpr const char* name = "Boost.Fiber";
-    static constexpr abilities can{.bounded = true};
+    static constexpr abilities can{.bounded = buffers, .rendezvous = !buffers};
     static constexpr bool closes = true;
 
     template <class T>
-    using end = boost_fiber_end<boost::fibers::buffered_channel<T>, T>;
+    struct end {
+        std::shared_ptr<Channel<T>> channel;
+
+        void send(T message) const { channel->push(std::move(message)); }
+        void close() const { channel->close(); }
+        std::optional<T> recv() const {
+            std::optional<T> message(std::in_place);
+            if (channel->pop(*message) != boost::fibers::channel_op_status::success) message.reset();
+            return message;
+        }
+    };
 
     template <class T>
-    static ends<end<T>, end<T>> open(const limit& capacity) {
-        // It takes powers of two only, and buffers one message less.
-        const std::size_t size = std::max<std::size_t>(2, std::bit_ceil(capacity.value_or(0)));
-        const end<T> made{std::make_shared<boost::fibers::buffered_channel<T>>(size)};
-        return {made, made};
-    }
-};
-
-struct boost_fiber_unbuffered {
-    static constexpr const char* name = "Boost.Fiber";
-    static constexpr abilities can{.rendezvous = true};
-    static constexpr bool closes = true;
-
-    template <class T>
-    using end = boost_fiber_end<boost::fibers::unbuffered_channel<T>, T>;
-
-    template <class T>
-    static ends<end<T>, end<T>> open(const limit&) {
-        const end<T> made{std::make_shared<boost::fibers::unbuffered_channel<T>>()};
+    static ends<end<T>, end<T>> open([[maybe_unused]] const limit& capacity) {
+        end<T> made;
+        if constexpr (buffers) {
+            // It takes powers of two only, and buffers one message less.
+            const std::size_t size = std::max<std::size_t>(2, std::bit_ceil(capacity.value_or(0)));
+            made.channel = std::make_shared<Channel<T>>(size);
+        } else {
+            made.channel = std::make_shared<Channel<T>>();
+        }
         return {made, made};
     }
 };

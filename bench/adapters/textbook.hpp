@@ -1,56 +1,14 @@
-// The queue that everyone writes first: a std::deque, a mutex, and a condition variable for each side.
+// The textbook queue, behind a pointer that its two ends share.
 #pragma once
 
 #include "../adapter.hpp"
+#include "../textbook_queue.hpp"
 
-#include <condition_variable>
-#include <cstddef>
-#include <deque>
-#include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 namespace bench {
-
-template <class T>
-class textbook_queue {
-public:
-    explicit textbook_queue(const limit& capacity)
-        : capacity_(capacity.value_or(std::numeric_limits<std::size_t>::max())) {}
-
-    void push(T message) {
-        std::unique_lock lock(mutex_);
-        not_full_.wait(lock, [this] { return messages_.size() < capacity_; });
-        messages_.push_back(std::move(message));
-        not_empty_.notify_one();
-    }
-
-    std::optional<T> pop() {
-        std::unique_lock lock(mutex_);
-        not_empty_.wait(lock, [this] { return closed_ || !messages_.empty(); });
-        if (messages_.empty()) return std::nullopt;
-        std::optional<T> message(std::move(messages_.front()));
-        messages_.pop_front();
-        not_full_.notify_one();
-        return message;
-    }
-
-    void close() {
-        const std::lock_guard lock(mutex_);
-        closed_ = true;
-        not_empty_.notify_all();
-    }
-
-private:
-    const std::size_t capacity_;
-    std::mutex mutex_;
-    std::condition_variable not_empty_;
-    std::condition_variable not_full_;
-    std::deque<T> messages_;
-    bool closed_ = false;
-};
 
 struct textbook {
     static constexpr const char* name = "textbook";
@@ -68,7 +26,8 @@ struct textbook {
 
     template <class T>
     static ends<end<T>, end<T>> open(const limit& capacity) {
-        const end<T> made{std::make_shared<textbook_queue<T>>(capacity)};
+        const end<T> made{capacity ? std::make_shared<textbook_queue<T>>(*capacity)
+                                   : std::make_shared<textbook_queue<T>>()};
         return {made, made};
     }
 };
