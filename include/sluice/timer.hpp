@@ -25,24 +25,29 @@ namespace sluice {
 
 namespace detail {
 
-// When a timer is due next. It has no thread: those who wait stand in line, and the first one sleeps until the timer is
-// due, takes the tick, and wakes the next one to do likewise; so however many wait, one of them watches the clock. When
-// the first one leaves, it hands the watch to the next.
+// When a timer is due next, and which operations wait for that. There is no thread of the library: of the threads that
+// wait, the first in `line_` sleeps until the timer is due, and the others until they are interrupted (the pattern of a
+// leader and its followers). When the first leaves the line, with a tick or without one, it interrupts the one that is
+// first then, which looks at the clock in its turn. So one thread watches the clock, however many wait. The end of the
+// timer interrupts all.
 //
-// `lock_` guards everything, and comes after the locks of claims and channels and before that of a parker. A waiter is
-// interrupted with it held, so that it is still there: to leave the line takes the lock.
+// `lock_` guards everything. It is taken after the locks of claims and channels, and before the mutex of a parker. A
+// waiter is interrupted with `lock_` held, so that it still exists: leaving the line takes the lock.
 class timer_core {
 public:
     using clock = sync::clock;
 
-    // A period of zero: due only once.
+    // Due at `first`, and then every `period`; where that is zero, only once. A time point of `never` does not come.
     timer_core(clock::time_point first, clock::duration period) noexcept : next_(first), period_(period) {}
 
+    // Takes the tick that is due, or says why there is none. Registers nothing.
     attempt take(result<clock::time_point>& out) {
         const guard held(lock_);
         return take_locked(out);
     }
-    // Also decides the select of `self`; where the timer is not due, puts `self` in line.
+    // The same; where no tick is due, `self` is in the line afterwards. If `self` belongs to a select, it is decided
+    // along with taking a tick, and `lost` says that it had been decided before. The end of the timer decides it only
+    // if `hears_of_end`.
     attempt enlist(result<clock::time_point>& out, waiter& self, bool hears_of_end) {
         claim* const owner = self.owner;
         std::optional<guard> decision;
@@ -56,6 +61,7 @@ public:
         if (owner && (tried == attempt::done || (tried == attempt::closed && hears_of_end))) owner->decided = true;
         return tried;
     }
+    // Leaves the line, if `self` is in it.
     void withdraw(waiter& self) {
         const guard held(lock_);
         if (!self.linked) return;
@@ -64,16 +70,17 @@ public:
         if (watches) interrupt_first();
     }
 
-    // When `self` is to look again: if it is the first in line, when the timer is due.
+    // Until when `self`, which is in the line, may sleep without being interrupted.
     clock::time_point next_look(const waiter& self) const {
         const guard held(lock_);
         return line_.front() == &self ? next_ : never;
     }
+    // Whether a look would find a tick, or the end.
     bool due() const {
         const guard held(lock_);
         return is_due();
     }
-    // A look: when it is due, if it is not due now; nothing if it is.
+    // When it is due, if that is not yet; nothing if it is due now, or over.
     std::optional<clock::time_point> pending() const {
         const guard held(lock_);
         return is_due() ? std::nullopt : std::optional(next_);
@@ -91,11 +98,11 @@ private:
         if (now < next_) return attempt::blocked;
         out.emplace(next_);
         if (period_ == clock::duration::zero()) {
-            // Everyone who waits hears of the end.
+            // All that wait report the end.
             over_ = true;
             for (waiter* w = line_.front(); w; w = line_.after(*w)) w->sleeper->interrupt();
         } else {
-            // The last one on the grid, if the next is too far off for the clock.
+            // One tick for all that were missed. No next one where the clock cannot express it.
             const auto steps = (now - next_) / period_ + 1;
             next_ = steps <= (never - next_) / period_ ? next_ + steps * period_ : never;
         }
@@ -112,38 +119,55 @@ private:
     wait_queue line_;
 };
 
-// `is_owned`: by a selector.
+// A timer among the cases of a select; `is_owned` by a selector, which keeps it.
 template <class Timer, class Handler, bool is_owned = false>
 struct timer_case;
 
 }  // namespace detail
 
-/// The receiving half of a timer: a copyable handle, whose copies share the ticks; each goes to one of them. Its
-/// operations are those of a receiver, for the time points at which the timer was due, and may be called from any
-/// number of threads at once.
+/// A handle of a timer, made by after(), at() or tick(): something to receive time points from, each the one at which
+/// the timer was due. The operations are those of the receiver of a channel, and it takes part in select by on_recv().
+///
+/// A copy is a handle of the same timer; each tick goes to one of those that receive, by whatever handle. Which one, if
+/// several wait, is not specified. A timer has no thread: the waiting threads watch the clock, one of them at a time.
+/// What is received may be late, by as long as the system takes to wake a thread, but never early.
+///
+/// All operations may be called from any number of threads at once, on one handle or on copies; assigning to a handle
+/// beside its use is not safe. On an empty handle (default constructed or moved from) all report `closed`.
+///
+/// With a stop token: a stop that was requested before the call always wins, and reports `stopped`. A stop during the
+/// call, and a deadline, win only over a timer that is not due by then, and of these two the earlier counts.
 class timer {
     using deadline = detail::deadline;
     using stop_token = detail::stop_token;
 
 public:
+    /// What it delivers: a `std::chrono::steady_clock::time_point`.
     using value_type = detail::timer_core::clock::time_point;
+    /// An input iterator over the ticks.
     using iterator = detail::message_iterator<timer>;
 
-    /// An empty handle; its operations report `closed`.
+    /// An empty handle.
     timer() = default;
+    /// For the library's own use; timers are made by after(), at() and tick().
     explicit timer(std::shared_ptr<detail::timer_core> core) noexcept : core_(std::move(core)) {}
 
+    /// Whether it is a handle of a timer: not if it is empty.
     explicit operator bool() const noexcept { return core_ != nullptr; }
+    /// Whether both are handles of the same timer, or both empty.
     friend bool operator==(const timer&, const timer&) noexcept = default;
 
-    /// Waits until the timer is due. Fails with `closed` when it is over, or `stopped`.
+    /// Receives the next tick, and blocks until the timer is due. Fails with `closed` when the timer is over (also if
+    /// it ends meanwhile, because another has received its only tick), or with `stopped`.
     [[nodiscard]] result<value_type> recv(const stop_token& stop = {}) const {
         return recv_by(deadline::never(), stop);
     }
-    /// Receives if the timer is due. Fails with `empty` or `closed`. Never blocks.
+    /// Receives a tick if the timer is due. Never blocks. Fails with `empty` if it is not due yet, or with `closed`.
     [[nodiscard]] result<value_type> try_recv() const { return recv_by(deadline::passed_already(), {}, errc::empty); }
-    /// Waits for at most `timeout`, or until `when`. Fails with `closed`, `stopped` or `timeout`; a timer that is due by
-    /// then is received.
+    /// @{
+    /// Receives the next tick, and blocks until the timer is due, but for at most `timeout` (of any unit; zero and less
+    /// is one try), or until `when` (of any clock, whose changes are followed). Fails with `closed`, `stopped`, or
+    /// `timeout` if the timer is not due by then.
     template <class Rep, class Period>
     [[nodiscard]] result<value_type> recv_timeout(const std::chrono::duration<Rep, Period>& timeout,
                                                   const stop_token& stop = {}) const {
@@ -154,11 +178,16 @@ public:
                                                 const stop_token& stop = {}) const {
         return recv_by(deadline::at(when), stop);
     }
+    /// @}
 
-    /// Iterates over the ticks until the timer is over.
+    /// @{
+    /// The ticks as a range: `for (auto due : timer)`. Blocks for each element as recv() does, and ends when the timer
+    /// is over. The handle must outlive the iterators.
     iterator begin() const { return iterator(*this); }
     std::default_sentinel_t end() const noexcept { return {}; }
-    /// The same until a stop is requested.
+    /// @}
+    /// The same as a range that also ends when a stop is requested: `for (auto due : timer.until(stop))`. Holds a copy
+    /// of the handle.
     [[nodiscard]] detail::message_range<timer> until(stop_token stop) const { return {*this, std::move(stop)}; }
 
 private:
@@ -166,7 +195,7 @@ private:
     template <class Timer, class Handler, bool is_owned>
     friend struct detail::timer_case;
 
-    // A thread in the line of a timer. Leaves it however this ends.
+    // A thread that waits for a timer; leaves the line in every case.
     struct in_line {
         explicit in_line(detail::timer_core& c) noexcept : core(c) { self.sleeper = &sleeper; }
         in_line(const in_line&) = delete;
@@ -176,10 +205,11 @@ private:
         detail::timer_core& core;
         detail::waiter self;
         detail::parker sleeper;
-        detail::sync::atomic<bool> stopped{false};  // before the deadline
+        detail::sync::atomic<bool> stopped{false};  // a stop was requested before the deadline
     };
 
-    // The deadline and the token are looked at before the timer: what was due by then is received.
+    // Each round reads the token and the deadline first and the timer after them, so that what was due by then is
+    // received.
     void receive_into(result<value_type>& tick, const deadline& until, const stop_token& stop,
                       errc too_late = errc::timeout) const {
         tick = unexpected(stop.stop_requested() ? errc::stopped : errc::closed);
@@ -281,14 +311,14 @@ struct timer_case {
         waiter self_;
         result<timer::value_type> got_ = unexpected(errc::closed);
         std::optional<timer_core::clock::time_point> seen_;
-        bool over_ = false;  // seen to be closed: out of the race
+        bool over_ = false;  // the timer was seen to be closed
     };
 };
 
 }  // namespace detail
 
-/// A timer that delivers one message `delay` from now, the time point at which it was due, and is closed after it. A
-/// delay that is not positive is due at once; one so long that it overflows never comes.
+/// A timer that delivers one tick, `delay` from now, and is closed after it. A delay that is not positive is due at
+/// once; one so long that the clock cannot express its end never comes. Does not block; throws std::bad_alloc.
 template <class Rep, class Period>
 [[nodiscard]] timer after(const std::chrono::duration<Rep, Period>& delay) {
     using clock = detail::sync::clock;
@@ -296,7 +326,10 @@ template <class Rep, class Period>
     return detail::make_timer(detail::from_now(wait));
 }
 
-/// The same at a time point. One of another clock than steady_clock is converted to it once, when the timer is made.
+/// A timer that delivers one tick at a time point, and is closed after it. One in the past is due at once, and `max()`
+/// of steady_clock never. A time point of another clock is converted once, when the timer is made: later changes of
+/// that clock are not followed, and what is received is the time point of steady_clock. Does not block; throws
+/// std::bad_alloc.
 template <class Clock, class Duration>
 [[nodiscard]] timer at(const std::chrono::time_point<Clock, Duration>& when) {
     using clock = detail::sync::clock;
@@ -308,8 +341,12 @@ template <class Clock, class Duration>
     }
 }
 
-/// A timer that is due every `period` from now, on a fixed grid. Who comes late gets one tick for all that were missed,
-/// the oldest, and then the next one on the grid. Throws std::invalid_argument if the period is not positive.
+/// A timer that is due on a fixed grid: one `period` from now, two periods, and so on, whatever time it takes to
+/// receive. A receive that comes late gets one tick for all that were missed, the oldest of them, and the following
+/// receive gets the next one on the grid. The period is rounded up to a whole number of the clock's units (nanoseconds,
+/// as a rule).
+///
+/// Does not block. Throws std::invalid_argument if the period is not positive, and std::bad_alloc.
 template <class Rep, class Period>
 [[nodiscard]] timer tick(const std::chrono::duration<Rep, Period>& period) {
     using clock = detail::sync::clock;
@@ -319,14 +356,21 @@ template <class Rep, class Period>
     return detail::make_timer(detail::from_now(step), step);
 }
 
-/// A receiver of a channel of its own, into which nobody sends; it stays open until close().
+/// A receiver of a new channel into which nobody sends: no message ever comes, and it stays open until close(). For a
+/// case of a select, or an argument, where nothing shall come. Does not block; throws std::bad_alloc.
 template <class T>
 [[nodiscard]] receiver<T> never() {
     return receiver<T>(detail::core<T>::make(std::nullopt, 0));
 }
 
-/// Ready when the timer is due. The handler takes the time point, or a `result` of it; a timer that is over is like a
-/// closed channel.
+/// @{
+/// A case of select: ready when the timer is due. If it is chosen, the tick is received and the handler called, with no
+/// lock held, with the time point, or with a `result` of it. A timer that is over is like a channel that is closed and
+/// drained: the case is out of the race, or, for a handler that is declared to take a result, ready with `closed`. A
+/// case of an empty handle is never ready.
+///
+/// A timer that is an lvalue is referred to until the select returns; a selector keeps a copy. In a selector the case
+/// stays when the timer is over, and is not ready then, until it is removed.
 template <class Handler>
 [[nodiscard]] detail::timer_case<const timer&, Handler> on_recv(const timer& t, Handler&& handler) {
     return {t, std::forward<Handler>(handler)};
@@ -335,5 +379,6 @@ template <class Handler>
 [[nodiscard]] detail::timer_case<timer, Handler> on_recv(timer&& t, Handler&& handler) {
     return {std::move(t), std::forward<Handler>(handler)};
 }
+/// @}
 
 }  // namespace sluice
