@@ -25,8 +25,9 @@ function(sluice_example_check program label)
     set_tests_properties(${test} PROPERTIES WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()
 
-# sluice_example(PROGRAM ...): builds PROGRAM.cpp, and checks a run as above, which examples/run.sh shows. Where there is
-# tests/examples/PROGRAM.sh, that is a check too; and a program with options must explain itself and reject a wrong one.
+# sluice_example(PROGRAM ...): builds PROGRAM.cpp, and checks a run as above, which examples/run.sh shows. A program checks
+# itself (checked.hpp), or there is tests/examples/PROGRAM.sh; and it must explain its options (args.hpp) and reject a wrong
+# one. Not so the programs that README.md shows.
 function(sluice_example program)
     cmake_parse_arguments(PARSE_ARGV 1 run "" "INPUT;STATUS" "ARGS;OUTPUT;ERRORS")
     add_executable(${program} ${program}.cpp)
@@ -37,11 +38,20 @@ function(sluice_example program)
 
     sluice_example_check(${program} run ${ARGN})
     file(STRINGS ${program}.cpp head LIMIT_COUNT 20)
+    set(shown FALSE)
+    if(program MATCHES "^(first_program|readme_[a-z]+)$")
+        set(shown TRUE)
+    endif()
     if(head MATCHES "args\\.hpp")
         sluice_example_check(${program} help ARGS --help OUTPUT "^usage: ${program}")
         sluice_example_check(${program} mistake ARGS --no-such-option STATUS 2 ERRORS "^${program}: [^\n]+\n$")
+    elseif(NOT shown)
+        message(FATAL_ERROR "${program} takes no --help: let it use args.hpp")
     endif()
     set(script ${PROJECT_SOURCE_DIR}/tests/examples/${program}.sh)
+    if(NOT head MATCHES "checked\\.hpp" AND NOT EXISTS ${script} AND NOT shown)
+        message(FATAL_ERROR "nothing checks what ${program} does: let it use checked.hpp, or write ${script}")
+    endif()
     if(SLUICE_BUILD_TESTS AND EXISTS ${script})
         sluice_test(example.${program}.compared 60 example COMMAND sh ${script} $<TARGET_FILE:${program}>)
     endif()

@@ -11,16 +11,12 @@ int main() {
 
     // README begin
     auto [tx, rx] = sluice::bounded<std::unique_ptr<std::string>>(1);
-    auto first = std::make_unique<std::string>("first");
-    auto second = std::make_unique<std::string>("second");
-
+    auto first = std::make_unique<std::string>("first"), second = std::make_unique<std::string>("second");
     if (tx.send(std::move(first))) std::cout << "sent\n";
-    if (auto sent = tx.send_timeout(std::move(second), 5ms); !sent) {
-        std::cout << make_error_code(sent.error()).message() << ", and I still have the " << *second << " message\n";
-    }
+    if (auto sent = tx.send_timeout(std::move(second), 5ms); !sent)
+        std::cout << to_string(sent.error()) << ", and I still have the " << *second << " message\n";
     tx.close();
-    while (auto message = rx.recv()) {  // what was sent before the close still arrives
+    while (auto message = rx.recv())  // what was sent before the close still arrives
         std::cout << "received " << **message << '\n';
-    }
     // README end
 }

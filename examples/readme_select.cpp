@@ -21,31 +21,24 @@ void two_channels(const sluice::receiver<std::string>& orders, const sluice::rec
 
 void every_case(std::stop_token stop, const sluice::receiver<int>& jobs, const sluice::sender<std::string>& log) {
     // README begin
-    bool running = true;
-    while (running) {
-        auto fired = sluice::select(
-            sluice::on_recv(jobs,
-                            [&](sluice::result<int> job) {  // a handler of a result also hears of the close
-                                std::cout << (job ? "a job\n" : "no more jobs\n");
-                                running = job.has_value();
-                            }),
+    for (bool running = true; running;) {
+        sluice::select(
+            // A handler of a result also hears of the close.
+            sluice::on_recv(jobs, [&](sluice::result<int> job) { running = job.has_value(); }),
             sluice::on_send(log, "alive", [] { std::cout << "wrote to the log\n"; }),
             sluice::on_timeout(10ms, [] { std::cout << "nothing to do\n"; }),
             sluice::on_stop(stop, [&] { running = false; }));
-        std::cout << "case " << *fired << '\n';
     }
     // README end
 }
 
 void many_channels(const std::vector<sluice::receiver<int>>& sources) {
-    // README begin
     sluice::selector group;
     for (const auto& source : sources) {
         group.add(sluice::on_recv(source, [](int value) { std::cout << "value: " << value << '\n'; }));
     }
     while (group.wait()) {  // until every source has closed
     }
-    // README end
 }
 
 }  // namespace
@@ -62,6 +55,7 @@ int main() {
     (void)jobs.tx.send(1);
     jobs.tx.close();
     every_case({}, jobs.rx, log.tx);
+    std::cout << "no more jobs\n";
 
     std::vector<sluice::receiver<int>> sources;
     for (int n = 0; n < 3; ++n) {

@@ -474,6 +474,31 @@ TEST_CASE("a hundred thousand channels that each had a burst keep little of it",
     CHECK(kept <= count * a_little);
 }
 
+TEST_CASE("what channels keep for the next burst is bounded for all of them together", "[memory]") {
+    using message = sized<1024>;
+    constexpr int count = 1000;
+    constexpr long most = 32 * 1024 * kibi;
+    std::vector<sluice::channel<message>> channels;
+    channels.reserve(count);
+    const meter used;
+    for (int i = 0; i < count; ++i) {
+        channels.push_back(sluice::unbounded<message>());
+    }
+    // Of the second burst a channel may keep the last ring, of 64 KiB: twice as much in all as may be kept.
+    for (int burst = 0; burst < 2; ++burst) {
+        for (const auto& ch : channels) {
+            for (int id = 0; id < 127; ++id) {
+                (void)ch.tx.try_send(message(id));
+            }
+            while (ch.rx.try_recv()) {
+            }
+        }
+    }
+    const long kept = used.bytes();
+    CHECK(kept > most / 2);
+    CHECK(kept <= most + count * a_little);
+}
+
 TEST_CASE("a channel of large messages gives their memory back when a receiver has waited for a while", "[memory]") {
     using message = sized<1024 * kibi>;
     const bool limited = GENERATE(false, true);

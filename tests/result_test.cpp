@@ -5,6 +5,7 @@
 #include <memory>
 #include <ostream>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -103,6 +104,7 @@ TEMPLATE_LIST_TEST_CASE("a result moves and is assigned as its content", "[resul
     {
         sluice::result<TestType> first = received(TestType(1));
         sluice::result<TestType> moved = std::move(first);
+        CHECK(first.has_value());
         REQUIRE(moved.has_value());
         CHECK(id_of(*moved) == 1);
 
@@ -168,6 +170,17 @@ TEST_CASE("a result points into its value", "[result]") {
     CHECK(*owner == nullptr);
 }
 
+TEST_CASE("a value is made in the place of what was there", "[result]") {
+    auto r = failed<std::string>();
+    std::string& made = r.emplace(3, 'x');
+    CHECK(&made == &*r);
+    CHECK(r == "xxx");
+    r = sluice::unexpected(errc::full);
+    CHECK_THROWS_AS(r.emplace(std::string("abc"), 4), std::out_of_range);
+    CHECK(error_in(r) == errc::full);
+    CHECK(sluice::result<std::string>(std::in_place, 2, 'y') == "yy");
+}
+
 TEST_CASE("value() on an error throws the error", "[result]") {
     static_assert(std::is_base_of_v<std::system_error, sluice::channel_error>);
     auto bad = failed<int>();
@@ -176,7 +189,7 @@ TEST_CASE("value() on an error throws the error", "[result]") {
         FAIL("no exception");
     } catch (const sluice::channel_error& error) {
         CHECK(error.code() == errc::empty);
-        CHECK_FALSE(std::string(error.what()).empty());
+        CHECK(std::string_view(error.what()) == to_string(errc::empty));
     }
     CHECK_THROWS_AS(std::as_const(bad).value(), sluice::channel_error);
     CHECK_THROWS_AS(failed<std::unique_ptr<int>>().value(), std::system_error);

@@ -23,12 +23,13 @@
 
 namespace sluice {
 
-/// What happens to a message for a subscriber whose channel is full.
+/// What a publisher does about a subscriber whose channel is full. Only with `block` can a subscriber hold up a
+/// publisher.
 enum class overflow : std::uint8_t {
-    block,        ///< the publisher waits
-    drop_oldest,  ///< the oldest message in the channel makes room for it
-    drop_newest,  ///< the subscriber does not get it
-    disconnect,   ///< the subscriber's channel is closed; what is in it can still be received
+    block,        ///< waits until there is room
+    drop_oldest,  ///< discards the oldest message in the channel, so that there is room
+    drop_newest,  ///< discards the new message for this subscriber
+    disconnect,   ///< closes the subscriber's channel; what is in it can still be received
 };
 
 namespace detail {
@@ -38,13 +39,15 @@ struct subscription {
     sender<T> to;
     overflow when_full = overflow::block;
 
-    // Whether it is worthwhile to make a message for it: false if it has no room, and does not get any made.
+    // False if deliver() would fail for lack of room, so that no copy need be made for it. A hint: the channel may
+    // change.
     bool can_take(const stop_token& stop) const {
         if (when_full == overflow::drop_oldest || (when_full == overflow::block && !stop.stop_requested())) return true;
         return core_of(to)->maybe_ready_to_send();
     }
 
-    // Whether the message was delivered. It is moved from only then. Once a stop was requested, nothing blocks.
+    // Whether the message was delivered; it is moved from only then. Blocks for overflow::block alone, and until a stop
+    // is requested. `disconnect` is left to the caller.
     bool deliver(T& message, const stop_token& stop) const {
         channel_core<T>& channel = *core_of(to);
         if (when_full == overflow::block) {
@@ -60,12 +63,13 @@ struct subscription {
     }
 };
 
-// The subscribers: an array that grows at its end. What is in it is never changed, so that a send can walk through a
-// view of it, as it was when the send began, without the lock. To grow beyond its capacity, and to forget those who
-// have left, the array is replaced by a copy; a send that still walks through the old one keeps it alive.
+// The subscribers: an array that is appended to, and copied on any other write. An element never changes, so that a
+// send walks without the lock through a view of the array as it was when the send began. To grow beyond the capacity,
+// and to remove subscribers that have left, the array is replaced by a copy; a view keeps the array alive that it is
+// of.
 //
-// `lock_` guards `current_` and the size of what it points to. Under it only a pointer or a subscription is put in its
-// place: no allocation, no user code, no destructor of a message, a channel or an array.
+// `lock_` guards `current_` and the size of what it points to. Under it a pointer or a subscription is put in its place
+// and nothing else: no allocation, no user code, no destructor of a message, a channel or an array.
 template <class T>
 class audience {
     using array = std::vector<subscription<T>>;
@@ -89,13 +93,13 @@ public:
         return view(current_);
     }
 
-    // Amortised O(1): a full array is copied into one twice as large as those who are still there, so that those who
-    // have left do not accumulate. If there is no memory for that, the exception leaves the audience as it was.
+    // Amortised O(1): a full array is copied into one with room for twice the subscribers that are still there, so that
+    // those that have left do not accumulate. If there is no memory for that, throws and changes nothing.
     void add(subscription<T> newcomer) {
         while (!append(newcomer)) renew();
     }
 
-    // If there is no memory for that, they stay until a later call.
+    // Removes subscribers whose channels have closed; if there is no memory for the copy, a later call does.
     void forget_those_who_left() noexcept {
         (void)thrown_by([this] { renew(); });
     }
@@ -108,8 +112,8 @@ private:
         return true;
     }
 
-    // Replaces the array by a copy without those who have left, unless it was replaced, or too many have come, in the
-    // meantime.
+    // Replaces the array by a copy without the closed ones, unless another thread replaces it first, or adds more than
+    // the copy has room for; then the caller sees what is there and calls again if need be.
     void renew() {
         const auto there = [](const subscription<T>& s) { return !s.to.is_closed(); };
         const view seen = now();
@@ -118,8 +122,7 @@ private:
         fresh->reserve((std::max)(2 * count, std::size_t{1}));
         std::copy_if(seen.begin(), seen.end(), std::back_inserter(*fresh), there);
 
-        const spin_lock_guard held(
-            lock_);  // ends before `fresh` and `seen`, which may be the last to know the old array
+        const spin_lock_guard held(lock_);  // ends before `fresh` and `seen`, which may destroy the old array
         if (current_ != seen.keeps_alive_) return;
         const std::span<const subscription<T>> latecomers = std::span(*current_).subspan(seen.members_.size());
         if (latecomers.size() > fresh->capacity() - fresh->size()) return;
@@ -133,38 +136,47 @@ private:
 
 }  // namespace detail
 
-/// Sends each message to every subscriber. A broadcaster is a copyable handle, and each copy one more publisher; when
-/// the last one is dropped, the channels of all subscribers close, after what was sent.
+/// Sends each message to every subscriber: each has a channel of its own, and receives from it as from any other. A
+/// broadcaster is a handle, and each copy is one more publisher to the same subscribers; when the last one is dropped,
+/// the channels of all subscribers close, after what was sent.
 ///
-/// Every member may be called from any number of threads at once, on the same handle or on copies of it; assigning to
-/// one handle object beside its use is not safe. The messages of one publisher arrive at each subscriber in the order
-/// in which it sent them; those of several may come to two subscribers in different orders.
+/// All members may be called from any number of threads at once, on the same handle or on copies of it; assigning to a
+/// handle object beside its use is not safe. One that was moved from has no subscribers and never will.
 ///
-/// `T` must be copyable. Its copies are made and destroyed, and discarded messages are destroyed, with no lock held, so
-/// they may use this broadcaster and any channel.
+/// **Order.** The messages of one publisher reach each subscriber in the order in which it sent them. Those of several
+/// publishers may reach two subscribers in different orders.
+///
+/// **Messages.** `T` must be copyable. Copies are made and destroyed, and discarded messages are destroyed, with no
+/// lock held, so these operations of a `T` may use this broadcaster and any channel; its move constructor must use
+/// none.
 template <class T>
 class broadcaster {
     static_assert(std::is_copy_constructible_v<T>, "sluice: a message that is broadcast must be copyable");
     using stop_token = detail::stop_token;
 
 public:
-    /// A broadcaster without subscribers.
+    /// A broadcaster without subscribers. Throws std::bad_alloc.
     broadcaster() : audience_(std::make_shared<detail::audience<T>>()) {}
 
-    /// Whether it can reach anyone: not if it was moved from.
+    /// Whether it can have subscribers: not if it was moved from.
     explicit operator bool() const noexcept { return audience_ != nullptr; }
-    /// Whether both reach the same subscribers.
+    /// Whether both are handles of the same broadcaster.
     friend bool operator==(const broadcaster&, const broadcaster&) noexcept = default;
 
-    /// A new subscriber, which gets every message whose send begins from now on, through an unbounded channel. It leaves
-    /// by dropping the receiver, or by closing it.
+    /// A new subscriber, which gets every message whose send begins after this call, through an unbounded channel: it
+    /// misses nothing, never holds up a publisher, and takes memory for all that it has not received. It leaves when
+    /// the last copy of the receiver is dropped, or when the receiver is closed.
     ///
     /// Never waits for a publisher, and takes constant time on average, however many subscribers there are. Throws
-    /// std::bad_alloc; then there is no new subscriber. Of a broadcaster that was moved from the receiver is closed.
+    /// std::bad_alloc, and then there is no new subscriber. Of a broadcaster that was moved from, the receiver is
+    /// closed.
     [[nodiscard]] receiver<T> subscribe() const { return join(unbounded<T>(), overflow::block); }
 
-    /// The same through a channel of that capacity (0 for a rendezvous), and with a rule for what happens when it is
-    /// full. Throws also std::invalid_argument if the rule is to drop messages, and the move of a `T` may throw.
+    /// The same through a channel for at most `capacity` messages, 0 for a rendezvous, and with a rule for what happens
+    /// when it is full. On a rendezvous there is no message to discard: `drop_oldest` does as `drop_newest` there.
+    ///
+    /// Throws std::bad_alloc, and std::invalid_argument if the rule is to drop messages while the move of a `T` may
+    /// throw.
     [[nodiscard]] receiver<T> subscribe(std::size_t capacity, overflow when_full = overflow::block) const {
         if constexpr (!std::is_nothrow_move_constructible_v<T>) {
             if (when_full == overflow::drop_oldest || when_full == overflow::drop_newest)
@@ -176,7 +188,8 @@ public:
         return join(bounded<T>(capacity), when_full);
     }
 
-    /// How many subscribers there are. Never blocks; tells what was so at some moment of the call.
+    /// How many subscribers there are, as it was at some moment of the call. Waits for no publisher; takes time in
+    /// proportion to their number.
     std::size_t subscriber_count() const {
         if (!audience_) return 0;
         const auto all = audience_->now();
@@ -184,23 +197,25 @@ public:
             std::count_if(all.begin(), all.end(), [](const auto& s) { return !s.to.is_closed(); }));
     }
 
-    /// Sends the message to those who had subscribed before the call, one after the other in the order in which they
-    /// have subscribed. Returns how many got it.
+    /// Sends the message to all that had subscribed before the call, one after the other in the order in which they have
+    /// subscribed. Returns into how many of their channels it was put: not into those that have closed, have no room for
+    /// it, or are passed over because of a stop.
     ///
     /// Blocks while the channel of a subscriber with overflow::block is full; meanwhile others may subscribe, leave and
-    /// send. A stop ends that wait: the subscriber under way does not get the message, and those behind it get it if
+    /// send. A stop ends that wait: the subscriber under way does not get the message, and those after it get it if
     /// that needs no wait. If a stop was requested before the call, it returns 0 and nothing happens.
     ///
-    /// Each gets a copy, which is made when its turn comes and moved into its channel. None is made for a subscriber
-    /// that has left, nor for one that does not get the message because its channel has no room. If a copy or a move
-    /// throws, or there is no memory, the exception leaves the call: those before have got the message, and the
-    /// broadcaster and all subscribers stay usable.
+    /// If a copy or a move throws, or there is no memory, the exception leaves the call: the subscribers before have
+    /// got the message, those after have not, and the broadcaster and all subscribers stay usable.
+    ///
+    /// The message is copied for each subscriber in its turn, and the copy moved into its channel. No copy is made for
+    /// a subscriber that has left, nor for one that does not get the message because its channel has no room.
     [[nodiscard]] std::size_t send(const T& message, const stop_token& stop = {}) const {
         return publish(message, nullptr, stop);
     }
 
-    /// The same with a message that is moved to the last of those who are there, so that one is copied less. It is
-    /// moved from only if that subscriber got it; otherwise it is as it was.
+    /// The same with one copy less: the last of the subscribers that have not left gets the message itself. It is moved
+    /// from only if that subscriber got it; otherwise it is as it was.
     [[nodiscard]] std::size_t send(T&& message, const stop_token& stop = {}) const {
         return publish(message, std::addressof(message), stop);
     }
@@ -211,7 +226,7 @@ private:
         return std::move(c.rx);
     }
 
-    // `original` is the message itself if it may be moved from, else null.
+    // `original` is the message if it may be moved from, else null.
     std::size_t publish(const T& message, T* original, const stop_token& stop) const {
         if (!audience_ || stop.stop_requested()) return 0;
         const auto all = audience_->now();

@@ -26,38 +26,55 @@ namespace sluice {
 
 namespace detail {
 
-// `is_stored`: in a selector.
+// A timer among the cases of a select; `is_stored` in a selector, which keeps it.
 template <class Timer, class Handler, bool is_stored = false>
 struct timer_case;
 
 }  // namespace detail
 
-/// The receiving half of a timer: a copyable handle, whose copies share the ticks; each goes to one of them. Its
-/// operations are those of a receiver, for the time points at which the timer was due, and may be called from any
-/// number of threads at once.
+/// A handle of a timer, made by after(), at() or tick(): something to receive time points from, each the one at which
+/// the timer was due. The operations are those of the receiver of a channel, and it takes part in select by on_recv().
+///
+/// A copy is a handle of the same timer; each tick goes to one of those that receive, by whatever handle. Which one, if
+/// several wait, is not specified. A timer has no thread: the waiting threads watch the clock, one of them at a time.
+/// What is received may be late, by as long as the system takes to wake a thread, but never early.
+///
+/// All operations may be called from any number of threads at once, on one handle or on copies; assigning to a handle
+/// beside its use is not safe. On an empty handle (default constructed or moved from) all report `closed`.
+///
+/// With a stop token: a stop that was requested before the call always wins, and reports `stopped`. A stop during the
+/// call, and a deadline, win only over a timer that is not due by then, and of these two the earlier counts.
 class timer {
     using deadline = detail::deadline;
     using stop_token = detail::stop_token;
 
 public:
+    /// What it delivers: a `std::chrono::steady_clock::time_point`.
     using value_type = detail::timer_core::clock::time_point;
+    /// An input iterator over the ticks.
     using iterator = detail::message_iterator<timer>;
 
-    /// An empty handle; its operations report `closed`.
+    /// An empty handle.
     timer() = default;
+    /// For the library's own use; timers are made by after(), at() and tick().
     explicit timer(std::shared_ptr<detail::timer_core> core) noexcept : core_(std::move(core)) {}
 
+    /// Whether it is a handle of a timer: not if it is empty.
     explicit operator bool() const noexcept { return core_ != nullptr; }
+    /// Whether both are handles of the same timer, or both empty.
     friend bool operator==(const timer&, const timer&) noexcept = default;
 
-    /// Waits until the timer is due. Fails with `closed` when it is over, or `stopped`.
+    /// Receives the next tick, and blocks until the timer is due. Fails with `closed` when the timer is over (also if
+    /// it ends meanwhile, because another has received its only tick), or with `stopped`.
     [[nodiscard]] result<value_type> recv(const stop_token& stop = {}) const {
         return recv_by(deadline::never(), stop);
     }
-    /// Receives if the timer is due. Fails with `empty` or `closed`. Never blocks.
+    /// Receives a tick if the timer is due. Never blocks. Fails with `empty` if it is not due yet, or with `closed`.
     [[nodiscard]] result<value_type> try_recv() const { return recv_by(deadline::immediate(), {}, errc::empty); }
-    /// Waits for at most `timeout`, or until `when`. Fails with `closed`, `stopped` or `timeout`; a timer that is due by
-    /// then is received.
+    /// @{
+    /// Receives the next tick, and blocks until the timer is due, but for at most `timeout` (of any unit; zero and less
+    /// is one try), or until `when` (of any clock, whose changes are followed). Fails with `closed`, `stopped`, or
+    /// `timeout` if the timer is not due by then.
     template <class Rep, class Period>
     [[nodiscard]] result<value_type> recv_timeout(const std::chrono::duration<Rep, Period>& timeout,
                                                   const stop_token& stop = {}) const {
@@ -68,11 +85,16 @@ public:
                                                 const stop_token& stop = {}) const {
         return recv_by(deadline::at(when), stop);
     }
+    /// @}
 
-    /// Iterates over the ticks until the timer is over.
+    /// @{
+    /// The ticks as a range: `for (auto due : timer)`. Blocks for each element as recv() does, and ends when the timer
+    /// is over. The handle must outlive the iterators.
     iterator begin() const { return iterator(*this); }
     std::default_sentinel_t end() const noexcept { return {}; }
-    /// The same until a stop is requested.
+    /// @}
+    /// The same as a range that also ends when a stop is requested: `for (auto due : timer.until(stop))`. Holds a copy
+    /// of the handle.
     [[nodiscard]] detail::message_range<timer> until(stop_token stop) const { return {*this, std::move(stop)}; }
 
 private:
@@ -137,8 +159,8 @@ struct timer_case {
 
 }  // namespace detail
 
-/// A timer that delivers one message `delay` from now, the time point at which it was due, and is closed after it. A
-/// delay that is not positive is due at once; one so long that it overflows never comes.
+/// A timer that delivers one tick, `delay` from now, and is closed after it. A delay that is not positive is due at
+/// once; one so long that the clock cannot express its end never comes. Does not block; throws std::bad_alloc.
 template <class Rep, class Period>
 [[nodiscard]] timer after(const std::chrono::duration<Rep, Period>& delay) {
     using clock = detail::sync::clock;
@@ -146,7 +168,10 @@ template <class Rep, class Period>
     return detail::make_timer(detail::from_now(wait));
 }
 
-/// The same at a time point. One of another clock than steady_clock is converted to it once, when the timer is made.
+/// A timer that delivers one tick at a time point, and is closed after it. One in the past is due at once, and `max()`
+/// of steady_clock never. A time point of another clock is converted once, when the timer is made: later changes of
+/// that clock are not followed, and what is received is the time point of steady_clock. Does not block; throws
+/// std::bad_alloc.
 template <class Clock, class Duration>
 [[nodiscard]] timer at(const std::chrono::time_point<Clock, Duration>& when) {
     using clock = detail::sync::clock;
@@ -158,8 +183,12 @@ template <class Clock, class Duration>
     }
 }
 
-/// A timer that is due every `period` from now, on a fixed grid. Who comes late gets one tick for all that were missed,
-/// the oldest, and then the next one on the grid. Throws std::invalid_argument if the period is not positive.
+/// A timer that is due on a fixed grid: one `period` from now, two periods, and so on, whatever time it takes to
+/// receive. A receive that comes late gets one tick for all that were missed, the oldest of them, and the following
+/// receive gets the next one on the grid. The period is rounded up to a whole number of the clock's units (nanoseconds,
+/// as a rule).
+///
+/// Does not block. Throws std::invalid_argument if the period is not positive, and std::bad_alloc.
 template <class Rep, class Period>
 [[nodiscard]] timer tick(const std::chrono::duration<Rep, Period>& period) {
     using clock = detail::sync::clock;
@@ -169,14 +198,21 @@ template <class Rep, class Period>
     return detail::make_timer(detail::from_now(step), step);
 }
 
-/// A receiver of a channel of its own, into which nobody sends; it stays open until close().
+/// A receiver of a new channel into which nobody sends: no message ever comes, and it stays open until close(). For a
+/// case of a select, or an argument, where nothing shall come. Does not block; throws std::bad_alloc.
 template <class T>
 [[nodiscard]] receiver<T> never() {
     return receiver<T>(detail::channel_core<T>::make(std::nullopt, 0));
 }
 
-/// Ready when the timer is due. The handler takes the time point, or a `result` of it; a timer that is over is like a
-/// closed channel.
+/// @{
+/// A case of select: ready when the timer is due. If it is chosen, the tick is received and the handler called, with no
+/// lock held, with the time point, or with a `result` of it. A timer that is over is like a channel that is closed and
+/// drained: the case is out of the race, or, for a handler that is declared to take a result, ready with `closed`. A
+/// case of an empty handle is never ready.
+///
+/// A timer that is an lvalue is referred to until the select returns; a selector keeps a copy. In a selector the case
+/// stays when the timer is over, and is not ready then, until it is removed.
 template <class Handler>
 [[nodiscard]] detail::timer_case<const timer&, Handler> on_recv(const timer& t, Handler&& handler) {
     return {t, std::forward<Handler>(handler)};
@@ -185,5 +221,6 @@ template <class Handler>
 [[nodiscard]] detail::timer_case<timer, Handler> on_recv(timer&& t, Handler&& handler) {
     return {std::move(t), std::forward<Handler>(handler)};
 }
+/// @}
 
 }  // namespace sluice

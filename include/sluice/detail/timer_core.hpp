@@ -14,24 +14,29 @@
 
 namespace sluice::detail {
 
-// When a timer is due next. It has no thread: those who wait stand in line, and the first one sleeps until the timer is
-// due, takes the tick, and wakes the next one to do likewise; so however many wait, one of them watches the clock. When
-// the first one leaves, it hands the watch to the next.
+// When a timer is due next, and which operations wait for that. There is no thread of the library: of the threads that
+// wait, the first in `line_` sleeps until the timer is due, and the others until they are interrupted (the pattern of a
+// leader and its followers). When the first leaves the line, with a tick or without one, it interrupts the one that is
+// first then, which looks at the clock in its turn. So one thread watches the clock, however many wait. The end of the
+// timer interrupts all.
 //
-// `lock_` guards everything, and comes after the locks of claims and channels and before that of a parker. A waiter is
-// interrupted with it held, so that it is still there: to leave the line takes the lock.
+// `lock_` guards everything. It is taken after the locks of claims and channels, and before the mutex of a parker. A
+// waiter is interrupted with `lock_` held, so that it still exists: leaving the line takes the lock.
 class timer_core {
 public:
     using clock = sync::clock;
 
-    // A period of zero: due only once.
+    // Due at `first`, and then every `period`; where that is zero, only once. A time point of `never` does not come.
     timer_core(clock::time_point first, clock::duration period) noexcept : next_(first), period_(period) {}
 
+    // Takes the tick that is due, or says why there is none. Registers nothing.
     op_status take(result<clock::time_point>& out) {
         const spin_lock_guard held(lock_);
         return take_locked(out);
     }
-    // Also decides the select of `self`; where the timer is not due, puts `self` in line.
+    // The same; where no tick is due, `self` is in the line afterwards. The select of `self` is decided along with taking
+    // a tick, and `superseded` says that it had been decided before. The end of the timer decides it only if
+    // `hears_of_end`.
     op_status try_register(result<clock::time_point>& out, waiter& self, bool hears_of_end) {
         op_status tried = op_status::superseded;
         self.decision->try_decide([&] {
@@ -42,6 +47,7 @@ public:
         });
         return tried;
     }
+    // Leaves the line, if `self` is in it.
     void unregister(waiter& self) {
         const spin_lock_guard held(lock_);
         if (!self.linked) return;
@@ -50,16 +56,17 @@ public:
         if (watches) interrupt_first();
     }
 
-    // When `self` is to look again: if it is the first in line, when the timer is due.
+    // Until when `self`, which is in the line, may sleep without being interrupted.
     clock::time_point wake_time(const waiter& self) const {
         const spin_lock_guard held(lock_);
         return line_.front() == &self ? next_ : never;
     }
+    // Whether a look would find a tick, or the end.
     bool is_due() const {
         const spin_lock_guard held(lock_);
         return is_due_locked();
     }
-    // A look: when it is due, if it is not due now; nothing if it is.
+    // When it is due, if that is not yet; nothing if it is due now, or over.
     std::optional<clock::time_point> pending() const {
         const spin_lock_guard held(lock_);
         return is_due_locked() ? std::nullopt : std::optional(next_);
@@ -77,11 +84,11 @@ private:
         if (now < next_) return op_status::blocked;
         out.emplace(next_);
         if (period_ == clock::duration::zero()) {
-            // Everyone who waits hears of the end.
+            // All that wait report the end.
             over_ = true;
             for (waiter* w = line_.front(); w; w = line_.after(*w)) w->sleeper->interrupt();
         } else {
-            // The last one on the grid, if the next is too far off for the clock.
+            // One tick for all that were missed. No next one where the clock cannot express it.
             const auto steps = (now - next_) / period_ + 1;
             next_ = steps <= (never - next_) / period_ ? next_ + steps * period_ : never;
         }
