@@ -22,7 +22,7 @@ void select_sends(probe<bulky>& p, int id) {
     try {
         chose(op, sluice::select(sending(op, p.ends.tx, p.number, m)));
         return;
-    } catch (const spark&) {
+    } catch (const injected_error&) {
         messages.heard();
     } catch (const std::bad_alloc&) {
     }
@@ -34,7 +34,7 @@ void select_receives(probe<bulky>& p) {
     history::operation op(book, "select(recv)");
     try {
         chose(op, sluice::select(receiving(op, p.ends.rx, p.number)));
-    } catch (const spark&) {
+    } catch (const injected_error&) {
         expect(!book.is_rendezvous(p.number),
                "a select that receives hears what the move of a blocked sender's message has thrown");
         messages.heard();
@@ -95,7 +95,7 @@ void select_that_sends(const char* what, int id, Select&& choose) {
     try {
         chose(op, choose(op, m));
         return;
-    } catch (const spark&) {
+    } catch (const injected_error&) {
         messages.heard();
     }
     op.came_to(event::threw);
@@ -107,7 +107,7 @@ void select_that_receives(const char* what, Select&& choose) {
     history::operation op(book, what);
     try {
         chose(op, choose(op));
-    } catch (const spark&) {
+    } catch (const injected_error&) {
         fail("a select that receives hears what the move of a blocked sender's message has thrown");
     }
 }

@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include <model/scheduler.hpp>
+#include <model/explorer/control.hpp>
 
 namespace model {
 
@@ -103,13 +103,13 @@ public:
         }
         operation& hears_of_stop(const stop_token& token, int place = -1) {
             mine().has_token = true;
-            call_under(token);
+            begins_under(token);
             return add({wish::kind::stop, -1, false}, place);
         }
         // Fails when a stop is requested.
         operation& obeys(const stop_token& token) {
             mine().has_token = mine().obeys = true;
-            call_under(token);
+            begins_under(token);
             return *this;
         }
         // Gives up when nothing is ready by then.
@@ -200,7 +200,7 @@ public:
     void check_quiet(std::array<std::optional<std::size_t>, most_channels> sizes = {}) {
         bool stopped = false;
         for (const entry& n : entries()) stopped |= n.what == event::stop_requested;
-        for (int thread = 0; thread < most_threads; ++thread) {
+        for (int thread = 0; thread < max_threads; ++thread) {
             if (thread == self() || !pending(thread)) continue;
             expect(!stopped || !pending(thread)->has_token,
                    "lost wake-up: an operation waits though its stop was requested");
@@ -208,7 +208,7 @@ public:
         for (int c = 0; c < channels_; ++c) {
             if (spec(c).due == clock::time_point::max()) check_quiet(c, sizes[static_cast<std::size_t>(c)]);
         }
-        for (int thread = 0; thread < most_threads; ++thread) {
+        for (int thread = 0; thread < max_threads; ++thread) {
             if (thread != self() && pending(thread) && is_asleep(thread)) seen_asleep(thread);
         }
     }
@@ -375,19 +375,19 @@ private:
             return thread != self() && pending(thread) && pending(thread)->wants(what, c);
         };
         int at_most = buffered;
-        for (int a = 0; a < most_threads; ++a) at_most += wants(a, wish::kind::send) && pending(a)->many ? 1 : 0;
+        for (int a = 0; a < max_threads; ++a) at_most += wants(a, wish::kind::send) && pending(a)->many ? 1 : 0;
         if (size) {
             expect(static_cast<int>(*size) >= buffered && static_cast<int>(*size) <= at_most,
                    "lost wake-up, or lost message: size() is not what was sent without what was received");
             buffered = at_most = static_cast<int>(*size);
         }
-        for (int a = 0; a < most_threads; ++a) {
+        for (int a = 0; a < max_threads; ++a) {
             const bool sends = wants(a, wish::kind::send), receives = wants(a, wish::kind::receive);
             if (!sends && !receives) continue;
             expect(open, "lost wake-up: an operation waits on a closed channel");
             expect(!receives || buffered == 0, "lost wake-up: a receive waits though there is a message");
             expect(!sends || at_most >= spec(c).capacity, "lost wake-up: a send waits though there is room");
-            for (int b = 0; sends && b < most_threads; ++b) {
+            for (int b = 0; sends && b < max_threads; ++b) {
                 expect(b == a || !wants(b, wish::kind::receive),
                        "lost wake-up: a send and a receive wait for each other");
             }
@@ -570,7 +570,7 @@ private:
     std::array<events, most_events> before_{};
     std::array<record, most_operations> records_;
     std::array<spec_of_channel, most_channels> specs_;
-    std::array<int, most_threads> pending_{};
+    std::array<int, max_threads> pending_{};
     int count_ = 0, channels_ = 0, operations_ = 0;
 };
 

@@ -8,7 +8,9 @@
 
 #include <model/history.hpp>
 #include <model/message.hpp>
-#include <model/scheduler.hpp>
+#include <model/explorer/control.hpp>
+#include <model/explorer/explorer.hpp>
+#include <model/explorer/mutex.hpp>
 
 namespace model {
 

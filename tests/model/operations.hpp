@@ -11,7 +11,7 @@
 
 #include <model/history.hpp>
 #include <model/message.hpp>
-#include <model/scheduler.hpp>
+#include <model/explorer/control.hpp>
 
 namespace model {
 
@@ -95,7 +95,7 @@ sluice::errc do_send(const char* what, int channel, int id, const terms& how, Ca
         fails(op, how, r.error(), channel, event::send_refused);
         expect(m.id() == id, "a send that failed has moved from its message");
         return r.error();
-    } catch (const spark&) {
+    } catch (const injected_error&) {
         messages.heard();
     } catch (const std::bad_alloc&) {
     }
@@ -119,7 +119,7 @@ sluice::errc do_receive(const char* what, int channel, const terms& how, Call&& 
         }
         fails(op, how, r.error(), channel, event::receive_refused);
         return r.error();
-    } catch (const spark&) {
+    } catch (const injected_error&) {
         expect(!book.is_rendezvous(channel), "a receive hears what the move of a blocked sender's message has thrown");
         messages.heard();
         op.came_to(event::threw);
@@ -251,7 +251,7 @@ template <class M>
 auto receiving(history::operation& op, const sluice::receiver<M>& rx, int channel, int place = -1) {
     op.receives(channel, false, place);
     return sluice::on_recv(rx, [&op, channel, place](const M& m) {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(event::received, channel, m.id());
     });
@@ -260,7 +260,7 @@ template <class M>
 auto receiving_or_closed(history::operation& op, const sluice::receiver<M>& rx, int channel, int place = -1) {
     op.receives(channel, true, place);
     return sluice::on_recv(rx, [&op, channel, place](const sluice::result<M>& m) {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(m ? event::received : event::receive_refused, channel, m ? m->id() : -1);
     });
@@ -268,7 +268,7 @@ auto receiving_or_closed(history::operation& op, const sluice::receiver<M>& rx, 
 inline auto receiving(history::operation& op, const timer_probe& t, int place = -1) {
     op.receives(t.number, false, place);
     return sluice::on_recv(t.timer, [&op, channel = t.number, place](clock::time_point when) {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(event::received, channel, received_id(when));
     });
@@ -277,7 +277,7 @@ template <class M>
 auto sending(history::operation& op, const sluice::sender<M>& tx, int channel, M& message, int place = -1) {
     op.sends(channel, false, place);
     return sluice::on_send(tx, std::move(message), [&op, channel, place, id = message.id()] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(event::sent, channel, id);
     });
@@ -286,7 +286,7 @@ template <class M>
 auto sending_or_closed(history::operation& op, const sluice::sender<M>& tx, int channel, M& message, int place = -1) {
     op.sends(channel, true, place);
     return sluice::on_send(tx, std::move(message), [&op, channel, place, id = message.id()](sluice::result<void> r) {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(r ? event::sent : event::send_refused, channel, r ? id : -1);
     });
@@ -294,7 +294,7 @@ auto sending_or_closed(history::operation& op, const sluice::sender<M>& tx, int 
 inline auto stopping(history::operation& op, const stop_token& stop, int place = -1) {
     op.hears_of_stop(stop, place);
     return sluice::on_stop(stop, [&op, place] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.was_stopped();
     });
@@ -302,7 +302,7 @@ inline auto stopping(history::operation& op, const stop_token& stop, int place =
 inline auto giving_up(history::operation& op) {
     op.never_waits();
     return sluice::otherwise([&op] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.gave_up();
     });
 }
@@ -310,14 +310,14 @@ inline auto giving_up_after(history::operation& op, clock::duration patience) {
     op.no_longer_than(patience);
     if (patience <= clock::duration::zero()) op.never_waits();
     return sluice::on_timeout(patience, [&op] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.gave_up();
     });
 }
 inline auto giving_up_by(history::operation& op, clock::time_point when) {
     op.until(when);
     return sluice::on_deadline(when, [&op] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.gave_up();
     });
 }

@@ -34,7 +34,7 @@ constexpr int unspeakable = 63;  // a message that cannot be encoded
 template <>
 struct sluice::codec<model::number> {
     static void encode(const model::number& n, std::vector<std::byte>& out) {
-        model::user_code("a message is encoded");
+        model::expect_unlocked("a message is encoded");
         ipc::detail::append_plain(out, n.id());
         if (n.id() == model::unspeakable) throw std::runtime_error("no words for it");
     }
@@ -172,7 +172,7 @@ private:
         return scene_.w.room.load(std::memory_order_relaxed) > 0 || scene_.w.hung_up.load(std::memory_order_relaxed);
     }
     flushed flush(ipc::outbox& box) noexcept override {
-        user_code("the system is called");
+        expect_unlocked("the system is called");
         wire& w = scene_.w;
         while (!box.empty()) {
             if (w.hung_up.load(std::memory_order_relaxed)) return flushed::gone;

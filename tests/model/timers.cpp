@@ -53,7 +53,7 @@ void check_time(const ticks& t) {
             mutex m;
             const auto receive = [&] {
                 const auto count = [&](int& what) {
-                    user_code("a handler runs");
+                    expect_unlocked("a handler runs");
                     const std::lock_guard lock(m);
                     ++what;
                 };
