@@ -263,7 +263,7 @@ thread_state& scheduler::schedule_next() {
 
         std::uint32_t chosen = 0;
         if (options.count > 1) {
-            if (search_.explores_anew() && known_states_.is_known(state_hash(running, goes_on), left_))
+            if (search_.may_end_early() && known_states_.is_known(state_hash(running, goes_on), left_))
                 end_execution(ending::known_state);
             chosen = search_.choose_next(running, options.all, options.count, steps_);
         }

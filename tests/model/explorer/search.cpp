@@ -10,7 +10,7 @@ namespace model {
 
 void search::begin(const settings& how) {
     how_ = how.how;
-    exhaustive_ = how_ == strategy::exhaustive;
+    looks_for_known_states_ = how_ == strategy::exhaustive && how.ends_at_known_states;
     pct_depth_ = how.pct_depth;
     path_.clear();
     random_.seed(how.seed);
@@ -18,7 +18,7 @@ void search::begin(const settings& how) {
 
 void search::begin_replay(const std::string& trace) {
     how_ = strategy::exhaustive;
-    exhaustive_ = false;
+    looks_for_known_states_ = false;
     path_.clear();
     std::uint32_t number = 0;
     for (const char c : trace) {

@@ -36,8 +36,8 @@ public:
     // One of `count`; at random, one in `one_in` choices is drawn, and the others are 0.
     std::uint32_t choose(std::uint32_t count, unsigned one_in);
     std::uint32_t choose_next(thread_state& me, const option* options, std::uint32_t count, std::uint64_t step);
-    // Whether the execution has made a choice of its own, and all choices are tried: then a known state ends it.
-    bool explores_anew() const noexcept { return exhaustive_ && depth_ >= given_; }
+    // Whether a known state ends the execution: none of those that it was led through.
+    bool may_end_early() const noexcept { return looks_for_known_states_ && depth_ >= given_; }
     int new_priority();
 
     // ---- Between executions
@@ -56,7 +56,7 @@ private:
     std::uint32_t highest_priority(const option* options, std::uint32_t count);
 
     strategy how_ = strategy::exhaustive;
-    bool exhaustive_ = false;  // and not a replay
+    bool looks_for_known_states_ = false;
     int pct_depth_ = 0;
     std::vector<decision> path_;
     std::size_t given_ = 0;  // so much of the path is repeated
