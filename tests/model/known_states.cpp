@@ -1,5 +1,5 @@
-// Whether the explorer loses outcomes of a program, or invents some, by ending executions at states that are known: random
-// programs are explored with and without that.
+// Whether the explorer loses outcomes of a program, or invents some, by ending executions at states that are known:
+// random programs are explored with and without that.
 #include <model/explorer/atomic.hpp>
 #include <model/explorer/control.hpp>
 #include <model/explorer/explorer.hpp>

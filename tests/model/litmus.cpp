@@ -1,5 +1,5 @@
-// Litmus tests of the explorer itself: small programs with a fault of each kind, which it must find and name, and programs
-// that are right, which it must pass. Those at the end show what it does not explore, as explorer.hpp says.
+// Litmus tests of the explorer itself: small programs with a fault of each kind, which it must find and name, and
+// programs that are right, which it must pass. Those at the end show what it does not explore, as explorer.hpp says.
 //
 // A litmus test that fails as it should is replayed too; one that passes must have been explored to the end.
 #include <model/explorer/atomic.hpp>

@@ -11,7 +11,8 @@ namespace model {
 
 struct injected_error {};  // what a move throws
 
-// Which messages were made and have ended. Not memory of the model: it stands outside of the execution and orders nothing.
+// Which messages were made and have ended. Not memory of the model: it stands outside of the execution and orders
+// nothing.
 class registry {
 public:
     static constexpr int most = 64;

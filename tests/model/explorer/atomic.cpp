@@ -91,8 +91,8 @@ void atomic_cell::store(std::uint64_t value, std::memory_order order) noexcept {
     note("stores %#llx to a%u", static_cast<printed>(value), number());
 }
 
-// Calls f(value), which changes the value or returns false; returns the value before. The write that it makes carries on
-// what was released with the one before: a release sequence.
+// Calls f(value), which changes the value or returns false; returns the value before. The write that it makes carries
+// on what was released with the one before: a release sequence.
 template <class F>
 std::uint64_t atomic_cell::modify(std::memory_order order, F&& f) {
     scheduler& s = scheduler::the;

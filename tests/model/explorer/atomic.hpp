@@ -11,8 +11,8 @@
 namespace model {
 
 // An atomic of up to eight bytes that remembers its last values. The order in which stores are executed is their
-// modification order. A read-modify-write and a seq_cst load read the newest value; any other load may read an older one,
-// unless the thread knows of a newer write, or of a step that has read a newer one.
+// modification order. A read-modify-write and a seq_cst load read the newest value; any other load may read an older
+// one, unless the thread knows of a newer write, or of a step that has read a newer one.
 class atomic_cell : public sync_object {
 protected:
     explicit atomic_cell(std::uint64_t initial) noexcept;

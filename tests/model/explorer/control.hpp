@@ -1,4 +1,5 @@
-// What a model program asks of the explorer beside sync objects: threads, choices, faults, waits, checks and marks of operations.
+// What a model program asks of the explorer beside sync objects: threads, choices, faults, waits, checks and marks of
+// operations.
 #pragma once
 
 #include <cstdint>
@@ -59,8 +60,8 @@ inline bool several_cpus = false;
 void wait_until_quiet();
 // Waits until that thread sleeps in a condition variable, or has ended; whether it sleeps.
 bool wait_until_asleep(const thread& t);
-// Whether a thread sleeps in a condition variable and has no reason to wake up yet; and the last step that it took. To be
-// asked by a thread that knows of that step.
+// Whether a thread sleeps in a condition variable and has no reason to wake up yet; and the last step that it took. To
+// be asked by a thread that knows of that step.
 bool is_asleep(int thread) noexcept;
 std::uint32_t last_step(int thread) noexcept;
 
@@ -84,9 +85,9 @@ public:
 // Names what the running thread is doing, for reports.
 void doing(const char* what) noexcept;
 
-// The beginning and the end of an operation in the order of events: what the running thread knows, and the number of its
-// step. If settings::strict, they are steps that synchronise with each other: one operation comes before another if it
-// ended before that began. Otherwise only if the program could tell.
+// The beginning and the end of an operation in the order of events: what the running thread knows, and the number of
+// its step. If settings::strict, they are steps that synchronise with each other: one operation comes before another if
+// it ended before that began. Otherwise only if the program could tell.
 vector_clock begin_operation();
 std::uint32_t end_operation();
 

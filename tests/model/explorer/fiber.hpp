@@ -8,8 +8,8 @@
 
 namespace model {
 
-// A stack, what the processor keeps while it does not run, and what the C++ runtime keeps by kernel thread: the exceptions
-// that are being handled, and the thread-local objects of the program.
+// A stack, what the processor keeps while it does not run, and what the C++ runtime keeps by kernel thread: the
+// exceptions that are being handled, and the thread-local objects of the program.
 class fiber {
 public:
     // Once, before the first execution.

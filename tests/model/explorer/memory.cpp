@@ -1,8 +1,8 @@
 // Watches the memory of model programs: finds accesses that race, that come after delete, double deletes and leaks.
 //
-// The model programs are compiled with -fsanitize=thread and linked with this instead of the sanitizer's run time. So each
-// access to memory that is not atomic calls a function below, which compares it with the earlier ones by the clocks of the
-// scheduler: the two need not come next to each other to be found, it is enough that nothing orders them.
+// The model programs are compiled with -fsanitize=thread and linked with this instead of the sanitizer's run time. So
+// each access to memory that is not atomic calls a function below, which compares it with the earlier ones by the
+// clocks of the scheduler: the two need not come next to each other to be found, it is enough that nothing orders them.
 #include <model/explorer/memory.hpp>
 
 #include <algorithm>

@@ -37,7 +37,8 @@ namespace memory {
 
 inline constexpr std::size_t stack_size = 1 << 20;
 
-// What comes from operator new in an execution lies in one region, where no address is used twice; a new execution begins anew.
+// What comes from operator new in an execution lies in one region, where no address is used twice; a new execution
+// begins anew.
 void reset();
 std::size_t live_blocks();
 char* stack(int thread);

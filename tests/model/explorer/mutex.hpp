@@ -8,8 +8,8 @@
 
 namespace model {
 
-// Fails the execution on recursive locking, on unlocking by another thread, on destruction while it is locked, and where
-// two mutexes are locked in both orders within one execution.
+// Fails the execution on recursive locking, on unlocking by another thread, on destruction while it is locked, and
+// where two mutexes are locked in both orders within one execution.
 class mutex : public sync_object {
 public:
     mutex() noexcept : sync_object('m') {}

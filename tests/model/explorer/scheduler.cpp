@@ -145,8 +145,8 @@ void scheduler::step_at_once(action a, const sync_object* on) {
     if (t.begins) note_first_step();
 }
 
-// Before its first step that another thread can notice, an operation has not begun for anybody: what its stop token says
-// now, it said as the operation began.
+// Before its first step that another thread can notice, an operation has not begun for anybody: what its stop token
+// says now, it said as the operation began.
 void scheduler::note_first_step() {
     thread_state& t = me();
     t.begins = false;
@@ -199,8 +199,8 @@ struct scheduler::option_list {
     }
 };
 
-// All but the clock: to go on comes first, then what the other threads do, which preempts if this one could go on. Returns
-// the next deadline of a thread that sleeps.
+// All but the clock: to go on comes first, then what the other threads do, which preempts if this one could go on.
+// Returns the next deadline of a thread that sleeps.
 clock::time_point scheduler::collect_options(thread_state& me, bool goes_on, option_list& options) {
     clock::time_point earliest = clock::time_point::max();
     const bool others = !goes_on || left_.preemptions > 0;

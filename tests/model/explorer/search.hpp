@@ -21,9 +21,10 @@ struct option {
     bool preempts;
 };
 
-// A schedule is the list of the choices made in it: of the thread that goes next, of the value that a load finds, and so
-// on. An execution repeats the choices that it is given, and makes its own after them: the first of each, or at random.
-// Exhaustively, the next schedule differs from the last in its last choice that has alternatives left (depth first).
+// A schedule is the list of the choices made in it: of the thread that goes next, of the value that a load finds, and
+// so on. An execution repeats the choices that it is given, and makes its own after them: the first of each, or at
+// random. Exhaustively, the next schedule differs from the last in its last choice that has alternatives left (depth
+// first).
 class search {
 public:
     void begin(const settings& how);

@@ -1,5 +1,5 @@
-// The modelled stop tokens: callbacks run in the thread that requests the stop, and a callback's destructor waits for it to
-// return, as in the standard library.
+// The modelled stop tokens: callbacks run in the thread that requests the stop, and a callback's destructor waits for
+// it to return, as in the standard library.
 #pragma once
 
 #include <utility>
