@@ -51,6 +51,7 @@ void atomic_cell::note_read(std::uint32_t index) const noexcept {
         if (reads_[i].thread == me.number && reads_[i].index >= index) return;
     }
     if (read_count_ == max_reads) {
+        // No room: values that one of the readers has passed are given up for all, which loses schedules only.
         for (const read& r : reads_) at_least_ = std::max(at_least_, r.index);
         read_count_ = 0;
     }
@@ -86,6 +87,7 @@ void atomic_cell::store(std::uint64_t value, std::memory_order order) noexcept {
     me.yielded_in_vain = false;
     writes_[count_ % max_writes] = {value, mix(me.past_hash, value), releases(order) ? me.now : vector_clock{},
                                     me.last_step(), me.number};
+    // A store that does not release ends the release sequence before it, as it has since C++20.
     if (releases(order)) me.advance();
     ++count_;
     note("stores %#llx to a%u", static_cast<printed>(value), number());

@@ -38,18 +38,18 @@
 // differ at most in the order of steps that do not affect each other, and have the same values in every sync object,
 // the same clocks, and, as a race has ended them otherwise, the same memory. What is to come differs only by what
 // state_hash() adds: the time, whom a switch would preempt, what each thread is about to do and whether it was
-// notified. When a state is met again its whole future has been explored, for the hash of a thread never comes back within an
-// execution, and the search goes depth first. So if at least as much of every budget was left then, all that can follow
-// is known. ../known_states.cpp compares the outcomes of random programs with and without this.
+// notified. When a state is met again its whole future has been explored, for the hash of a thread never comes back
+// within an execution, and the search goes depth first. So if at least as much of every budget was left then, all that
+// can follow is known. ../known_states.cpp compares the outcomes of random programs with and without this.
 //
 // Where this has holes, which cost schedules, not false alarms:
 //   - Hashes of 64 bits may collide: for a model of a million states, with a chance of 1 in 37 million.
 //   - Addresses are not observed. Heap blocks lie in the order of allocation, so that where two threads allocate, a
 //     program that goes by addresses (locks in address order, say) has two states with one hash, of which one goes on.
 //   - What is kept of an atomic is bounded: a thirteenth reader lets go of old values for all, and the order of the
-//     readers before it is not observed. So is what is kept of memory: where threads without an order write different
-//     bytes of one word of eight, a race with the first of them is found in the schedules that end before the last has
-//     written.
+//     readers before it is not observed. So is what is kept of memory, for each word of eight bytes: a write, or
+//     another read by the same thread, hides those before it of other bytes. A race with one that is hidden is found
+//     only in schedules in which it is not hidden yet.
 //   - Which thread has just yielded is not part of the state, although one that was let go on is not left at its next
 //     yields: in a state that is known from there, to leave it at a yield has cost a preemption.
 //

@@ -80,6 +80,8 @@ void fiber::go_on() {
     std::abort();
 }
 
+// leave() jumps here from whatever stack it is called on; what lies on the stacks of the fibers is abandoned, and their
+// memory begins anew with the next execution.
 int fiber::run(fiber& first) {
     const handled_exceptions mine = exceptions_of_kernel_thread();
     exceptions_of_kernel_thread() = {};
@@ -91,6 +93,8 @@ int fiber::run(fiber& first) {
 
 void fiber::leave(int value) { _longjmp(host, value); }
 
+// For the runtime there is one thread: an exception that is in flight in one fiber would be rethrown in another, and
+// thread-local objects would be shared, if they were not exchanged here.
 void fiber::switch_to(fiber& next) {
     handled_exceptions& exceptions = exceptions_of_kernel_thread();
     exceptions_ = exceptions;

@@ -107,6 +107,7 @@ void access_granule(std::size_t granule, std::uint8_t bytes, bool write, const v
                      : "data race: a read that is not ordered after a write,",
                code, s);
     }
+    // Who knows of the last read knows of those before; but those of other bytes, in other steps, are forgotten.
     if (!write) {
         s.bytes_read[me] = s.read[me] == step ? static_cast<std::uint8_t>(s.bytes_read[me] | bytes) : bytes;
         s.read[me] = step;
@@ -147,6 +148,7 @@ void* allocate(std::size_t size, std::size_t alignment) {
         return p;
     }
     if (allocation_fails()) throw std::bad_alloc();
+    // No address is used twice within an execution: what was freed stays so, and is told from what is new.
     if (alignment < 16) alignment = 16;
     const std::size_t at = (here.used + sizeof(block) + alignment - 1) / alignment * alignment;
     if (at + size > heap_size) fail("the memory of the model is used up");

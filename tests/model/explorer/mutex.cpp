@@ -86,7 +86,7 @@ void condition_variable::wait_until(std::unique_lock<mutex>& lock, clock::time_p
     me.until = until;
     me.reacquires = &m;
     note("waits on c%u, which unlocks m%u", number(), m.number());
-    s.step(action::wake, this);
+    s.step(action::wake, this);  // enabled once it is notified or due, and the mutex is free: it locks in the same step
     m.check_use(me.number, me.now);
     me.observe(me.notified ? 0x77 : 0x78);
     note(me.notified ? "wakes up and locks m%u" : "wakes up at its deadline and locks m%u", m.number());
@@ -102,6 +102,7 @@ void condition_variable::notify(bool all) noexcept {
     for (thread_state& t : s.threads()) {
         if (t.on == this && s.is_asleep(t)) waiting[count++] = &t;
     }
+    // A notification orders nothing: the waiter learns of it by what it reads under the mutex.
     s.me().observe(mix(0x90, count));
     note("notifies c%u, on which %u wait", number(), count);
     if (count == 0) return;

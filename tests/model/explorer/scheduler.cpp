@@ -66,6 +66,7 @@ int scheduler::start(void (*function)(void*), void* argument) {
     t.done = t.yielded_in_vain = t.notified = t.begins = false;
     t.next = action::begin;
     t.on = nullptr;
+    // What its maker has observed is all that a thread knows at first.
     t.past_hash = mix(static_cast<std::uint64_t>(number), is_first ? 0 : current_->past_hash);
     t.now = is_first ? vector_clock{} : current_->now;
     t.advance();
@@ -236,7 +237,9 @@ thread_state* scheduler::waiting_for_quiet() noexcept {
     return last;
 }
 
-// The next thread to take a step.
+// The next thread to take a step. To move the clock on is an option like any other, after which the threads are looked
+// at again: it may be taken several times in a row. wait_until_quiet() ends when there is nothing else to do, not even
+// to wait for a deadline; that is how a model sees whether a thread waits for ever.
 thread_state& scheduler::schedule_next() {
     thread_state& running = me();
     const bool yields = running.next == action::yield;
@@ -253,7 +256,7 @@ thread_state& scheduler::schedule_next() {
             if (!waits) fail("deadlock: no thread can go on");
             options.add(waits, option::what::step, false);
         }
-        // Nobody can go before a deadline passes: that is no choice, and costs nothing.
+        // Nothing can go before a deadline passes: that is no choice, and costs nothing.
         const bool must_tick = !options.has_step;
         if (must_tick && options.count == 0) {
             pass_to(earliest);
@@ -263,6 +266,7 @@ thread_state& scheduler::schedule_next() {
 
         std::uint32_t chosen = 0;
         if (options.count > 1) {
+            // With one option there is nothing to save: the next state with several is looked up.
             if (search_.may_end_early() && known_states_.is_known(state_hash(running, goes_on), left_))
                 end_execution(ending::known_state);
             chosen = search_.choose_next(running, options.all, options.count, steps_);

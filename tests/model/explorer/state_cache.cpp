@@ -47,6 +47,7 @@ bool state_cache::is_known(std::uint64_t state, const budgets& left) {
     const std::uint64_t now = packed(left);
     if (size_ * 2 >= entries_.size()) grow();
     std::size_t i = slot_of(state);
+    // One state may have several entries, none of which covers another.
     for (; entries_[i].state != 0; i = next(i)) {
         if (entries_[i].state != state) continue;
         if (covers(entries_[i].left, now)) return true;

@@ -39,6 +39,7 @@ bool stop_state::request_stop() {
         t.seen.slept_when_stopped = true;
         s.me().observe(static_cast<std::uint64_t>(t.number));
     }
+    // Each callback is taken from the list in a step of its own, so that others may be added and removed in between.
     for (;;) {
         step();
         if (!first_) return complete_ = true;
