@@ -470,14 +470,14 @@ TEST_CASE("a copy or a move that throws reaches those before, and the next messa
             }
             throwing_move message(1);
             throws = false;
-            fuse() = steps + 1;
+            throw_after() = steps + 1;
             try {
                 (void)(how == given_as::lvalue ? bus.send(std::as_const(message)) : bus.send(std::move(message)));
-            } catch (const spark&) {
+            } catch (const injected_error&) {
                 throws = true;
                 CHECK(id_of(message) == 1);
             }
-            fuse() = 0;
+            throw_after() = 0;
             CHECK(bus.send(throwing_move(2)) == (steps < 2 ? 4 : 3));
             std::size_t reached = 0;
             bool before = true;

@@ -22,14 +22,14 @@ namespace {
 /// Lights the fuse of this thread for one operation.
 template <class Operation>
 bool throws_after(int steps, Operation operation) {
-    fuse() = steps;
+    throw_after() = steps;
     try {
         operation();
-    } catch (const spark&) {
-        fuse() = 0;
+    } catch (const injected_error&) {
+        throw_after() = 0;
         return true;
     }
-    fuse() = 0;
+    throw_after() = 0;
     return false;
 }
 
@@ -65,7 +65,7 @@ struct homebound {
     int id() const { return mark.id(); }
     void check() const {
         if (stubborn && std::this_thread::get_id() != home) {
-            throw spark();
+            throw injected_error();
         }
     }
     witness mark;
@@ -79,7 +79,7 @@ std::pair<int, bool> offer(const sluice::sender<homebound>& tx, int id, bool stu
     bool threw = false;
     try {
         (void)tx.send(std::move(message));
-    } catch (const spark&) {
+    } catch (const injected_error&) {
         threw = true;
     }
     return {id_of(message), threw};
@@ -363,7 +363,7 @@ TEST_CASE("what the message of a select's case throws leaves that select, and no
                     (void)sluice::select(sluice::on_send(tx, std::move(message), count),
                                          sluice::on_recv(other.rx, count_messages));
                 }
-            } catch (const spark&) {
+            } catch (const injected_error&) {
                 threw = true;
             }
             return std::pair(id_of(message), threw);
@@ -417,7 +417,7 @@ TEST_CASE("a receiver stays where it is when the message on its way to it throws
                     break;
             }
         };
-        CHECK_THROWS_AS(send(), spark);
+        CHECK_THROWS_AS(send(), injected_error);
         CHECK(id_of(*stubborn) == 5);
         CHECK_FALSE(handled);
         REQUIRE(wait_until_asleep(receiving));
@@ -438,7 +438,7 @@ TEST_CASE("a message in the buffer stays there when its move throws, and is the 
         std::thread([&, &tx = tx] { (void)tx.send(homebound(5, true)); }).join();
         std::vector<int> ids;
         for (int i = 0; i < 3; ++i) {
-            CHECK_THROWS_AS(receive(way, rx, ids), spark);
+            CHECK_THROWS_AS(receive(way, rx, ids), injected_error);
             CHECK(ids.empty());
             CHECK(rx.size() == 1);
         }
@@ -541,7 +541,7 @@ TEST_CASE("an exception of what makes the message reaches the sender", "[excepti
     struct picky {
         picky(int id) : value(id) {
             if (id < 0) {
-                throw spark();
+                throw injected_error();
             }
         }
         int id() const { return value; }
@@ -550,8 +550,8 @@ TEST_CASE("an exception of what makes the message reaches the sender", "[excepti
     const auto which = EACH_BUFFERED_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<picky>(which);
-    CHECK_THROWS_AS(tx.send(-1), spark);
-    CHECK_THROWS_AS(tx.try_send(-1), spark);
+    CHECK_THROWS_AS(tx.send(-1), injected_error);
+    CHECK_THROWS_AS(tx.try_send(-1), injected_error);
     CHECK(tx.empty());
     fill(tx, which);
     CHECK(drain(rx) == numbers(0, room(which)));
@@ -562,14 +562,15 @@ TEST_CASE("an exception of a handler passes through, after its message was taken
     CAPTURE(which);
     auto [tx, rx] = make_channel<int>(which);
     fill(tx, which);
-    CHECK_THROWS_AS(sluice::select(sluice::on_recv(rx, [](int) { throw spark(); })), spark);
+    CHECK_THROWS_AS(sluice::select(sluice::on_recv(rx, [](int) { throw injected_error(); })), injected_error);
     CHECK(drain(rx) == numbers(1, room(which)));
-    CHECK_THROWS_AS(sluice::select(sluice::on_send(tx, 7, [] { throw spark(); })), spark);
+    CHECK_THROWS_AS(sluice::select(sluice::on_send(tx, 7, [] { throw injected_error(); })), injected_error);
     CHECK(drain(rx) == std::vector<int>{7});
-    CHECK_THROWS_AS(sluice::select(sluice::on_recv(rx, [](int) {}), sluice::otherwise([] { throw spark(); })), spark);
+    CHECK_THROWS_AS(sluice::select(sluice::on_recv(rx, [](int) {}), sluice::otherwise([] { throw injected_error(); })),
+                    injected_error);
     sluice::selector group;
-    group.add(sluice::on_recv(rx, [](int) { throw spark(); }));
+    group.add(sluice::on_recv(rx, [](int) { throw injected_error(); }));
     CHECK(tx.send(8).has_value());
-    CHECK_THROWS_AS(group.wait(), spark);
+    CHECK_THROWS_AS(group.wait(), injected_error);
     CHECK(group.try_wait().error() == errc::empty);
 }

@@ -523,9 +523,9 @@ TEST_CASE("a handler outlives its case, and what it throws finds the case gone",
         CHECK(group.empty());
         (void)group.add(on_recv(ch.rx, [](int) {}));
         seen = *kept;
-        throw spark();
+        throw injected_error();
     }));
-    CHECK_THROWS_AS(group.wait(), spark);
+    CHECK_THROWS_AS(group.wait(), injected_error);
     CHECK(seen == 7);
     CHECK(watch.expired());
     CHECK_FALSE(group.remove(id));
@@ -608,7 +608,7 @@ TEST_CASE("when a wait returns, the message that it received is gone", "[selecto
         task sender([&] { return ch.tx.send(std::move(sent)).has_value(); });
         try {
             (void)group.wait();
-        } catch (const spark&) {
+        } catch (const injected_error&) {
         }
         return watch.expired() && sender.get() && group.size() == 1;
     };
@@ -620,8 +620,8 @@ TEST_CASE("when a wait returns, the message that it received is gone", "[selecto
     CHECK(is_gone([](sluice::result<message>) {}));
     CHECK(is_gone([](const sluice::result<message>&) {}));
     CHECK(is_gone([](sluice::result<message>&&) {}));
-    CHECK(is_gone([](const message&) { throw spark(); }));
-    CHECK(is_gone([](const sluice::result<message>&) { throw spark(); }));
+    CHECK(is_gone([](const message&) { throw injected_error(); }));
+    CHECK(is_gone([](const sluice::result<message>&) { throw injected_error(); }));
 }
 
 TEST_CASE("a reply channel in a message that a group looked at closes", "[selector][lifetime]") {

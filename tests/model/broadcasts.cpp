@@ -29,11 +29,7 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
-    budgets limits;
-    limits.preemptions = 2;
-    limits.stale_reads = 0;
-    limits.ticks = 0;
-    limits.detours = 1;
+    constexpr budgets limits{.preemptions = 2, .stale_reads = 0, .ticks = 0, .detours = 1};
 
     add("broadcast/block",
         "A blocked publisher goes on when the slow subscriber receives, and each gets everything in order.", limits,
@@ -262,9 +258,7 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
             expect_all_reached(bus, std::array{first}, 2);
         });
 
-    budgets scarce = limits;
-    scarce.faults = 1;
-    scarce.preemptions = 1;
+    constexpr budgets scarce{.preemptions = 1, .stale_reads = 0, .ticks = 0, .faults = 1, .detours = 1};
     add("broadcast/no-memory", "An allocation that fails leaves the broadcaster and its subscribers usable.", scarce,
         [] {
             sluice::broadcaster<M> bus;

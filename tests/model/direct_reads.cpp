@@ -120,7 +120,7 @@ private:
 };
 
 // Who receives what was written to the wire, beside the loop.
-struct scene {
+struct fixture {
     wire w;
     sluice::channel<number> ends = sluice::unbounded<number>();
     std::unique_ptr<end_of_wire> reader = std::make_unique<end_of_wire>(w, std::move(ends.tx));
@@ -128,7 +128,7 @@ struct scene {
     int received = 0;
     stop_source stop;
 
-    scene() { current = &w; }
+    fixture() { current = &w; }
 
     // The reader goes when the wire is hung up, while others may be about to borrow from it.
     void loop() {
@@ -148,25 +148,22 @@ struct scene {
     }
 };
 
-using part = std::function<void(scene&)>;
+using action = std::function<void(fixture&)>;
 
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
-    budgets limits;
-    limits.preemptions = 2;
-    limits.stale_reads = 0;
-    limits.ticks = 0;
-    limits.detours = 2;
+    constexpr budgets limits{.preemptions = 2, .stale_reads = 0, .ticks = 0, .detours = 2};
 
-    // So many messages are `written`, and then the wire is hung up; in the end all were received, by one of the parts or after them.
-    const auto add_scene = [limits](const char* name, const char* property, int written, part first, part second,
+    // So many messages are `written`, and then the wire is hung up; in the end all were received, by one of the actions
+    // or after them.
+    const auto add_model = [limits](const char* name, const char* property, int written, action first, action second,
                                     int ticks = 0) {
         budgets these = limits;
         these.ticks = ticks;
         if (second) these.preemptions = 1;
         add(std::string("direct-read/") + name, property, these, [=] {
-            scene s;
+            fixture s;
             {
                 thread loop([&s] { s.loop(); });
                 thread a([&s, &first] { first(s); });
@@ -182,30 +179,30 @@ using part = std::function<void(scene&)>;
             expect(s.received == written, "a message is lost, or came twice");
         });
     };
-    const part all = [](scene& s) { s.receive_all(); };
-    const part one = [](scene& s) { s.count(s.ends.rx.recv()); };
+    const action all = [](fixture& s) { s.receive_all(); };
+    const action one = [](fixture& s) { s.count(s.ends.rx.recv()); };
 
-    add_scene("one", "Who waits for a message gets it, and then hears of the end.", 1, all, nullptr);
-    add_scene("two", "Two messages, one after the other.", 2, all, nullptr);
-    add_scene("one-of-two", "Who has what it wants leaves the rest to the loop.", 2, one, nullptr);
-    add_scene("two-receivers", "One reads, the other is served by it or by the loop.", 2, one, one);
-    add_scene("two-to-the-end", "Both hear of the end.", 1, all, all);
-    add_scene(
+    add_model("one", "Who waits for a message gets it, and then hears of the end.", 1, all, nullptr);
+    add_model("two", "Two messages, one after the other.", 2, all, nullptr);
+    add_model("one-of-two", "Who has what it wants leaves the rest to the loop.", 2, one, nullptr);
+    add_model("two-receivers", "One reads, the other is served by it or by the loop.", 2, one, one);
+    add_model("two-to-the-end", "Both hear of the end.", 1, all, all);
+    add_model(
         "timeout", "A receive that times out has taken nothing.", 1,
-        [](scene& s) { s.count(s.ends.rx.recv_timeout(clock::tick)); }, nullptr, 1);
-    add_scene(
+        [](fixture& s) { s.count(s.ends.rx.recv_timeout(clock::tick)); }, nullptr, 1);
+    add_model(
         "select", "A select waits for the loop, or for one who reads.", 2,
-        [](scene& s) {
+        [](fixture& s) {
             sluice::select(sluice::on_recv(s.ends.rx, [&](const sluice::result<number>& got) { s.count(got); }));
         },
         one);
-    add_scene(
-        "stop", "A stop request wakes one who reads.", 1, [](scene& s) { s.count(s.ends.rx.recv(s.stop.get_token())); },
-        [](scene& s) { s.stop.request_stop(); });
+    add_model(
+        "stop", "A stop request wakes one who reads.", 1,
+        [](fixture& s) { s.count(s.ends.rx.recv(s.stop.get_token())); }, [](fixture& s) { s.stop.request_stop(); });
 
-    const auto add_end = [limits](const char* name, const char* property, part ends_it) {
+    const auto add_end = [limits](const char* name, const char* property, action ends_it) {
         add(std::string("direct-read/") + name, property, limits, [=] {
-            scene s;
+            fixture s;
             thread loop([&s] { s.loop(); });
             {
                 thread a([&s] { expect(!s.ends.rx.recv(s.stop.get_token()), "a message came from nowhere"); });
@@ -214,11 +211,12 @@ using part = std::function<void(scene&)>;
             s.w.hang_up();
         });
     };
-    add_end("close-alone", "A close wakes one who reads, though nothing arrives.", [](scene& s) { s.ends.rx.close(); });
-    add_end("stop-alone", "A stop request does.", [](scene& s) { s.stop.request_stop(); });
+    add_end("close-alone", "A close wakes one who reads, though nothing arrives.",
+            [](fixture& s) { s.ends.rx.close(); });
+    add_end("stop-alone", "A stop request does.", [](fixture& s) { s.stop.request_stop(); });
 
     add("direct-read/reader-goes", "Who reads when the reader goes hears of the end.", limits, [] {
-        scene s;
+        fixture s;
         thread a([&s] { s.receive_all(); });
         thread writer([&s] { s.w.put(); });
         s.reader.reset();

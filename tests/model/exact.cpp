@@ -1,5 +1,5 @@
-// "Nothing is ready" is said only if there was a moment at which nothing was; and a biased select takes a case only if there was one at
-// which it was ready, and none before it.
+// "Nothing is ready" is said only if there was a moment at which nothing was; and a biased select takes a case only if
+// there was one at which it was ready, and none before it.
 #include <model/models.hpp>
 #include <model/operations.hpp>
 
@@ -17,24 +17,24 @@ namespace {
 using M = number;
 
 // Two channels of the same kind, and all that the programs need beside them.
-struct stage {
-    explicit stage(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
+struct fixture {
+    explicit fixture(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
 
     probe<M> a, b;
     stop_source stop;
     stop_token token = stop.get_token();
     std::optional<sluice::selector> group;
-    history::operation* now = nullptr;  // of the one who waits on the group
-    int next_id = 20;                   // of the one who moves messages
+    operation* now = nullptr;  // of the thread that waits on the group
+    int next_id = 20;          // of the thread that moves messages
 
     void fill(probe<M>& p, int count) {
         for (int i = 0; i < count; ++i)
             expect(try_send(p.ends.tx, p.number, next_id++) == sluice::errc{}, "a fill fails");
     }
-    // Whoever still waits, waits in vain, and is let go.
+    // A thread that still waits waits for what cannot come, and is released.
     void finish() {
         wait_until_quiet();
-        book.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
+        history.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
         for (probe<M>* p : {&a, &b}) close(p->ends.tx, p->number);
     }
     void drain() {
@@ -45,7 +45,7 @@ struct stage {
     }
 };
 
-// ---- Those who ask
+// ---- Threads that ask
 
 // How it is asked whether something is ready.
 enum class asking { otherwise, no_time, try_wait, wait_no_time };
@@ -57,7 +57,7 @@ constexpr std::pair<asking, const char*> all_askings[] = {{asking::otherwise, "o
 constexpr clock::duration no_time{};
 
 template <class... Cases>
-void ask_now(history::operation& op, asking how, Cases&&... cases) {
+void ask_now(operation& op, asking how, Cases&&... cases) {
     if (how == asking::otherwise) {
         chose(op, sluice::select(std::forward<Cases>(cases)..., giving_up(op)), false);
     } else {
@@ -66,7 +66,7 @@ void ask_now(history::operation& op, asking how, Cases&&... cases) {
 }
 
 // What a group is asked; its cases have been told to the operation.
-void ask_group(stage& s, history::operation& op, asking how) {
+void ask_group(fixture& s, operation& op, asking how) {
     op.never_waits();
     s.now = &op;
     const auto chosen = how == asking::try_wait ? s.group->try_wait() : s.group->wait_timeout(no_time);
@@ -78,7 +78,7 @@ void ask_group(stage& s, history::operation& op, asking how) {
 }
 bool asks_group(asking how) { return how == asking::try_wait || how == asking::wait_no_time; }
 
-void add_to_group(stage& s, const sluice::receiver<M>& rx, int channel, bool hears) {
+void add_to_group(fixture& s, const sluice::receiver<M>& rx, int channel, bool hears) {
     if (hears) {
         s.group->add(sluice::on_recv(rx, [&s, channel](const sluice::result<M>& m) {
             s.now->came_to(m ? event::received : event::receive_refused, channel, m ? m->id() : -1);
@@ -88,7 +88,7 @@ void add_to_group(stage& s, const sluice::receiver<M>& rx, int channel, bool hea
             sluice::on_recv(rx, [&s, channel](const M& m) { s.now->came_to(event::received, channel, m.id()); }));
     }
 }
-void add_to_group(stage& s, const sluice::sender<M>& tx, int channel, bool hears, int id) {
+void add_to_group(fixture& s, const sluice::sender<M>& tx, int channel, bool hears, int id) {
     if (hears) {
         s.group->add(sluice::on_send(tx, M(id), [&s, channel, id](const sluice::result<void>& r) {
             s.now->came_to(r ? event::sent : event::send_refused, channel, r ? id : -1);
@@ -101,19 +101,19 @@ void add_to_group(stage& s, const sluice::sender<M>& tx, int channel, bool hears
 // Who asks: what is done before the threads start, and by its thread.
 struct asker {
     std::string name;
-    std::function<void(stage&)> prepare, ask;
+    std::function<void(fixture&)> prepare, ask;
 };
 
 asker receives_either(asking how, const char* name, bool hears) {
     return {std::string(hears ? "recv-or-closed/" : "recv/") + name,
-            [=](stage& s) {
+            [=](fixture& s) {
                 if (!asks_group(how)) return;
                 s.group.emplace();
                 add_to_group(s, s.a.ends.rx, s.a.number, hears);
                 add_to_group(s, s.b.ends.rx, s.b.number, hears);
             },
-            [=](stage& s) {
-                history::operation op(book, "asks for a message");
+            [=](fixture& s) {
+                operation op("asks for a message");
                 if (asks_group(how)) {
                     op.receives(s.a.number, hears).receives(s.b.number, hears);
                     ask_group(s, op, how);
@@ -127,14 +127,14 @@ asker receives_either(asking how, const char* name, bool hears) {
 }
 asker sends_either(asking how, const char* name, bool hears) {
     return {std::string(hears ? "send-or-closed/" : "send/") + name,
-            [=](stage& s) {
+            [=](fixture& s) {
                 if (!asks_group(how)) return;
                 s.group.emplace();
                 add_to_group(s, s.a.ends.tx, s.a.number, hears, 10);
                 add_to_group(s, s.b.ends.tx, s.b.number, hears, 11);
             },
-            [=](stage& s) {
-                history::operation op(book, "asks for room");
+            [=](fixture& s) {
+                operation op("asks for room");
                 if (asks_group(how)) {
                     op.sends(s.a.number, hears).sends(s.b.number, hears);
                     return ask_group(s, op, how);
@@ -151,14 +151,14 @@ asker sends_either(asking how, const char* name, bool hears) {
 // Receives from the one or sends to the other.
 asker exchanges(asking how, const char* name, bool hears) {
     return {std::string(hears ? "both-or-closed/" : "both/") + name,
-            [=](stage& s) {
+            [=](fixture& s) {
                 if (!asks_group(how)) return;
                 s.group.emplace();
                 add_to_group(s, s.a.ends.rx, s.a.number, hears);
                 add_to_group(s, s.b.ends.tx, s.b.number, hears, 10);
             },
-            [=](stage& s) {
-                history::operation op(book, "asks for a message or room");
+            [=](fixture& s) {
+                operation op("asks for a message or room");
                 if (asks_group(how)) {
                     op.receives(s.a.number, hears).sends(s.b.number, hears);
                     return ask_group(s, op, how);
@@ -173,30 +173,30 @@ asker exchanges(asking how, const char* name, bool hears) {
             }};
 }
 
-// ---- Those who move what is asked for
+// ---- Threads that move what is asked for
 
-using move = std::function<void(stage&)>;
+using move = std::function<void(fixture&)>;
 
 move sends_a() {
-    return [](stage& s) { try_send(s.a.ends.tx, s.a.number, s.next_id++); };
+    return [](fixture& s) { try_send(s.a.ends.tx, s.a.number, s.next_id++); };
 }
 move sends_b() {
-    return [](stage& s) { try_send(s.b.ends.tx, s.b.number, s.next_id++); };
+    return [](fixture& s) { try_send(s.b.ends.tx, s.b.number, s.next_id++); };
 }
 move takes_a() {
-    return [](stage& s) { try_recv(s.a.ends.rx, s.a.number); };
+    return [](fixture& s) { try_recv(s.a.ends.rx, s.a.number); };
 }
 move takes_b() {
-    return [](stage& s) { try_recv(s.b.ends.rx, s.b.number); };
+    return [](fixture& s) { try_recv(s.b.ends.rx, s.b.number); };
 }
 move closes_a() {
-    return [](stage& s) { close(s.a.ends.tx, s.a.number); };
+    return [](fixture& s) { close(s.a.ends.tx, s.a.number); };
 }
 move closes_b() {
-    return [](stage& s) { close(s.b.ends.rx, s.b.number); };
+    return [](fixture& s) { close(s.b.ends.rx, s.b.number); };
 }
 move stops() {
-    return [](stage& s) { request_stop(s.stop); };
+    return [](fixture& s) { request_stop(s.stop); };
 }
 
 struct buffered {
@@ -205,12 +205,12 @@ struct buffered {
     int room() const { return static_cast<int>(capacity.value_or(1)); }
 };
 
-// One who asks, beside one who moves.
+// A thread that asks, beside one that moves.
 void add_moving(const buffered& kind, const std::string& what, const asker& who, int in_a, int in_b,
                 const std::vector<move>& moves, budgets limits) {
     add("exact/" + std::string(kind.name) + "/" + what + "/" + who.name,
         "Nothing is ready only if there was a moment at which nothing was.", limits, [=] {
-            stage s(kind.capacity);
+            fixture s(kind.capacity);
             s.fill(s.a, in_a);
             s.fill(s.b, in_b);
             if (who.prepare) who.prepare(s);
@@ -225,51 +225,51 @@ void add_moving(const buffered& kind, const std::string& what, const asker& who,
         });
 }
 
-// ---- On a rendezvous those come and go who wait
+// ---- On a rendezvous threads that wait come and go
 
-using comes = std::function<void(stage&)>;
+using comes = std::function<void(fixture&)>;
 
 comes sends_to_a(int id) {
-    return [=](stage& s) { send(s.a.ends.tx, s.a.number, id); };
+    return [=](fixture& s) { send(s.a.ends.tx, s.a.number, id); };
 }
 comes sends_to_b(int id) {
-    return [=](stage& s) { send(s.b.ends.tx, s.b.number, id); };
+    return [=](fixture& s) { send(s.b.ends.tx, s.b.number, id); };
 }
 comes sends_to_a_until_stopped(int id) {
-    return [=](stage& s) { send(s.a.ends.tx, s.a.number, id, s.token); };
+    return [=](fixture& s) { send(s.a.ends.tx, s.a.number, id, s.token); };
 }
 comes receives_from_a() {
-    return [](stage& s) { recv(s.a.ends.rx, s.a.number); };
+    return [](fixture& s) { recv(s.a.ends.rx, s.a.number); };
 }
 comes receives_from_b() {
-    return [](stage& s) { recv(s.b.ends.rx, s.b.number); };
+    return [](fixture& s) { recv(s.b.ends.rx, s.b.number); };
 }
 comes receives_from_a_until_stopped() {
-    return [](stage& s) { recv(s.a.ends.rx, s.a.number, s.token); };
+    return [](fixture& s) { recv(s.a.ends.rx, s.a.number, s.token); };
 }
 comes selects_to_b(int id) {
-    return [=](stage& s) {
-        history::operation op(book, "select(send, stop)");
+    return [=](fixture& s) {
+        operation op("select(send, stop)");
         M m(id);
         chose(op, sluice::select(sending_or_closed(op, s.b.ends.tx, s.b.number, m), stopping(op, s.token)), false);
     };
 }
 comes selects_from_b() {
-    return [](stage& s) {
-        history::operation op(book, "select(recv, stop)");
+    return [](fixture& s) {
+        operation op("select(recv, stop)");
         chose(op, sluice::select(receiving_or_closed(op, s.b.ends.rx, s.b.number), stopping(op, s.token)), false);
     };
 }
 comes sends_to_either(int id) {
-    return [=](stage& s) {
-        history::operation op(book, "select(send, send)");
+    return [=](fixture& s) {
+        operation op("select(send, send)");
         M m(id), n(id + 1);
         chose(op, sluice::select(sending(op, s.a.ends.tx, s.a.number, m), sending(op, s.b.ends.tx, s.b.number, n)));
     };
 }
 
 void wait_for(const thread& t) {
-    if (wait_until_asleep(t)) book.seen_asleep(t.number());
+    if (wait_until_asleep(t)) history.seen_asleep(t.number());
 }
 
 // One asks while another stands in line, a third joins it on the other channel, and the first leaves.
@@ -277,7 +277,7 @@ void add_coming(const std::string& what, const asker& who, const comes& first, c
                 budgets limits) {
     add("exact/rendezvous/" + what + "/" + who.name,
         "Nothing is ready only if there was a moment at which nobody was waiting.", limits, [=] {
-            stage s(0);
+            fixture s(0);
             if (who.prepare) who.prepare(s);
             {
                 thread waits([&] { first(s); });
@@ -298,9 +298,9 @@ void add_coming(const std::string& what, const asker& who, const comes& first, c
 void add_turns(const asker& who, budgets limits) {
     add("exact/rendezvous/turns/" + who.name,
         "Nothing is ready only if there was a moment at which nobody was waiting.", limits, [=] {
-            stage s(0);
+            fixture s(0);
             {
-                const auto twice = [](const comes& first, const comes& second, stage& on) { first(on), second(on); };
+                const auto twice = [](const comes& first, const comes& second, fixture& on) { first(on), second(on); };
                 thread to_b([&] { twice(sends_to_b(1), sends_to_b(2), s); });
                 wait_for(to_b);
                 thread asks([&] { who.ask(s); });
@@ -320,7 +320,7 @@ void add_turns(const asker& who, budgets limits) {
 void add_behind_one(const asker& who, budgets limits) {
     add("exact/one/behind-one/" + who.name, "Nothing is ready only if there was a moment at which nobody was waiting.",
         limits, [=] {
-            stage s(1);
+            fixture s(1);
             s.fill(s.a, 1);
             {
                 thread waits([&] { sends_to_a(1)(s); });
@@ -335,10 +335,10 @@ void add_behind_one(const asker& who, budgets limits) {
 
 // ---- Biased selects
 
-using prefers = std::function<void(stage&, bool waits)>;
+using prefers = std::function<void(fixture&, bool waits)>;
 
-void prefers_message_of_a(stage& s, bool waits) {
-    history::operation op(book, "select_biased(recv, recv)");
+void prefers_message_of_a(fixture& s, bool waits) {
+    operation op("select_biased(recv, recv)");
     op.biased();
     if (waits) {
         chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
@@ -348,8 +348,8 @@ void prefers_message_of_a(stage& s, bool waits) {
                                         receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
     }
 }
-void prefers_closing_of_a(stage& s, bool waits) {
-    history::operation op(book, "select_biased(recv or closed, recv)");
+void prefers_closing_of_a(fixture& s, bool waits) {
+    operation op("select_biased(recv or closed, recv)");
     op.biased();
     if (waits) {
         chose(op, sluice::select_biased(receiving_or_closed(op, s.a.ends.rx, s.a.number, 0),
@@ -359,8 +359,8 @@ void prefers_closing_of_a(stage& s, bool waits) {
                                         receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
     }
 }
-void prefers_room_of_a(stage& s, bool waits) {
-    history::operation op(book, "select_biased(send, send)");
+void prefers_room_of_a(fixture& s, bool waits) {
+    operation op("select_biased(send, send)");
     op.biased();
     M m(10), n(11);
     if (waits) {
@@ -371,8 +371,8 @@ void prefers_room_of_a(stage& s, bool waits) {
                                         sending(op, s.b.ends.tx, s.b.number, n, 1), giving_up(op)));
     }
 }
-void prefers_stop(stage& s, bool waits) {
-    history::operation op(book, "select_biased(stop, recv)");
+void prefers_stop(fixture& s, bool waits) {
+    operation op("select_biased(stop, recv)");
     op.biased();
     if (waits) {
         chose(op, sluice::select_biased(stopping(op, s.token, 0), receiving(op, s.b.ends.rx, s.b.number, 1)));
@@ -381,8 +381,8 @@ void prefers_stop(stage& s, bool waits) {
                                         giving_up(op)));
     }
 }
-void prefers_message_to_stop(stage& s, bool waits) {
-    history::operation op(book, "select_biased(recv, stop)");
+void prefers_message_to_stop(fixture& s, bool waits) {
+    operation op("select_biased(recv, stop)");
     op.biased();
     if (waits) {
         chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0), stopping(op, s.token, 1)));
@@ -392,8 +392,8 @@ void prefers_message_to_stop(stage& s, bool waits) {
     }
 }
 
-void prefers_in_group(stage& s, bool waits) {
-    history::operation op(book, "biased selector");
+void prefers_in_group(fixture& s, bool waits) {
+    operation op("biased selector");
     op.biased();
     sluice::selector group(sluice::biased);
     group.add(receiving(op, s.a.ends.rx, s.a.number, 0));
@@ -414,7 +414,7 @@ void add_biased(const buffered& kind, const std::string& what, const prefers& wh
     for (const bool waits : {false, true}) {
         add("biased/" + std::string(kind.name) + "/" + what + (waits ? "/waits" : "/otherwise"), first_is_taken, limits,
             [=] {
-                stage s(kind.capacity);
+                fixture s(kind.capacity);
                 if (full) {
                     s.fill(s.a, kind.room());
                     s.fill(s.b, kind.room());
@@ -434,7 +434,7 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
                            budgets limits) {
     for (const bool waits : {false, true}) {
         add("biased/rendezvous/" + what + (waits ? "/waits" : "/otherwise"), first_is_taken, limits, [=] {
-            stage s(0);
+            fixture s(0);
             {
                 thread asks([&] { who(s, waits); });
                 thread preferred([&] { first(s); });
@@ -449,15 +449,10 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
-    budgets limits;  // of two threads
-    limits.preemptions = 5;
-    limits.stale_reads = 0;
-    limits.ticks = 0;
-    limits.detours = 1;
-    budgets lines = limits;  // of three and the first, which comes last
-    lines.preemptions = 2;
-    budgets turns = lines;
-    turns.preemptions = 3;
+    // Of two threads; and of three and the first, which comes last.
+    constexpr budgets limits{.preemptions = 5, .stale_reads = 0, .ticks = 0, .detours = 1};
+    constexpr budgets lines{.preemptions = 2, .stale_reads = 0, .ticks = 0, .detours = 1};
+    constexpr budgets turns{.preemptions = 3, .stale_reads = 0, .ticks = 0, .detours = 1};
 
     const std::vector<buffered> kinds = {{"one", 1}, {"two", 2}, {"unbounded", std::nullopt}};
     for (const auto& [how, name] : all_askings) {
@@ -483,7 +478,7 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
                    stops(), lines);
         add_coming("select-goes", receives_either(how, name, false), sends_to_either(1), {}, takes_b(), lines);
         add_coming(
-            "closing", receives_either(how, name, true), sends_to_a(1), [](stage& s) { closes_b()(s); }, takes_a(),
+            "closing", receives_either(how, name, true), sends_to_a(1), [](fixture& s) { closes_b()(s); }, takes_a(),
             lines);
         add_coming("another-receives", sends_either(how, name, false), receives_from_a(), receives_from_b(), sends_a(),
                    lines);
@@ -498,26 +493,26 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
     // With a stop among what may be ready; and where there is always room.
     for (const auto& [how, name] : all_askings) {
         if (asks_group(how)) continue;
-        const asker message_or_stop{std::string("recv-stop/") + name, {}, [how = how](stage& s) {
-                                        history::operation op(book, "asks for a message or a stop");
+        const asker message_or_stop{std::string("recv-stop/") + name, {}, [how = how](fixture& s) {
+                                        operation op("asks for a message or a stop");
                                         ask_now(op, how, receiving(op, s.a.ends.rx, s.a.number), stopping(op, s.token));
                                     }};
-        const asker room_or_stop{std::string("send-stop/") + name, {}, [how = how](stage& s) {
-                                     history::operation op(book, "asks for room or a stop");
+        const asker room_or_stop{std::string("send-stop/") + name, {}, [how = how](fixture& s) {
+                                     operation op("asks for room or a stop");
                                      M m(10);
                                      ask_now(op, how, sending(op, s.a.ends.tx, s.a.number, m), stopping(op, s.token));
                                  }};
-        const asker room{std::string("send/") + name, {}, [how = how](stage& s) {
-                             history::operation op(book, "asks for room");
+        const asker room{std::string("send/") + name, {}, [how = how](fixture& s) {
+                             operation op("asks for room");
                              M m(10);
                              ask_now(op, how, sending(op, s.a.ends.tx, s.a.number, m));
                          }};
         add_moving({"one", 1}, "stop", message_or_stop, 1, 0, {stops(), takes_a()}, limits);
         add_moving({"one", 1}, "stop", room_or_stop, 0, 0, {stops(), sends_a()}, limits);
         add_coming(
-            "stop", message_or_stop, sends_to_a(1), [](stage& s) { stops()(s); }, takes_a(), lines);
-        const asker message{std::string("recv-alone/") + name, {}, [how = how](stage& s) {
-                                history::operation op(book, "asks for a message");
+            "stop", message_or_stop, sends_to_a(1), [](fixture& s) { stops()(s); }, takes_a(), lines);
+        const asker message{std::string("recv-alone/") + name, {}, [how = how](fixture& s) {
+                                operation op("asks for a message");
                                 ask_now(op, how, receiving(op, s.a.ends.rx, s.a.number));
                             }};
         const asker message_of_either = receives_either(how, name, false);
@@ -529,7 +524,7 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
             add_moving(k, "filling", room, 0, 0, {sends_a(), sends_a(), takes_a(), takes_a()}, limits);
         }
     }
-    const asker tries_to_send{"try_send", {}, [](stage& s) { try_send(s.a.ends.tx, s.a.number, 10); }};
+    const asker tries_to_send{"try_send", {}, [](fixture& s) { try_send(s.a.ends.tx, s.a.number, 10); }};
     for (const buffered& k : {buffered{"unbounded", std::nullopt}, buffered{"three", 3}})
         add_moving(k, "passing", tries_to_send, 1, 0, {sends_a(), takes_a(), takes_a()}, limits);
 
@@ -545,11 +540,11 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
     add_biased_rendezvous("group", prefers_in_group, sends_to_a(1), sends_to_b(2), lines);
     add_biased_rendezvous("send-send", prefers_room_of_a, receives_from_a(), receives_from_b(), lines);
     add_biased_rendezvous(
-        "closed-recv", prefers_closing_of_a, [](stage& s) { closes_a()(s); }, sends_to_b(2), lines);
+        "closed-recv", prefers_closing_of_a, [](fixture& s) { closes_a()(s); }, sends_to_b(2), lines);
     add_biased_rendezvous(
-        "stop-recv", prefers_stop, [](stage& s) { stops()(s); }, sends_to_b(2), lines);
+        "stop-recv", prefers_stop, [](fixture& s) { stops()(s); }, sends_to_b(2), lines);
     add_biased_rendezvous(
-        "recv-stop", prefers_message_to_stop, sends_to_a(1), [](stage& s) { stops()(s); }, lines);
+        "recv-stop", prefers_message_to_stop, sends_to_a(1), [](fixture& s) { stops()(s); }, lines);
     return true;
 }();
 

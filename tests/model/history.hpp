@@ -1,4 +1,5 @@
-// What was done to the channels of a model, in which order, and whether plain sequential channels could have done the same.
+// What was done to the channels of a model, in which order, and whether plain sequential channels could have done the
+// same.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include <model/scheduler.hpp>
+#include <model/explorer/control.hpp>
 
 namespace model {
 
@@ -34,11 +35,12 @@ enum class event : std::uint8_t {
     threw,          // it heard of an exception, and has done nothing
 };
 
-// The search of Wing and Gong ("Testing and Verifying Concurrent Objects", 1993): an order of the events that each thread and each
-// happens-before agrees with, and in which sequential channels do what was seen, as time passes. A channel does not say who waits, so
-// those wait who were seen to, from then until their operation comes to something.
-class history {
-    struct wish {
+// The search of Wing and Gong ("Testing and Verifying Concurrent Objects", 1993): an order of the events that each
+// thread and each happens-before agrees with, and in which sequential channels do what was seen, as time passes. A
+// channel does not say who waits, so a thread counts as waiting from when it was seen to, until its operation comes to
+// something.
+class event_history {
+    struct pending_case {
         enum class kind : std::uint8_t { send, receive, stop } what;
         std::int8_t channel;
         bool hears_closing;
@@ -72,16 +74,7 @@ public:
     // An operation, from its beginning to its end; what it came to is added in between.
     class operation {
     public:
-        explicit operation(history& h, const char* what) : of_(h), number_(h.operations_) {
-            expect(number_ < most_operations, "too many operations");
-            ++h.operations_;
-            doing(what);
-            mine() = {};
-            mine().thread = self();
-            h.pending_[static_cast<std::size_t>(mine().thread)] = number_;
-            mine().begun = begin_operation();
-            if (time_matters) mine().from = time_of_the_model();
-        }
+        explicit operation(const char* what);
         operation(const operation&) = delete;
         operation& operator=(const operation&) = delete;
         ~operation() {
@@ -89,13 +82,13 @@ public:
             doing("");
         }
 
-        // What it tries, or waits for. One that hears of closing does something when the channel is closed. Where a select is
-        // biased, the place of each case matters.
+        // What it tries, or waits for. One that hears of closing does something when the channel is closed. Where a
+        // select is biased, the place of each case matters.
         operation& sends(int channel, bool hears_closing = true, int place = -1) {
-            return add({wish::kind::send, static_cast<std::int8_t>(channel), hears_closing}, place);
+            return add({pending_case::kind::send, static_cast<std::int8_t>(channel), hears_closing}, place);
         }
         operation& receives(int channel, bool hears_closing = true, int place = -1) {
-            return add({wish::kind::receive, static_cast<std::int8_t>(channel), hears_closing}, place);
+            return add({pending_case::kind::receive, static_cast<std::int8_t>(channel), hears_closing}, place);
         }
         operation& sends_many(int channel) {
             mine().many = true;
@@ -103,13 +96,13 @@ public:
         }
         operation& hears_of_stop(const stop_token& token, int place = -1) {
             mine().has_token = true;
-            call_under(token);
-            return add({wish::kind::stop, -1, false}, place);
+            begins_under(token);
+            return add({pending_case::kind::stop, -1, false}, place);
         }
         // Fails when a stop is requested.
         operation& obeys(const stop_token& token) {
             mine().has_token = mine().obeys = true;
-            call_under(token);
+            begins_under(token);
             return *this;
         }
         // Gives up when nothing is ready by then.
@@ -145,10 +138,10 @@ public:
         }
         // Nothing can become ready any more.
         void all_closed() {
-            for (const wish& w : mine().wishes()) {
-                if (w.what != wish::kind::stop) {
-                    came_to(w.what == wish::kind::send ? event::send_refused : event::receive_refused, w.channel, -1,
-                            false);
+            for (const pending_case& w : mine().pending_cases()) {
+                if (w.what != pending_case::kind::stop) {
+                    came_to(w.what == pending_case::kind::send ? event::send_refused : event::receive_refused,
+                            w.channel, -1, false);
                 }
             }
         }
@@ -174,7 +167,7 @@ public:
 
     private:
         record& mine() { return of_.records_[static_cast<std::size_t>(number_)]; }
-        operation& add(wish w, int place) {
+        operation& add(pending_case w, int place) {
             record& r = mine();
             expect(r.case_count < most_cases, "too many cases");
             r.cases[static_cast<std::size_t>(place < 0 ? r.case_count : place)] = w;
@@ -182,12 +175,12 @@ public:
             return *this;
         }
 
-        history& of_;
+        event_history& of_;
         const int number_;
         bool ended_ = false;
     };
 
-    // For one who has seen that thread asleep: its operation stands in every line that it waits in.
+    // For a thread that has seen that thread asleep: its operation stands in every line that it waits in.
     void seen_asleep(int thread) {
         const int its = pending_[static_cast<std::size_t>(thread)];
         if (its < 0) return;
@@ -195,12 +188,12 @@ public:
              time_matters ? time_of_the_model() : clock::time_point::max()});
     }
 
-    // When nobody can go on: fails if one waits for what is there. `sizes` are those of the channels where they are known: a send of
-    // many that is under way may have sent some.
+    // When nobody can go on: fails if one waits for what is there. `sizes` are those of the channels where they are
+    // known: a send of many that is under way may have sent some.
     void check_quiet(std::array<std::optional<std::size_t>, most_channels> sizes = {}) {
         bool stopped = false;
         for (const entry& n : entries()) stopped |= n.what == event::stop_requested;
-        for (int thread = 0; thread < most_threads; ++thread) {
+        for (int thread = 0; thread < max_threads; ++thread) {
             if (thread == self() || !pending(thread)) continue;
             expect(!stopped || !pending(thread)->has_token,
                    "lost wake-up: an operation waits though its stop was requested");
@@ -208,7 +201,7 @@ public:
         for (int c = 0; c < channels_; ++c) {
             if (spec(c).due == clock::time_point::max()) check_quiet(c, sizes[static_cast<std::size_t>(c)]);
         }
-        for (int thread = 0; thread < most_threads; ++thread) {
+        for (int thread = 0; thread < max_threads; ++thread) {
             if (thread != self() && pending(thread) && is_asleep(thread)) seen_asleep(thread);
         }
     }
@@ -299,7 +292,7 @@ private:
         vector_clock begun;
         std::uint32_t ended = 0;
         clock::time_point from{}, to = clock::time_point::max();
-        std::array<wish, most_cases> cases{};
+        std::array<pending_case, most_cases> cases{};
         int case_count = 0;
         int chosen = 0;
         std::optional<clock::time_point> until;
@@ -310,14 +303,14 @@ private:
         circumstances seen;
 
         struct span {
-            const wish *first, *last;
-            const wish* begin() const { return first; }
-            const wish* end() const { return last; }
+            const pending_case *first, *last;
+            const pending_case* begin() const { return first; }
+            const pending_case* end() const { return last; }
         };
-        span wishes() const { return {cases.data(), cases.data() + case_count}; }
-        bool wants(wish::kind what, int channel) const {
-            return std::any_of(wishes().begin(), wishes().end(),
-                               [=](const wish& w) { return w.what == what && w.channel == channel; });
+        span pending_cases() const { return {cases.data(), cases.data() + case_count}; }
+        bool wants(pending_case::kind what, int channel) const {
+            return std::any_of(pending_cases().begin(), pending_cases().end(),
+                               [=](const pending_case& w) { return w.what == what && w.channel == channel; });
         }
     };
     struct channel_state {
@@ -371,24 +364,24 @@ private:
             if (n.what == event::receiver_dropped) --receivers;
         }
         if (senders == 0 || receivers == 0) open = false;
-        const auto wants = [&](int thread, wish::kind what) {
+        const auto wants = [&](int thread, pending_case::kind what) {
             return thread != self() && pending(thread) && pending(thread)->wants(what, c);
         };
         int at_most = buffered;
-        for (int a = 0; a < most_threads; ++a) at_most += wants(a, wish::kind::send) && pending(a)->many ? 1 : 0;
+        for (int a = 0; a < max_threads; ++a) at_most += wants(a, pending_case::kind::send) && pending(a)->many ? 1 : 0;
         if (size) {
             expect(static_cast<int>(*size) >= buffered && static_cast<int>(*size) <= at_most,
                    "lost wake-up, or lost message: size() is not what was sent without what was received");
             buffered = at_most = static_cast<int>(*size);
         }
-        for (int a = 0; a < most_threads; ++a) {
-            const bool sends = wants(a, wish::kind::send), receives = wants(a, wish::kind::receive);
+        for (int a = 0; a < max_threads; ++a) {
+            const bool sends = wants(a, pending_case::kind::send), receives = wants(a, pending_case::kind::receive);
             if (!sends && !receives) continue;
             expect(open, "lost wake-up: an operation waits on a closed channel");
             expect(!receives || buffered == 0, "lost wake-up: a receive waits though there is a message");
             expect(!sends || at_most >= spec(c).capacity, "lost wake-up: a send waits though there is room");
-            for (int b = 0; sends && b < most_threads; ++b) {
-                expect(b == a || !wants(b, wish::kind::receive),
+            for (int b = 0; sends && b < max_threads; ++b) {
+                expect(b == a || !wants(b, pending_case::kind::receive),
                        "lost wake-up: a send and a receive wait for each other");
             }
         }
@@ -454,14 +447,15 @@ private:
 
     // Before that the case which a biased select takes cannot be ready.
     clock::time_point ready_from(const entry& n) const {
-        const wish& c = of(n).cases[static_cast<std::size_t>(of(n).chosen)];
+        const pending_case& c = of(n).cases[static_cast<std::size_t>(of(n).chosen)];
         if (c.channel < 0) return {};
         if (spec(c.channel).is_timer()) return spec(c.channel).due;
         const entry* const peer = peer_of(n.operation);
         return peer ? of(*peer).from : clock::time_point{};
     }
 
-    // Time passes to where the event is possible; false if it is too late for it. Who has come to something no longer waits.
+    // Time passes to where the event is possible; false if it is too late for it. Who has come to something no longer
+    // waits.
     bool passes(const entry& n, world& w) const {
         const record& r = of(n);
         clock::time_point earliest = r.from;
@@ -475,7 +469,7 @@ private:
         return true;
     }
 
-    bool someone_waits(wish::kind what, int channel, const world& w) const {
+    bool someone_waits(pending_case::kind what, int channel, const world& w) const {
         for (int i = 0; i < operations_; ++i) {
             if ((w.waiting >> i & 1) != 0 && records_[static_cast<std::size_t>(i)].wants(what, channel)) return true;
         }
@@ -483,30 +477,32 @@ private:
     }
 
     // Whether the same, tried by another at that moment, would do something.
-    bool ready(const wish& c, const world& w) const {
-        if (c.what == wish::kind::stop) return w.stopped;
+    bool ready(const pending_case& c, const world& w) const {
+        if (c.what == pending_case::kind::stop) return w.stopped;
         const channel_state& s = w.channels[static_cast<std::size_t>(c.channel)];
         const spec_of_channel& kind = spec(c.channel);
         if (kind.is_timer()) return s.closed ? c.hears_closing : w.time >= kind.due;
-        if (c.what == wish::kind::receive) {
+        if (c.what == pending_case::kind::receive) {
             if (s.size() > 0) return true;
-            return s.closed ? c.hears_closing : someone_waits(wish::kind::send, c.channel, w);
+            return s.closed ? c.hears_closing : someone_waits(pending_case::kind::send, c.channel, w);
         }
         if (s.closed) return c.hears_closing;
-        return s.size() < kind.capacity || someone_waits(wish::kind::receive, c.channel, w);
+        return s.size() < kind.capacity || someone_waits(pending_case::kind::receive, c.channel, w);
     }
     bool any_ready(const record& r, int cases, const world& w) const {
-        return std::any_of(r.cases.begin(), r.cases.begin() + cases, [&](const wish& c) { return ready(c, w); });
+        return std::any_of(r.cases.begin(), r.cases.begin() + cases,
+                           [&](const pending_case& c) { return ready(c, w); });
     }
 
     bool is_first_ready(const record& r, const world& w) const {
-        const wish& c = r.cases[static_cast<std::size_t>(r.chosen)];
+        const pending_case& c = r.cases[static_cast<std::size_t>(r.chosen)];
         const bool by_peer = c.channel >= 0 && spec(c.channel).capacity == 0 && !spec(c.channel).is_timer() &&
                              !w.channels[static_cast<std::size_t>(c.channel)].closed;
         return !any_ready(r, r.chosen, w) && (by_peer || ready(c, w));
     }
 
-    // Of a stop and a deadline the earlier counts; where it is awake as they come, an operation cannot tell which it was.
+    // Of a stop and a deadline the earlier counts; where it is awake as they come, an operation cannot tell which it
+    // was.
     static bool stop_came_first(const record& r, const world& w) {
         return r.obeys && r.seen.slept_when_stopped && w.stopped && w.stopped_to < *r.until;
     }
@@ -570,11 +566,24 @@ private:
     std::array<events, most_events> before_{};
     std::array<record, most_operations> records_;
     std::array<spec_of_channel, most_channels> specs_;
-    std::array<int, most_threads> pending_{};
+    std::array<int, max_threads> pending_{};
     int count_ = 0, channels_ = 0, operations_ = 0;
 };
 
 // Of the running execution. Outside of the model's memory: writing it down orders nothing.
-inline history book;
+inline event_history history;
+
+using operation = event_history::operation;
+
+inline operation::operation(const char* what) : of_(history), number_(history.operations_) {
+    expect(number_ < most_operations, "too many operations");
+    ++of_.operations_;
+    doing(what);
+    mine() = {};
+    mine().thread = self();
+    of_.pending_[static_cast<std::size_t>(mine().thread)] = number_;
+    mine().begun = begin_operation();
+    if (time_matters) mine().from = time_of_the_model();
+}
 
 }  // namespace model

@@ -44,12 +44,8 @@ void stream(std::optional<std::size_t> capacity, int count) {
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
-    budgets limits;
-    limits.preemptions = 3;
-    limits.stale_reads = 2;
-    limits.ticks = 0;
-    budgets less_stale = limits;
-    less_stale.stale_reads = 0;
+    constexpr budgets limits{.preemptions = 3, .stale_reads = 2, .ticks = 0};
+    constexpr budgets less_stale{.preemptions = 3, .stale_reads = 0, .ticks = 0};
 
     for (const int handles : {1, 2}) {
         const std::string n = std::to_string(handles);
@@ -151,10 +147,7 @@ void stream(std::optional<std::size_t> capacity, int count) {
             close(second.ends.tx, second.number);
         });
 
-    budgets wide;
-    wide.preemptions = 2;
-    wide.stale_reads = 1;
-    wide.ticks = 0;
+    constexpr budgets wide{.preemptions = 2, .stale_reads = 1, .ticks = 0};
     add("life/growth", "A queue grows by segments of one and two slots while it is emptied, and keeps the order.", wide,
         [] { stream<bulky>(std::nullopt, 5); });
     add("life/growth-plain",
@@ -163,8 +156,7 @@ void stream(std::optional<std::size_t> capacity, int count) {
     add("life/plain-ring",
         "The few slots beside the counters go round, and a slot is filled again only when it is free.", wide,
         [] { stream<plain>(2, 4); });
-    budgets few = wide;
-    few.stale_reads = 0;
+    constexpr budgets few{.preemptions = 2, .stale_reads = 0, .ticks = 0};
     add("life/patient", "A sender that waits a little for more room loses nothing by it.", few, [] {
         several_cpus = true;
         stream<bulky>(3, 4);

@@ -5,13 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <model/scheduler.hpp>
+#include <model/explorer/control.hpp>
 
 namespace model {
 
-struct spark {};  // what a move throws
+struct injected_error {};  // what a move throws
 
-// Which messages were made and have ended. Not memory of the model: it stands outside of the execution and orders nothing.
+// Which messages were made and have ended. Not memory of the model: it stands outside of the execution and orders
+// nothing.
 class registry {
 public:
     static constexpr int most = 64;
@@ -55,15 +56,15 @@ public:
         ++messages.objects;
     }
     number(const number& other) : id_(other.id()), state_(full) {
-        user_code("a message is copied");
+        expect_unlocked("a message is copied");
         messages.made(id_);
         ++messages.objects;
     }
     number(number&& other) noexcept(false) {
         other.check(full, "a message is moved that is not there");
-        if (messages.moves_throw && goes_wrong()) {
+        if (messages.moves_throw && inject_fault()) {
             messages.threw();
-            throw spark();
+            throw injected_error();
         }
         id_ = other.id_;
         state_ = full;
@@ -80,7 +81,7 @@ public:
     }
     ~number() {
         if (state_ == full) {
-            user_code("a message is destroyed");
+            expect_unlocked("a message is destroyed");
             messages.ended(id_);
         } else {
             check(hollow, "a message is destroyed that is not there");

@@ -1,4 +1,4 @@
-// Every operation of a channel, each written down in the book of the model with what it came to.
+// Every operation of a channel, each written down in the history of the model with what it came to.
 #pragma once
 
 #include <sluice/sluice.hpp>
@@ -11,11 +11,11 @@
 
 #include <model/history.hpp>
 #include <model/message.hpp>
-#include <model/scheduler.hpp>
+#include <model/explorer/control.hpp>
 
 namespace model {
 
-// A message in the book: by its number, or the tick of the time at which it was due.
+// A message in the history: by its number, or the tick of the time at which it was due.
 template <class M>
 int received_id(const M& m) {
     return m.id();
@@ -26,7 +26,8 @@ inline int received_id(clock::time_point due) { return static_cast<int>(due.time
 template <class M>
 struct probe {
     explicit probe(std::optional<std::size_t> capacity)
-        : ends(capacity ? sluice::bounded<M>(*capacity) : sluice::unbounded<M>()), number(book.add_channel(capacity)) {}
+        : ends(capacity ? sluice::bounded<M>(*capacity) : sluice::unbounded<M>()),
+          number(history.add_channel(capacity)) {}
 
     sluice::channel<M> ends;
     int number;
@@ -35,7 +36,7 @@ struct probe {
 // A timer that delivers one message, likewise.
 struct timer_probe {
     explicit timer_probe(clock::duration delay)
-        : timer(sluice::after(delay)), number(book.add_timer(time_of_the_model() + delay)) {}
+        : timer(sluice::after(delay)), number(history.add_timer(time_of_the_model() + delay)) {}
 
     sluice::timer timer;
     int number;
@@ -48,7 +49,7 @@ struct terms {
     std::optional<clock::time_point> until;
     std::optional<clock::duration> patience;
 
-    void tell(history::operation& op) const {
+    void tell(operation& op) const {
         if (at_once || (patience && *patience <= clock::duration::zero())) op.never_waits();
         if (stop) op.obeys(*stop);
         if (until) op.until(*until);
@@ -60,8 +61,8 @@ inline terms under(const stop_token& stop) { return {{}, &stop, {}, {}}; }
 inline terms by(clock::time_point when) { return {{}, nullptr, when, {}}; }
 inline terms within(clock::duration patience) { return {{}, nullptr, {}, patience}; }
 
-// What an operation on one channel comes to when it fails, in the book.
-inline void fails(history::operation& op, const terms& how, sluice::errc e, int channel, event if_closed) {
+// What an operation on one channel comes to when it fails, in the history.
+inline void fails(operation& op, const terms& how, sluice::errc e, int channel, event if_closed) {
     using sluice::errc;
     switch (e) {
         case errc::closed: op.came_to(if_closed, channel); break;
@@ -81,7 +82,7 @@ inline void fails(history::operation& op, const terms& how, sluice::errc e, int 
 // Sends a message with `call(message)`.
 template <class M, class Call>
 sluice::errc do_send(const char* what, int channel, int id, const terms& how, Call&& call) {
-    history::operation op(book, what);
+    operation op(what);
     op.sends(channel);
     how.tell(op);
     M m(id);
@@ -95,7 +96,7 @@ sluice::errc do_send(const char* what, int channel, int id, const terms& how, Ca
         fails(op, how, r.error(), channel, event::send_refused);
         expect(m.id() == id, "a send that failed has moved from its message");
         return r.error();
-    } catch (const spark&) {
+    } catch (const injected_error&) {
         messages.heard();
     } catch (const std::bad_alloc&) {
     }
@@ -107,7 +108,7 @@ sluice::errc do_send(const char* what, int channel, int id, const terms& how, Ca
 
 template <class Call>
 sluice::errc do_receive(const char* what, int channel, const terms& how, Call&& call) {
-    history::operation op(book, what);
+    operation op(what);
     op.receives(channel);
     how.tell(op);
     try {
@@ -119,8 +120,9 @@ sluice::errc do_receive(const char* what, int channel, const terms& how, Call&& 
         }
         fails(op, how, r.error(), channel, event::receive_refused);
         return r.error();
-    } catch (const spark&) {
-        expect(!book.is_rendezvous(channel), "a receive hears what the move of a blocked sender's message has thrown");
+    } catch (const injected_error&) {
+        expect(!history.is_rendezvous(channel),
+               "a receive hears what the move of a blocked sender's message has thrown");
         messages.heard();
         op.came_to(event::threw);
         return sluice::errc::empty;
@@ -184,7 +186,7 @@ sluice::errc recv_until(const Receiver& rx, int channel, clock::time_point when,
 // Two messages at once.
 template <class M>
 std::size_t send_two(const sluice::sender<M>& tx, int channel, int id, bool blocking) {
-    history::operation op(book, blocking ? "send_many" : "try_send_many");
+    operation op(blocking ? "send_many" : "try_send_many");
     blocking ? op.sends_many(channel) : op.sends(channel).never_waits();
     std::array<M, 2> pair{M(id), M(id + 1)};
     const std::size_t sent = blocking ? tx.send_many(std::move(pair)) : tx.try_send_many(std::move(pair));
@@ -199,7 +201,7 @@ std::size_t send_two(const sluice::sender<M>& tx, int channel, int id, bool bloc
 // Up to two messages at once.
 template <class M>
 std::size_t recv_two(const sluice::receiver<M>& rx, int channel, bool blocking) {
-    history::operation op(book, blocking ? "recv_many" : "try_recv_many");
+    operation op(blocking ? "recv_many" : "try_recv_many");
     op.receives(channel);
     if (!blocking) op.never_waits();
     std::array<std::optional<M>, 2> got;
@@ -212,7 +214,7 @@ std::size_t recv_two(const sluice::receiver<M>& rx, int channel, bool blocking) 
 
 template <class H>
 bool close(const H& handle, int channel) {
-    history::operation op(book, "close");
+    operation op("close");
     const bool first = handle.close();
     op.came_to(first ? event::closed : event::was_closed, channel);
     return first;
@@ -220,110 +222,111 @@ bool close(const H& handle, int channel) {
 
 template <class M>
 void drop(sluice::sender<M>& tx, int channel) {
-    history::operation op(book, "drop of a sender");
+    operation op("drop of a sender");
     tx = {};
     op.came_to(event::sender_dropped, channel);
 }
 template <class M>
 void drop(sluice::receiver<M>& rx, int channel) {
-    history::operation op(book, "drop of a receiver");
+    operation op("drop of a receiver");
     rx = {};
     op.came_to(event::receiver_dropped, channel);
 }
 
 inline void request_stop(stop_source& stop) {
-    history::operation op(book, "request_stop");
+    operation op("request_stop");
     stop.request_stop();
     op.came_to(event::stop_requested);
 }
 
 template <class H>
 void observe(const H& handle, int channel, std::size_t capacity) {
-    history::operation op(book, "observers");
+    operation op("observers");
     const std::size_t size = handle.size();
     expect(size <= capacity, "size() is more than the capacity");
     if (handle.is_closed()) op.came_to(event::was_closed, channel);
 }
 
-// ---- Select, by its cases: the handler writes down what was chosen. Where the select is biased, `place` is that of the case.
+// ---- Select, by its cases: the handler writes down what was chosen. Where the select is biased, `place` is that of
+// the case.
 
 template <class M>
-auto receiving(history::operation& op, const sluice::receiver<M>& rx, int channel, int place = -1) {
+auto receiving(operation& op, const sluice::receiver<M>& rx, int channel, int place = -1) {
     op.receives(channel, false, place);
     return sluice::on_recv(rx, [&op, channel, place](const M& m) {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(event::received, channel, m.id());
     });
 }
 template <class M>
-auto receiving_or_closed(history::operation& op, const sluice::receiver<M>& rx, int channel, int place = -1) {
+auto receiving_or_closed(operation& op, const sluice::receiver<M>& rx, int channel, int place = -1) {
     op.receives(channel, true, place);
     return sluice::on_recv(rx, [&op, channel, place](const sluice::result<M>& m) {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(m ? event::received : event::receive_refused, channel, m ? m->id() : -1);
     });
 }
-inline auto receiving(history::operation& op, const timer_probe& t, int place = -1) {
+inline auto receiving(operation& op, const timer_probe& t, int place = -1) {
     op.receives(t.number, false, place);
     return sluice::on_recv(t.timer, [&op, channel = t.number, place](clock::time_point when) {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(event::received, channel, received_id(when));
     });
 }
 template <class M>
-auto sending(history::operation& op, const sluice::sender<M>& tx, int channel, M& message, int place = -1) {
+auto sending(operation& op, const sluice::sender<M>& tx, int channel, M& message, int place = -1) {
     op.sends(channel, false, place);
     return sluice::on_send(tx, std::move(message), [&op, channel, place, id = message.id()] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(event::sent, channel, id);
     });
 }
 template <class M>
-auto sending_or_closed(history::operation& op, const sluice::sender<M>& tx, int channel, M& message, int place = -1) {
+auto sending_or_closed(operation& op, const sluice::sender<M>& tx, int channel, M& message, int place = -1) {
     op.sends(channel, true, place);
     return sluice::on_send(tx, std::move(message), [&op, channel, place, id = message.id()](sluice::result<void> r) {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.came_to(r ? event::sent : event::send_refused, channel, r ? id : -1);
     });
 }
-inline auto stopping(history::operation& op, const stop_token& stop, int place = -1) {
+inline auto stopping(operation& op, const stop_token& stop, int place = -1) {
     op.hears_of_stop(stop, place);
     return sluice::on_stop(stop, [&op, place] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.takes(place);
         op.was_stopped();
     });
 }
-inline auto giving_up(history::operation& op) {
+inline auto giving_up(operation& op) {
     op.never_waits();
     return sluice::otherwise([&op] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.gave_up();
     });
 }
-inline auto giving_up_after(history::operation& op, clock::duration patience) {
+inline auto giving_up_after(operation& op, clock::duration patience) {
     op.no_longer_than(patience);
     if (patience <= clock::duration::zero()) op.never_waits();
     return sluice::on_timeout(patience, [&op] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.gave_up();
     });
 }
-inline auto giving_up_by(history::operation& op, clock::time_point when) {
+inline auto giving_up_by(operation& op, clock::time_point when) {
     op.until(when);
     return sluice::on_deadline(when, [&op] {
-        user_code("a handler runs");
+        expect_unlocked("a handler runs");
         op.gave_up();
     });
 }
 
 // What a select has returned: without an index nothing can ever become ready.
-inline void chose(history::operation& op, const sluice::result<std::size_t>& chosen, bool can_end = true) {
+inline void chose(operation& op, const sluice::result<std::size_t>& chosen, bool can_end = true) {
     if (chosen) return;
     expect(can_end && chosen.error() == sluice::errc::closed, "a select has chosen nothing");
     op.all_closed();

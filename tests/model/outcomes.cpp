@@ -1,5 +1,5 @@
-// What an operation reports: a stop that was requested before it began; else what the channel says; else, of a stop and a deadline, what
-// came first, if nothing else had come by then.
+// What an operation reports: a stop that was requested before it began; else what the channel says; else, of a stop and
+// a deadline, what came first, if nothing else had come by then.
 #include <model/models.hpp>
 #include <model/operations.hpp>
 
@@ -20,15 +20,15 @@ using sluice::errc;
 
 constexpr clock::time_point deadline{clock::tick};
 
-struct stage {
-    explicit stage(std::optional<std::size_t> capacity) : p(capacity) {}
+struct fixture {
+    explicit fixture(std::optional<std::size_t> capacity) : p(capacity) {}
 
     probe<M> p;
     stop_source stop;
     stop_token token = stop.get_token();
     std::optional<timer_probe> timer;
     std::optional<sluice::selector> group;
-    history::operation* now = nullptr;  // of the one who waits on the group
+    operation* now = nullptr;  // of the thread that waits on the group
 
     const sluice::sender<M>& tx() const { return p.ends.tx; }
     const sluice::receiver<M>& rx() const { return p.ends.rx; }
@@ -36,7 +36,7 @@ struct stage {
 
     void finish() {
         wait_until_quiet();
-        book.check_quiet({p.ends.rx.size()});
+        history.check_quiet({p.ends.rx.size()});
         request_stop(stop);
         close(p.ends.tx, p.number);
     }
@@ -46,25 +46,25 @@ struct stage {
     }
 };
 
-using deed = std::function<void(stage&)>;
+using action = std::function<void(fixture&)>;
 
 // An operation, and how it ends though its channel has nothing for it.
 enum class ends : std::uint8_t { never, when_stopped, in_time, either_way };
 
-struct part {
-    part(const char* called, ends how, deed does, deed before = {})
+struct tested_op {
+    tested_op(const char* called, ends how, action does, action before = {})
         : name(called),
           stops(how == ends::when_stopped || how == ends::either_way),
           times_out(how == ends::in_time || how == ends::either_way),
-          play(std::move(does)),
+          run(std::move(does)),
           prepare(std::move(before)) {}
 
     const char* name;
     bool stops, times_out;
-    deed play, prepare;
+    action run, prepare;
 };
 
-void add_source(stage& s) {
+void add_source(fixture& s) {
     if (s.timer) {
         s.group->add(sluice::on_recv(s.timer->timer, [&s](clock::time_point when) {
             s.now->came_to(event::received, s.timer->number, received_id(when));
@@ -75,17 +75,17 @@ void add_source(stage& s) {
         }));
     }
 }
-void make_group(stage& s) {
+void make_group(fixture& s) {
     s.group.emplace();
     add_source(s);
 }
-void make_group_with_stop(stage& s) {
+void make_group_with_stop(fixture& s) {
     s.group.emplace();
     s.group->add(sluice::on_stop(s.token, [&s] { s.now->was_stopped(); }));
     add_source(s);
 }
 template <class Wait>
-void wait_on_group(stage& s, history::operation& op, Wait&& wait) {
+void wait_on_group(fixture& s, operation& op, Wait&& wait) {
     s.timer ? op.receives(s.timer->number, false) : op.receives(s.number());
     s.now = &op;
     const auto chosen = wait();
@@ -95,157 +95,158 @@ void wait_on_group(stage& s, history::operation& op, Wait&& wait) {
     expect(chosen.error() == errc::timeout, "a group fails for a reason that it cannot have");
     op.gave_up();
 }
-void wait_with_stop_case(stage& s) {
-    history::operation op(book, "selector.wait_until");
+void wait_with_stop_case(fixture& s) {
+    operation op("selector.wait_until");
     op.hears_of_stop(s.token).until(deadline);
     wait_on_group(s, op, [&] { return s.group->wait_until(deadline); });
 }
-void wait_under_stop(stage& s) {
-    history::operation op(book, "selector.wait(stop)");
+void wait_under_stop(fixture& s) {
+    operation op("selector.wait(stop)");
     op.obeys(s.token);
     wait_on_group(s, op, [&] { return s.group->wait(s.token); });
 }
-void wait_until_under_stop(stage& s) {
-    history::operation op(book, "selector.wait_until(stop)");
+void wait_until_under_stop(fixture& s) {
+    operation op("selector.wait_until(stop)");
     op.obeys(s.token).until(deadline);
     wait_on_group(s, op, [&] { return s.group->wait_until(deadline, s.token); });
 }
 
-auto receiving(history::operation& op, stage& s, int place = -1) {
-    return receiving_or_closed(op, s.rx(), s.number(), place);
-}
-auto sending(history::operation& op, stage& s, M& m) { return sending_or_closed(op, s.tx(), s.number(), m); }
-auto timer_of(history::operation& op, stage& s, int place = -1) { return receiving(op, *s.timer, place); }
-auto stop_of(history::operation& op, stage& s, int place = -1) { return stopping(op, s.token, place); }
+auto receiving(operation& op, fixture& s, int place = -1) { return receiving_or_closed(op, s.rx(), s.number(), place); }
+auto sending(operation& op, fixture& s, M& m) { return sending_or_closed(op, s.tx(), s.number(), m); }
+auto timer_of(operation& op, fixture& s, int place = -1) { return receiving(op, *s.timer, place); }
+auto stop_of(operation& op, fixture& s, int place = -1) { return stopping(op, s.token, place); }
 
-const std::vector<part>& receives() {
-    static const std::vector<part> all = {
-        part("recv_stop", ends::when_stopped, [](stage& s) { recv(s.rx(), s.number(), s.token); }),
-        part("recv_until", ends::in_time, [](stage& s) { recv_until(s.rx(), s.number(), deadline); }),
-        part("recv_timeout", ends::in_time, [](stage& s) { recv_timeout(s.rx(), s.number()); }),
-        part("recv_until_stop", ends::either_way, [](stage& s) { recv_until(s.rx(), s.number(), deadline, s.token); }),
-        part("select_stop", ends::when_stopped,
-             [](stage& s) {
-                 history::operation op(book, "select(recv, stop)");
-                 chose(op, sluice::select(receiving(op, s), stop_of(op, s)), false);
-             }),
-        part("select_deadline", ends::in_time,
-             [](stage& s) {
-                 history::operation op(book, "select(recv, deadline)");
-                 chose(op, sluice::select(receiving(op, s), giving_up_by(op, deadline)), false);
-             }),
-        part("select_timeout", ends::in_time,
-             [](stage& s) {
-                 history::operation op(book, "select(recv, timeout)");
-                 chose(op, sluice::select(receiving(op, s), giving_up_after(op, clock::tick)), false);
-             }),
-        part("select_stop_deadline", ends::either_way,
-             [](stage& s) {
-                 history::operation op(book, "select(recv, stop, deadline)");
-                 chose(op, sluice::select(receiving(op, s), stop_of(op, s), giving_up_by(op, deadline)), false);
-             }),
-        part("biased_stop_deadline", ends::either_way,
-             [](stage& s) {
-                 history::operation op(book, "select_biased(recv, stop, deadline)");
-                 op.biased();
-                 chose(op, sluice::select_biased(receiving(op, s, 0), stop_of(op, s, 1), giving_up_by(op, deadline)),
-                       false);
-             }),
-        part("group_stop_until", ends::either_way, wait_with_stop_case, make_group_with_stop),
-        part("group_wait_stop", ends::when_stopped, wait_under_stop, make_group),
-        part("group_until_stop", ends::either_way, wait_until_under_stop, make_group),
+const std::vector<tested_op>& receives() {
+    static const std::vector<tested_op> all = {
+        tested_op("recv_stop", ends::when_stopped, [](fixture& s) { recv(s.rx(), s.number(), s.token); }),
+        tested_op("recv_until", ends::in_time, [](fixture& s) { recv_until(s.rx(), s.number(), deadline); }),
+        tested_op("recv_timeout", ends::in_time, [](fixture& s) { recv_timeout(s.rx(), s.number()); }),
+        tested_op("recv_until_stop", ends::either_way,
+                  [](fixture& s) { recv_until(s.rx(), s.number(), deadline, s.token); }),
+        tested_op("select_stop", ends::when_stopped,
+                  [](fixture& s) {
+                      operation op("select(recv, stop)");
+                      chose(op, sluice::select(receiving(op, s), stop_of(op, s)), false);
+                  }),
+        tested_op("select_deadline", ends::in_time,
+                  [](fixture& s) {
+                      operation op("select(recv, deadline)");
+                      chose(op, sluice::select(receiving(op, s), giving_up_by(op, deadline)), false);
+                  }),
+        tested_op("select_timeout", ends::in_time,
+                  [](fixture& s) {
+                      operation op("select(recv, timeout)");
+                      chose(op, sluice::select(receiving(op, s), giving_up_after(op, clock::tick)), false);
+                  }),
+        tested_op("select_stop_deadline", ends::either_way,
+                  [](fixture& s) {
+                      operation op("select(recv, stop, deadline)");
+                      chose(op, sluice::select(receiving(op, s), stop_of(op, s), giving_up_by(op, deadline)), false);
+                  }),
+        tested_op("biased_stop_deadline", ends::either_way,
+                  [](fixture& s) {
+                      operation op("select_biased(recv, stop, deadline)");
+                      op.biased();
+                      chose(op,
+                            sluice::select_biased(receiving(op, s, 0), stop_of(op, s, 1), giving_up_by(op, deadline)),
+                            false);
+                  }),
+        tested_op("group_stop_until", ends::either_way, wait_with_stop_case, make_group_with_stop),
+        tested_op("group_wait_stop", ends::when_stopped, wait_under_stop, make_group),
+        tested_op("group_until_stop", ends::either_way, wait_until_under_stop, make_group),
     };
     return all;
 }
 
-const std::vector<part>& sends() {
-    static const std::vector<part> all = {
-        part("send_stop", ends::when_stopped, [](stage& s) { send(s.tx(), s.number(), 10, s.token); }),
-        part("send_until", ends::in_time, [](stage& s) { send_until(s.tx(), s.number(), 10, deadline); }),
-        part("send_timeout", ends::in_time, [](stage& s) { send_timeout(s.tx(), s.number(), 10); }),
-        part("send_until_stop", ends::either_way,
-             [](stage& s) { send_until(s.tx(), s.number(), 10, deadline, s.token); }),
-        part("select_stop", ends::when_stopped,
-             [](stage& s) {
-                 history::operation op(book, "select(send, stop)");
-                 M m(10);
-                 chose(op, sluice::select(sending(op, s, m), stop_of(op, s)), false);
-             }),
-        part("select_deadline", ends::in_time,
-             [](stage& s) {
-                 history::operation op(book, "select(send, deadline)");
-                 M m(10);
-                 chose(op, sluice::select(sending(op, s, m), giving_up_by(op, deadline)), false);
-             }),
-        part("select_stop_deadline", ends::either_way,
-             [](stage& s) {
-                 history::operation op(book, "select(send, stop, deadline)");
-                 M m(10);
-                 chose(op, sluice::select(sending(op, s, m), stop_of(op, s), giving_up_by(op, deadline)), false);
-             }),
+const std::vector<tested_op>& sends() {
+    static const std::vector<tested_op> all = {
+        tested_op("send_stop", ends::when_stopped, [](fixture& s) { send(s.tx(), s.number(), 10, s.token); }),
+        tested_op("send_until", ends::in_time, [](fixture& s) { send_until(s.tx(), s.number(), 10, deadline); }),
+        tested_op("send_timeout", ends::in_time, [](fixture& s) { send_timeout(s.tx(), s.number(), 10); }),
+        tested_op("send_until_stop", ends::either_way,
+                  [](fixture& s) { send_until(s.tx(), s.number(), 10, deadline, s.token); }),
+        tested_op("select_stop", ends::when_stopped,
+                  [](fixture& s) {
+                      operation op("select(send, stop)");
+                      M m(10);
+                      chose(op, sluice::select(sending(op, s, m), stop_of(op, s)), false);
+                  }),
+        tested_op("select_deadline", ends::in_time,
+                  [](fixture& s) {
+                      operation op("select(send, deadline)");
+                      M m(10);
+                      chose(op, sluice::select(sending(op, s, m), giving_up_by(op, deadline)), false);
+                  }),
+        tested_op("select_stop_deadline", ends::either_way,
+                  [](fixture& s) {
+                      operation op("select(send, stop, deadline)");
+                      M m(10);
+                      chose(op, sluice::select(sending(op, s, m), stop_of(op, s), giving_up_by(op, deadline)), false);
+                  }),
     };
     return all;
 }
 
-const std::vector<part>& receives_of_timer() {
-    static const std::vector<part> all = {
-        part("recv_stop", ends::when_stopped, [](stage& s) { recv(s.timer->timer, s.timer->number, s.token); }),
-        part("recv_until", ends::in_time, [](stage& s) { recv_until(s.timer->timer, s.timer->number, deadline); }),
-        part("recv_timeout", ends::in_time, [](stage& s) { recv_timeout(s.timer->timer, s.timer->number); }),
-        part("recv_until_stop", ends::either_way,
-             [](stage& s) { recv_until(s.timer->timer, s.timer->number, deadline, s.token); }),
-        part("select_stop", ends::when_stopped,
-             [](stage& s) {
-                 history::operation op(book, "select(timer, stop)");
-                 chose(op, sluice::select(timer_of(op, s), stop_of(op, s)), false);
-             }),
-        part("select_deadline", ends::in_time,
-             [](stage& s) {
-                 history::operation op(book, "select(timer, deadline)");
-                 chose(op, sluice::select(timer_of(op, s), giving_up_by(op, deadline)), false);
-             }),
-        part("select_otherwise", ends::never,
-             [](stage& s) {
-                 history::operation op(book, "select(timer, otherwise)");
-                 chose(op, sluice::select(timer_of(op, s), giving_up(op)), false);
-             }),
-        part("select_recv_otherwise", ends::never,
-             [](stage& s) {
-                 history::operation op(book, "select(timer, recv, otherwise)");
-                 chose(op, sluice::select(timer_of(op, s), receiving(op, s), giving_up(op)), false);
-             }),
-        part("biased_timer_stop", ends::when_stopped,
-             [](stage& s) {
-                 history::operation op(book, "select_biased(timer, stop)");
-                 op.biased();
-                 chose(op, sluice::select_biased(timer_of(op, s, 0), stop_of(op, s, 1)), false);
-             }),
-        part("biased_stop_timer", ends::when_stopped,
-             [](stage& s) {
-                 history::operation op(book, "select_biased(stop, timer)");
-                 op.biased();
-                 chose(op, sluice::select_biased(stop_of(op, s, 0), timer_of(op, s, 1)), false);
-             }),
-        part("biased_timer_recv", ends::never,
-             [](stage& s) {
-                 history::operation op(book, "select_biased(timer, recv)");
-                 op.biased();
-                 chose(op, sluice::select_biased(timer_of(op, s, 0), receiving(op, s, 1)), false);
-             }),
-        part("biased_recv_timer", ends::never,
-             [](stage& s) {
-                 history::operation op(book, "select_biased(recv, timer)");
-                 op.biased();
-                 chose(op, sluice::select_biased(receiving(op, s, 0), timer_of(op, s, 1)), false);
-             }),
-        part("group_stop_until", ends::either_way, wait_with_stop_case, make_group_with_stop),
-        part("group_wait_stop", ends::when_stopped, wait_under_stop, make_group),
-        part("group_until_stop", ends::either_way, wait_until_under_stop, make_group),
+const std::vector<tested_op>& receives_of_timer() {
+    static const std::vector<tested_op> all = {
+        tested_op("recv_stop", ends::when_stopped, [](fixture& s) { recv(s.timer->timer, s.timer->number, s.token); }),
+        tested_op("recv_until", ends::in_time,
+                  [](fixture& s) { recv_until(s.timer->timer, s.timer->number, deadline); }),
+        tested_op("recv_timeout", ends::in_time, [](fixture& s) { recv_timeout(s.timer->timer, s.timer->number); }),
+        tested_op("recv_until_stop", ends::either_way,
+                  [](fixture& s) { recv_until(s.timer->timer, s.timer->number, deadline, s.token); }),
+        tested_op("select_stop", ends::when_stopped,
+                  [](fixture& s) {
+                      operation op("select(timer, stop)");
+                      chose(op, sluice::select(timer_of(op, s), stop_of(op, s)), false);
+                  }),
+        tested_op("select_deadline", ends::in_time,
+                  [](fixture& s) {
+                      operation op("select(timer, deadline)");
+                      chose(op, sluice::select(timer_of(op, s), giving_up_by(op, deadline)), false);
+                  }),
+        tested_op("select_otherwise", ends::never,
+                  [](fixture& s) {
+                      operation op("select(timer, otherwise)");
+                      chose(op, sluice::select(timer_of(op, s), giving_up(op)), false);
+                  }),
+        tested_op("select_recv_otherwise", ends::never,
+                  [](fixture& s) {
+                      operation op("select(timer, recv, otherwise)");
+                      chose(op, sluice::select(timer_of(op, s), receiving(op, s), giving_up(op)), false);
+                  }),
+        tested_op("biased_timer_stop", ends::when_stopped,
+                  [](fixture& s) {
+                      operation op("select_biased(timer, stop)");
+                      op.biased();
+                      chose(op, sluice::select_biased(timer_of(op, s, 0), stop_of(op, s, 1)), false);
+                  }),
+        tested_op("biased_stop_timer", ends::when_stopped,
+                  [](fixture& s) {
+                      operation op("select_biased(stop, timer)");
+                      op.biased();
+                      chose(op, sluice::select_biased(stop_of(op, s, 0), timer_of(op, s, 1)), false);
+                  }),
+        tested_op("biased_timer_recv", ends::never,
+                  [](fixture& s) {
+                      operation op("select_biased(timer, recv)");
+                      op.biased();
+                      chose(op, sluice::select_biased(timer_of(op, s, 0), receiving(op, s, 1)), false);
+                  }),
+        tested_op("biased_recv_timer", ends::never,
+                  [](fixture& s) {
+                      operation op("select_biased(recv, timer)");
+                      op.biased();
+                      chose(op, sluice::select_biased(receiving(op, s, 0), timer_of(op, s, 1)), false);
+                  }),
+        tested_op("group_stop_until", ends::either_way, wait_with_stop_case, make_group_with_stop),
+        tested_op("group_wait_stop", ends::when_stopped, wait_under_stop, make_group),
+        tested_op("group_until_stop", ends::either_way, wait_until_under_stop, make_group),
     };
     return all;
 }
 
-struct scene {
+struct start_state {
     std::string name;
     std::optional<std::size_t> capacity;
     int filled;
@@ -256,23 +257,23 @@ const char* const in_time = "What came before the stop or the deadline counts; o
 // What happens meanwhile, in this order.
 struct events {
     const char* name;
-    std::vector<deed> deeds;
+    std::vector<action> actions;
     bool stop;
 };
 
-void add_beside(const std::string& family, const scene& where, const part& what, const events& meanwhile,
+void add_beside(const std::string& family, const start_state& where, const tested_op& what, const events& meanwhile,
                 budgets limits, clock::duration timer = {}) {
     if (!what.stops && meanwhile.stop) return;
     if (!what.times_out && !meanwhile.stop && timer == clock::duration{}) return;
     add("outcome/" + family + "/" + where.name + "/" + what.name + "+" + meanwhile.name, in_time, limits, [=] {
-        stage s(where.capacity);
+        fixture s(where.capacity);
         if (timer > clock::duration{}) s.timer.emplace(timer);
         for (int i = 0; i < where.filled; ++i) expect(try_send(s.tx(), s.number(), 20 + i) == errc{}, "a fill fails");
         if (what.prepare) what.prepare(s);
         {
-            thread under_way([&] { what.play(s); });
+            thread under_way([&] { what.run(s); });
             thread beside([&] {
-                for (const deed& d : meanwhile.deeds) d(s);
+                for (const action& d : meanwhile.actions) d(s);
             });
             s.finish();
         }
@@ -280,15 +281,15 @@ void add_beside(const std::string& family, const scene& where, const part& what,
     });
 }
 
-// On a rendezvous: somebody comes to wait, and then the stop is requested.
-void add_peer(const std::string& family, const part& what, const char* name, const deed& peer, budgets limits) {
+// On a rendezvous: a thread comes to wait, and then the stop is requested.
+void add_peer(const std::string& family, const tested_op& what, const char* name, const action& peer, budgets limits) {
     add("outcome/" + family + "/rendezvous/" + what.name + "+" + name, in_time, limits, [=] {
-        stage s(0);
+        fixture s(0);
         if (what.prepare) what.prepare(s);
         {
-            thread under_way([&] { what.play(s); });
+            thread under_way([&] { what.run(s); });
             thread other([&] { peer(s); });
-            if (wait_until_asleep(other)) book.seen_asleep(other.number());
+            if (wait_until_asleep(other)) history.seen_asleep(other.number());
             if (what.stops) request_stop(s.stop);
             s.finish();
         }
@@ -303,25 +304,23 @@ void expect_stopped(const Result& r) {
 }
 
 void add_before() {
-    budgets limits;
-    limits.preemptions = 0;
-    limits.stale_reads = 0;
-    limits.detours = 3;
-    const scene scenes[] = {{"one", 1, 0}, {"one-full", 1, 1}, {"rendezvous", 0, 0}, {"unbounded", std::nullopt, 1}};
+    constexpr budgets limits{.preemptions = 0, .stale_reads = 0, .detours = 3};
+    const start_state starts[] = {
+        {"one", 1, 0}, {"one-full", 1, 1}, {"rendezvous", 0, 0}, {"unbounded", std::nullopt, 1}};
     const std::string property = "A stop that was requested before the operation wins over everything.";
-    for (const auto* parts : {&receives(), &sends(), &receives_of_timer()}) {
-        const bool timed = parts == &receives_of_timer();
-        const std::string family = timed ? "timer" : parts == &sends() ? "send" : "recv";
-        for (const part& what : *parts) {
+    for (const auto* ops : {&receives(), &sends(), &receives_of_timer()}) {
+        const bool timed = ops == &receives_of_timer();
+        const std::string family = timed ? "timer" : ops == &sends() ? "send" : "recv";
+        for (const tested_op& what : *ops) {
             // A biased select takes what is listed before its stop.
             if (!what.stops || std::string(what.name).starts_with("biased")) continue;
-            for (const scene& where : scenes) {
+            for (const start_state& where : starts) {
                 for (const bool closed : {false, true}) {
                     for (const bool late : {false, true}) {
                         add("outcome/before/" + family + "/" + where.name + (closed ? "-closed/" : "/") + what.name +
                                 (late ? "-late" : ""),
                             property, limits, [=] {
-                                stage s(where.capacity);
+                                fixture s(where.capacity);
                                 if (timed) s.timer.emplace(clock::tick);
                                 for (int i = 0; i < where.filled; ++i)
                                     expect(try_send(s.tx(), s.number(), 20 + i) == errc{}, "a fill fails");
@@ -329,7 +328,7 @@ void add_before() {
                                 if (closed) close(s.tx(), s.number());
                                 request_stop(s.stop);
                                 if (late) (void)sluice::after(clock::tick).recv();
-                                what.play(s);
+                                what.run(s);
                                 s.finish();
                                 s.drain();
                             });
@@ -361,25 +360,22 @@ void add_before() {
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
-    budgets limits;
-    limits.preemptions = 3;
-    limits.stale_reads = 0;
-    limits.detours = 1;
+    constexpr budgets limits{.preemptions = 3, .stale_reads = 0, .detours = 1};
 
-    const deed sends_one = [](stage& s) { try_send(s.tx(), s.number(), 1); };
-    const deed takes_one = [](stage& s) { try_recv(s.rx(), s.number()); };
-    const deed closes = [](stage& s) { close(s.tx(), s.number()); };
-    const deed stops = [](stage& s) { request_stop(s.stop); };
-    const deed sends_waiting = [](stage& s) { send(s.tx(), s.number(), 1); };
-    const deed takes_one_late = [](stage& s) {
+    const action sends_one = [](fixture& s) { try_send(s.tx(), s.number(), 1); };
+    const action takes_one = [](fixture& s) { try_recv(s.rx(), s.number()); };
+    const action closes = [](fixture& s) { close(s.tx(), s.number()); };
+    const action stops = [](fixture& s) { request_stop(s.stop); };
+    const action sends_waiting = [](fixture& s) { send(s.tx(), s.number(), 1); };
+    const action takes_one_late = [](fixture& s) {
         (void)sluice::after(clock::tick).recv();
         try_recv(s.rx(), s.number());
     };
-    const deed receives_waiting = [](stage& s) { recv(s.rx(), s.number()); };
+    const action receives_waiting = [](fixture& s) { recv(s.rx(), s.number()); };
 
-    for (const auto& [family, parts, come] :
+    for (const auto& [family, ops, come] :
          {std::tuple("recv", &receives(), sends_one), std::tuple("send", &sends(), takes_one)}) {
-        const bool receiving = parts == &receives();
+        const bool receiving = ops == &receives();
         const char* const it = receiving ? "message" : "room";
         const std::vector<events> all = {
             {it, {come}, false},
@@ -390,15 +386,15 @@ void add_before() {
             {"stop-closing", {stops, closes}, true},
             {"stop", {stops}, true},
         };
-        std::vector<scene> scenes = {{"rendezvous", 0, 0}};
+        std::vector<start_state> starts = {{"rendezvous", 0, 0}};
         if (receiving) {
-            scenes.push_back({"one", 1, 0});
-            scenes.push_back({"unbounded", std::nullopt, 0});
+            starts.push_back({"one", 1, 0});
+            starts.push_back({"unbounded", std::nullopt, 0});
         } else {
-            scenes.push_back({"one-full", 1, 1});
+            starts.push_back({"one-full", 1, 1});
         }
-        for (const part& what : *parts) {
-            for (const scene& where : scenes) {
+        for (const tested_op& what : *ops) {
+            for (const start_state& where : starts) {
                 for (const events& e : all) add_beside(family, where, what, e, limits);
             }
             add_peer(family, what, what.stops ? "peer-stop" : "peer", receiving ? sends_waiting : receives_waiting,
@@ -406,18 +402,18 @@ void add_before() {
         }
     }
 
-    for (const part& what : receives_of_timer()) {
+    for (const tested_op& what : receives_of_timer()) {
         for (const int due : {1, 2}) {
-            const scene where{"due-" + std::to_string(due), 0, 0};
+            const start_state where{"due-" + std::to_string(due), 0, 0};
             add_beside("timer", where, what, {"nothing", {}, false}, limits, due * clock::tick);
             add_beside("timer", where, what, {"stop", {stops}, true}, limits, due * clock::tick);
             add_beside("timer", where, what, {"message", {sends_one}, false}, limits, due * clock::tick);
             add_beside("timer", where, what,
-                       {"recv", {[](stage& s) { try_recv(s.timer->timer, s.timer->number); }}, false}, limits,
+                       {"recv", {[](fixture& s) { try_recv(s.timer->timer, s.timer->number); }}, false}, limits,
                        due * clock::tick);
         }
     }
-    for (const part& what : receives_of_timer()) {
+    for (const tested_op& what : receives_of_timer()) {
         if (std::string(what.name) == "select_recv_otherwise") {
             add_beside("timer", {"after-message", 1, 1}, what, {"recv-late", {takes_one_late}, false}, limits,
                        clock::tick);

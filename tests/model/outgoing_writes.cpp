@@ -34,7 +34,7 @@ constexpr int unspeakable = 63;  // a message that cannot be encoded
 template <>
 struct sluice::codec<model::number> {
     static void encode(const model::number& n, std::vector<std::byte>& out) {
-        model::user_code("a message is encoded");
+        model::expect_unlocked("a message is encoded");
         ipc::detail::append_plain(out, n.id());
         if (n.id() == model::unspeakable) throw std::runtime_error("no words for it");
     }
@@ -50,7 +50,8 @@ using sluice::ipc::ipc_errc;
 constexpr std::uint64_t frame = sizeof(ipc::frame_length) + sizeof(int);  // so many bytes a message takes
 constexpr std::uint64_t plenty = 1000;
 
-// The system, which takes so many bytes until the peer makes room. What was written is plain memory: nothing orders two who write.
+// The system, which takes so many bytes until the peer makes room. What was written is plain memory: nothing orders two
+// who write.
 struct wire {
     explicit wire(std::uint64_t at_first) : room(at_first) {}
 
@@ -101,8 +102,8 @@ enum class order : std::uint8_t { none, look, tell_deaf, abandon, break_off, fin
 
 class written;
 
-struct scene {
-    scene(std::uint64_t room, std::size_t capacity) : w(room), ends(sluice::bounded<number>(capacity)) {}
+struct fixture {
+    fixture(std::uint64_t room, std::size_t capacity) : w(room), ends(sluice::bounded<number>(capacity)) {}
 
     // The loop's thread.
     void run();
@@ -136,7 +137,8 @@ struct scene {
 // As the library's stream, but for what that reads.
 class written final : public ipc::station, private ipc::outgoing {
 public:
-    explicit written(scene& of) : station(of.loop), outgoing(static_cast<ipc::station&>(*this), of.report), scene_(of) {
+    explicit written(fixture& of)
+        : station(of.loop), outgoing(static_cast<ipc::station&>(*this), of.report), fixture_(of) {
         attach(std::move(of.ends.rx), {});
     }
 
@@ -144,7 +146,7 @@ public:
         order next = order::none;
         while (work(next)) {
             loop().wait_for_work(*this, [&] {
-                next = std::exchange(scene_.pending, order::none);
+                next = std::exchange(fixture_.pending, order::none);
                 return next != order::none || (blocked_ && writable());
             });
         }
@@ -169,11 +171,12 @@ private:
     }
 
     bool writable() const {
-        return scene_.w.room.load(std::memory_order_relaxed) > 0 || scene_.w.hung_up.load(std::memory_order_relaxed);
+        return fixture_.w.room.load(std::memory_order_relaxed) > 0 ||
+               fixture_.w.hung_up.load(std::memory_order_relaxed);
     }
     flushed flush(ipc::outbox& box) noexcept override {
-        user_code("the system is called");
-        wire& w = scene_.w;
+        expect_unlocked("the system is called");
+        wire& w = fixture_.w;
         while (!box.empty()) {
             if (w.hung_up.load(std::memory_order_relaxed)) return flushed::gone;
             const std::uint64_t size = (std::min)(w.room.load(std::memory_order_relaxed), std::uint64_t{box.size()});
@@ -190,11 +193,11 @@ private:
     void say_broken(ipc::outbox& box, ipc_errc why) override { ipc::append_plain(box.bytes, ipc::breaking_off(why)); }
     void note_gone() noexcept override { gone_ = true; }
 
-    scene& scene_;
+    fixture& fixture_;
     bool blocked_ = false, gone_ = false;  // for the loop's thread
 };
 
-void scene::run() {
+void fixture::run() {
     stream->run();
     stream.reset();  // at once: nobody else has to do with it any more
 }
@@ -207,7 +210,7 @@ void sleep_for(clock::duration d) {
     while (clock::now() < until) never.wait_until(lock, until);
 }
 
-using part = std::function<void(scene&)>;
+using action = std::function<void(fixture&)>;
 
 // How it ends.
 enum class ending : std::uint8_t {
@@ -223,13 +226,13 @@ struct setting {
     std::uint64_t room = plenty;
     std::size_t capacity = 1;
     bool late = true;       // the first message comes long after the loop has begun
-    bool stays = true;      // the channel is closed when all is quiet and was written; otherwise as the parts end
+    bool stays = true;      // the channel is closed when all is quiet and was written; otherwise as the actions end
     std::size_t most = 64;  // so many messages are written at most
     bool over = false;      // then it is over already
     bool looks = false;     // the loop looks for another message for a while
 };
 
-void check(const scene& s, const setting& how) {
+void check(const fixture& s, const setting& how) {
     const heard h(s.w.bytes);
     std::array<bool, 64> on_wire{};
     std::array<int, 7> last{};
@@ -256,7 +259,7 @@ void check(const scene& s, const setting& how) {
 }
 
 // All that was sent is on its way, though nothing more happens.
-void check_quiet(const scene& s, const setting& how) {
+void check_quiet(const fixture& s, const setting& how) {
     expect(!how.over || !s.stream, "it is not over");
     if (how.how != ending::clean) return;
     const heard h(s.w.bytes);
@@ -269,17 +272,13 @@ void check_quiet(const scene& s, const setting& how) {
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
-    budgets limits;
-    limits.preemptions = 2;
-    limits.stale_reads = 0;
-    limits.ticks = 0;
-    limits.detours = 0;
+    constexpr budgets limits{.preemptions = 2, .stale_reads = 0, .ticks = 0, .detours = 0};
 
-    const auto add_scene = [](const std::string& name, const char* property, const budgets& these, const setting& how,
-                              part first, part second = nullptr) {
+    const auto add_model = [](const std::string& name, const char* property, const budgets& these, const setting& how,
+                              action first, action second = nullptr) {
         add("outgoing/" + name, property, these, [=] {
             several_cpus = how.looks;
-            scene s(how.room, how.capacity);
+            fixture s(how.room, how.capacity);
             s.stream = std::make_unique<written>(s);
             {
                 thread loop([&s] { s.run(); });
@@ -299,38 +298,38 @@ void check_quiet(const scene& s, const setting& how) {
         });
     };
 
-    const part one = [](scene& s) { s.send(1); };
-    const part two = [](scene& s) {
+    const action one = [](fixture& s) { s.send(1); };
+    const action two = [](fixture& s) {
         s.send(1);
         s.send(2);
     };
-    const part another = [](scene& s) { s.send(11); };
-    const part apart = [](scene& s) {
+    const action another = [](fixture& s) { s.send(11); };
+    const action apart = [](fixture& s) {
         s.send(1);
         sleep_for(clock::tick);
         s.send(2);
     };
-    const part close = [](scene& s) { s.ends.tx.close(); };
-    const part three_until_closed = [](scene& s) {
+    const action close = [](fixture& s) { s.ends.tx.close(); };
+    const action three_until_closed = [](fixture& s) {
         for (int id = 1; id <= 3; ++id) {
             if (!s.send(id)) return;
         }
     };
-    const part hang_up = [](scene& s) { s.hang_up(); };
+    const action hang_up = [](fixture& s) { s.hang_up(); };
 
     // Once the loop has been idle for long, who sends writes; before that, the loop.
-    const auto both = [&](const std::string& name, const char* property, setting how, part first, part second = nullptr,
-                          int ticks = 0) {
+    const auto both = [&](const std::string& name, const char* property, setting how, action first,
+                          action second = nullptr, int ticks = 0) {
         budgets these = limits;
         these.ticks = ticks;
         how.late = false;
-        if (ticks == 0 || !second) add_scene(name + "-early", property, these, how, first, second);
+        if (ticks == 0 || !second) add_model(name + "-early", property, these, how, first, second);
         how.late = true;
         if (ticks == 0) {
             these.preemptions = 3;
             these.stale_reads = 1;
         }
-        add_scene(name, property, these, how, first, second);
+        add_model(name, property, these, how, first, second);
     };
     const auto with = [](setting s, auto&& change) {
         change(s);
@@ -345,9 +344,8 @@ void check_quiet(const scene& s, const setting& how) {
     both("apart-and-close", "Two messages, one long after the other, and the end.", closes, apart, nullptr, 1);
     both("two-senders", "Two send, whose messages one of them writes, or the loop.", stays, one, another);
     both("close", "The end comes beside a message, which is sent or not.", closes, one, close);
-    budgets looking = limits;
-    looking.preemptions = 1;
-    add_scene("looks", "The loop looks for a message, and then puts the turn down.", looking,
+    const budgets looking{.preemptions = 1, .stale_reads = 0, .ticks = 0, .detours = 0};
+    add_model("looks", "The loop looks for a message, and then puts the turn down.", looking,
               with(stays,
                    [](setting& s) {
                        s.late = false;
@@ -356,7 +354,7 @@ void check_quiet(const scene& s, const setting& how) {
               two);
 
     const auto narrow = [&](const setting& how) { return with(how, [](setting& s) { s.room = frame / 2 + 1; }); };
-    const part room = [](scene& s) {
+    const action room = [](fixture& s) {
         s.make_room(2);
         s.make_room(plenty);
     };
@@ -364,9 +362,9 @@ void check_quiet(const scene& s, const setting& how) {
     both("narrow-two", "So are two.", narrow(stays), two, room);
     both("narrow-and-close", "So is the end.", narrow(closes), one, room);
 
-    const auto told = [](order o) -> part { return [o](scene& s) { s.tell(o); }; };
-    const auto told_with_room = [](order o) -> part {
-        return [o](scene& s) {
+    const auto told = [](order o) -> action { return [o](fixture& s) { s.tell(o); }; };
+    const auto told_with_room = [](order o) -> action {
+        return [o](fixture& s) {
             s.tell(o);
             s.make_room(plenty);
         };
@@ -391,8 +389,8 @@ void check_quiet(const scene& s, const setting& how) {
     });
     both("break-off", "After a whole message it is said why this ends.", broken, two, told(order::break_off));
     both("break-off-narrow", "So it is when there is room.", narrow(broken), one, told_with_room(order::break_off));
-    add_scene("break-off-queued", "What is in the channel then is not written.", limits,
-              with(narrow(broken), [](setting& s) { s.most = 1; }), [](scene& s) {
+    add_model("break-off-queued", "What is in the channel then is not written.", limits,
+              with(narrow(broken), [](setting& s) { s.most = 1; }), [](fixture& s) {
                   s.send(1);
                   s.send(2);
                   wait_until_quiet();
@@ -400,11 +398,12 @@ void check_quiet(const scene& s, const setting& how) {
                   s.make_room(plenty);
               });
     const setting told_ours = with(broken, [](setting& s) { s.why = ipc_errc::not_encoded; });
-    both("unspeakable", "So it is when a message cannot be encoded, and that is noted.", told_ours, one, [](scene& s) {
-        (void)s.ends.tx.send(number(unspeakable));
-        wait_until_quiet();
-        expect(s.report->error() == make_error_code(ipc_errc::not_encoded), "no error is noted");
-    });
+    both("unspeakable", "So it is when a message cannot be encoded, and that is noted.", told_ours, one,
+         [](fixture& s) {
+             (void)s.ends.tx.send(number(unspeakable));
+             wait_until_quiet();
+             expect(s.report->error() == make_error_code(ipc_errc::not_encoded), "no error is noted");
+         });
 
     const setting finished = with(stays, [](setting& s) { s.over = true; });
     both("finish", "What was sent is written, and no more is sent.", finished, two, told(order::finish));

@@ -1,5 +1,5 @@
 // Every operation of a channel against every other, where nothing is buffered at first.
-#include <model/cast.hpp>
+#include <model/scenario.hpp>
 
 namespace model {
 

@@ -1,5 +1,5 @@
 // Every operation of a channel against every other, where messages are there, and in queues of tiny segments.
-#include <model/cast.hpp>
+#include <model/scenario.hpp>
 
 namespace model {
 

@@ -1,4 +1,5 @@
-// Selects that meet other selects, and all that can decide one: peers, deadlines, stop requests, closing, and its own cases.
+// Selects that meet other selects, and all that can decide one: peers, deadlines, stop requests, closing, and its own
+// cases.
 #include <model/models.hpp>
 #include <model/operations.hpp>
 
@@ -21,7 +22,7 @@ struct pair_of_channels {
 
     void close_when_quiet() {
         wait_until_quiet();
-        book.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
+        history.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
         close(a.ends.tx, a.number);
         close(b.ends.tx, b.number);
     }
@@ -34,30 +35,30 @@ struct pair_of_channels {
 };
 
 void receive_either(probe<M>& first, probe<M>& second) {
-    history::operation op(book, "select(recv, recv)");
+    operation op("select(recv, recv)");
     chose(op, sluice::select(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number)));
 }
 void send_either(probe<M>& first, probe<M>& second, int id) {
-    history::operation op(book, "select(send, send)");
+    operation op("select(send, send)");
     M m(id), n(id + 1);
     chose(op,
           sluice::select(sending(op, first.ends.tx, first.number, m), sending(op, second.ends.tx, second.number, n)));
 }
 // Receives from one or sends to the other.
 void exchange(probe<M>& from, probe<M>& to, int id) {
-    history::operation op(book, "select(recv, send)");
+    operation op("select(recv, send)");
     M m(id);
     chose(op, sluice::select(receiving(op, from.ends.rx, from.number), sending(op, to.ends.tx, to.number, m)));
 }
 void receive_either_or_hear(probe<M>& first, probe<M>& second) {
-    history::operation op(book, "select(recv or closed, recv or closed)");
+    operation op("select(recv or closed, recv or closed)");
     chose(op,
           sluice::select(receiving_or_closed(op, first.ends.rx, first.number),
                          receiving_or_closed(op, second.ends.rx, second.number)),
           false);
 }
 void either_in_time(probe<M>& first, probe<M>& second) {
-    history::operation op(book, "select(recv, recv, timeout)");
+    operation op("select(recv, recv, timeout)");
     op.biased();
     chose(op,
           sluice::select_biased(receiving(op, first.ends.rx, first.number, 0),
@@ -65,25 +66,25 @@ void either_in_time(probe<M>& first, probe<M>& second) {
           false);
 }
 void hear_in_time(probe<M>& p) {
-    history::operation op(book, "select(recv or closed, timeout)");
+    operation op("select(recv or closed, timeout)");
     chose(op, sluice::select(receiving_or_closed(op, p.ends.rx, p.number), giving_up_after(op, clock::tick)), false);
 }
 // Sees that the channel is closed without a lock.
 void send_or_hear_now(probe<M>& p, int id) {
-    history::operation op(book, "select(send or closed, otherwise)");
+    operation op("select(send or closed, otherwise)");
     M m(id);
     chose(op, sluice::select(sending_or_closed(op, p.ends.tx, p.number, m), giving_up(op)), false);
 }
 
-using play = std::function<void(pair_of_channels&)>;
+using action = std::function<void(pair_of_channels&)>;
 
 void add_meeting(const std::string& name, const std::string& property, std::optional<std::size_t> capacity,
-                 budgets limits, std::vector<play> plays) {
-    add("select/" + name, property, limits, [capacity, plays] {
+                 budgets limits, std::vector<action> actions) {
+    add("select/" + name, property, limits, [capacity, actions] {
         pair_of_channels t(capacity);
         {
             std::vector<std::unique_ptr<thread>> threads;
-            for (const play& p : plays) threads.push_back(std::make_unique<thread>([&t, &p] { p(t); }));
+            for (const action& p : actions) threads.push_back(std::make_unique<thread>([&t, &p] { p(t); }));
             t.close_when_quiet();
         }
         t.drain();
@@ -94,35 +95,27 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
 
 [[maybe_unused]] static const bool added = [] {
     // Of two threads; and of three.
-    budgets two;
-    two.preemptions = 3;
-    two.stale_reads = 0;
-    two.detours = 2;
-    budgets three = two;
-    three.preemptions = 2;
-    three.detours = 1;
-    budgets four = three;
-    four.preemptions = 1;
-    four.detours = 0;
-    four.ticks = 0;
+    constexpr budgets two{.preemptions = 3, .stale_reads = 0, .detours = 2};
+    constexpr budgets three{.preemptions = 2, .stale_reads = 0, .detours = 1};
+    constexpr budgets four{.preemptions = 1, .stale_reads = 0, .ticks = 0, .detours = 0};
 
-    const play receives = [](pair_of_channels& t) { receive_either(t.a, t.b); };
-    const play receives_reversed = [](pair_of_channels& t) { receive_either(t.b, t.a); };
-    const play sends = [](pair_of_channels& t) { send_either(t.a, t.b, 10); };
-    const play sends_reversed = [](pair_of_channels& t) { send_either(t.b, t.a, 20); };
-    const play forth = [](pair_of_channels& t) { exchange(t.a, t.b, 30); };
-    const play back = [](pair_of_channels& t) { exchange(t.b, t.a, 40); };
-    const play both_of_a = [](pair_of_channels& t) { exchange(t.a, t.a, 50); };
-    const play both_of_a_again = [](pair_of_channels& t) { exchange(t.a, t.a, 60); };
-    const play in_time = [](pair_of_channels& t) { either_in_time(t.a, t.b); };
-    const play hears_in_time = [](pair_of_channels& t) { hear_in_time(t.a); };
-    const play hears = [](pair_of_channels& t) { receive_either_or_hear(t.a, t.b); };
-    const play send_a = [](pair_of_channels& t) { send(t.a.ends.tx, t.a.number, 1); };
-    const play send_b = [](pair_of_channels& t) { send(t.b.ends.tx, t.b.number, 2); };
-    const play recv_a = [](pair_of_channels& t) { recv(t.a.ends.rx, t.a.number); };
-    const play recv_b = [](pair_of_channels& t) { recv(t.b.ends.rx, t.b.number); };
-    const play sees_closed_a = [](pair_of_channels& t) { send_or_hear_now(t.a, 3); };
-    const play close_a = [](pair_of_channels& t) { close(t.a.ends.tx, t.a.number); };
+    const action receives = [](pair_of_channels& t) { receive_either(t.a, t.b); };
+    const action receives_reversed = [](pair_of_channels& t) { receive_either(t.b, t.a); };
+    const action sends = [](pair_of_channels& t) { send_either(t.a, t.b, 10); };
+    const action sends_reversed = [](pair_of_channels& t) { send_either(t.b, t.a, 20); };
+    const action forth = [](pair_of_channels& t) { exchange(t.a, t.b, 30); };
+    const action back = [](pair_of_channels& t) { exchange(t.b, t.a, 40); };
+    const action both_of_a = [](pair_of_channels& t) { exchange(t.a, t.a, 50); };
+    const action both_of_a_again = [](pair_of_channels& t) { exchange(t.a, t.a, 60); };
+    const action in_time = [](pair_of_channels& t) { either_in_time(t.a, t.b); };
+    const action hears_in_time = [](pair_of_channels& t) { hear_in_time(t.a); };
+    const action hears = [](pair_of_channels& t) { receive_either_or_hear(t.a, t.b); };
+    const action send_a = [](pair_of_channels& t) { send(t.a.ends.tx, t.a.number, 1); };
+    const action send_b = [](pair_of_channels& t) { send(t.b.ends.tx, t.b.number, 2); };
+    const action recv_a = [](pair_of_channels& t) { recv(t.a.ends.rx, t.a.number); };
+    const action recv_b = [](pair_of_channels& t) { recv(t.b.ends.rx, t.b.number); };
+    const action sees_closed_a = [](pair_of_channels& t) { send_or_hear_now(t.a, 3); };
+    const action close_a = [](pair_of_channels& t) { close(t.a.ends.tx, t.a.number); };
 
     const std::string meet =
         "Selects that meet exchange exactly one message, whichever way round they list their cases.";
@@ -173,7 +166,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
             });
             thread receiver([&t] {
                 sluice::selector group;
-                history::operation* now = nullptr;
+                operation* now = nullptr;
                 const auto add_case = [&](probe<M>& p) {
                     return group.add(sluice::on_recv(
                         p.ends.rx, [&now, &p](M m) { now->came_to(event::received, p.number, m.id()); }));
@@ -181,7 +174,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
                 add_case(t.a);
                 add_case(t.b);
                 for (int i = 0; i < 2; ++i) {
-                    history::operation op(book, "selector.wait");
+                    operation op("selector.wait");
                     op.receives(t.a.number, false).receives(t.b.number, false);
                     now = &op;
                     expect(group.wait().has_value(), "a selector chose nothing");
@@ -200,7 +193,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
             const stop_token token = stop.get_token();
             {
                 thread a([&] {
-                    history::operation op(book, "select(recv, stop)");
+                    operation op("select(recv, stop)");
                     chose(op, sluice::select(receiving(op, p.ends.rx, p.number), stopping(op, token)), false);
                 });
                 thread b([&] { request_stop(stop); });
@@ -216,7 +209,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
         {
             thread a([&] { recv(p.ends.rx, p.number, token); });
             thread b([&] {
-                history::operation op(book, "select(send, stop)");
+                operation op("select(send, stop)");
                 M m(5);
                 chose(op, sluice::select(sending(op, p.ends.tx, p.number, m), stopping(op, token)), false);
             });
@@ -237,11 +230,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
         expect(got == 1, "a message was sent and not received");
     });
 
-    budgets own;
-    own.preemptions = 5;
-    own.stale_reads = 0;
-    own.ticks = 0;
-    own.detours = 0;
+    constexpr budgets own{.preemptions = 5, .stale_reads = 0, .ticks = 0, .detours = 0};
     add("select/own-send-closed",
         "A group that sends to a channel of its own, which closes then, keeps the case that can receive the message.",
         own, [] {

@@ -17,16 +17,9 @@ void check_time(const ticks& t) {
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
-    budgets limits;
-    limits.preemptions = 3;
-    limits.stale_reads = 0;
-    limits.ticks = 2;
-    limits.detours = 2;
-    budgets fewer = limits;
-    fewer.preemptions = 2;
-    budgets narrow = limits;
-    narrow.preemptions = 1;
-    narrow.ticks = 1;
+    constexpr budgets limits{.preemptions = 3, .stale_reads = 0, .ticks = 2, .detours = 2};
+    constexpr budgets fewer{.preemptions = 2, .stale_reads = 0, .ticks = 2, .detours = 2};
+    constexpr budgets narrow{.preemptions = 1, .stale_reads = 0, .ticks = 1, .detours = 2};
 
     add("timer/after-once", "The one tick of after() goes to one of two receivers; the other hears that it is over.",
         limits, [] {
@@ -53,7 +46,7 @@ void check_time(const ticks& t) {
             mutex m;
             const auto receive = [&] {
                 const auto count = [&](int& what) {
-                    user_code("a handler runs");
+                    expect_unlocked("a handler runs");
                     const std::lock_guard lock(m);
                     ++what;
                 };
@@ -105,7 +98,7 @@ void check_time(const ticks& t) {
             probe<number> p(1);
             {
                 thread a([&] {
-                    history::operation op(book, "select(recv, timer)");
+                    operation op("select(recv, timer)");
                     chose(op, sluice::select(receiving(op, p.ends.rx, p.number), receiving(op, t)), false);
                 });
                 thread b([&] { send(p.ends.tx, p.number, 1); });

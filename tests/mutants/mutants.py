@@ -398,15 +398,15 @@ class Workshop:
         self.include = include
         self.model = ROOT / "tests/model"
         self.base = []
-        for part in ("scheduler", "memory", "main"):
-            self.base.append(folder / f"{part}.o")
-            problem = self.compile(part, self.base[-1], [])
+        for source in (*self.model.glob("explorer/*.cpp"), self.model / "main.cpp"):
+            self.base.append(folder / f"{source.stem}.o")
+            problem = self.compile(source, self.base[-1], [])
             if problem:
                 fail(problem)
 
-    def compile(self, part, output, extra):
+    def compile(self, source, output, extra):
         built = run([self.compiler, *FLAGS, f"-I{self.model}/include", *extra, f"-I{self.model.parent}", f"-I{self.include}",
-                     "-c", self.model / f"{part}.cpp", "-o", output])
+                     "-c", source, "-o", output])
         return built.stdout[:4000] if built.returncode != 0 else None
 
     def try_mutant(self, number, mutant, seconds):
@@ -417,7 +417,7 @@ class Workshop:
         spoiled.parent.mkdir(parents=True)
         text = (self.include / "sluice" / file).read_text()
         spoiled.write_text(pattern(old).sub(lambda _: new, text))
-        problem = self.compile(source, place / "models.o", ["-fsanitize=thread", f"-I{place}/include"])
+        problem = self.compile(self.model / f"{source}.cpp", place / "models.o", ["-fsanitize=thread", f"-I{place}/include"])
         if problem:
             return False, "it does not compile:\n" + problem
         program = place / "models"

@@ -110,30 +110,30 @@ struct no_default {
     witness mark;
 };
 
-struct spark : std::runtime_error {
-    spark() : std::runtime_error("the fuse has burnt down") {}
+struct injected_error : std::runtime_error {
+    injected_error() : std::runtime_error("a test has injected this error") {}
 };
 
-/// Burns with each construction from another `throwing_move` in this thread and throws a `spark` at the end. Nothing
-/// burns while it is 0.
-inline int& fuse() {
+/// How many more constructions from another `throwing_move` this thread makes until one throws an `injected_error`;
+/// 0: none throws.
+inline int& throw_after() {
     thread_local int steps = 0;
     return steps;
 }
 
-inline void burn() {
-    if (fuse() > 0 && --fuse() == 0) {
-        throw spark();
+inline void count_down() {
+    if (throw_after() > 0 && --throw_after() == 0) {
+        throw injected_error();
     }
 }
 
 struct throwing_move {
     explicit throwing_move(int id) : mark(id) {}
-    throwing_move(const throwing_move& other) : mark((burn(), other.mark)) {}
-    throwing_move(throwing_move&& other) noexcept(false) : mark((burn(), std::move(other.mark))) {}
+    throwing_move(const throwing_move& other) : mark((count_down(), other.mark)) {}
+    throwing_move(throwing_move&& other) noexcept(false) : mark((count_down(), std::move(other.mark))) {}
     throwing_move& operator=(const throwing_move&) = default;
     throwing_move& operator=(throwing_move&& other) noexcept(false) {
-        burn();
+        count_down();
         mark = std::move(other.mark);
         return *this;
     }

@@ -1,10 +1,13 @@
-// Takes the place of the library's detail/sync.hpp in the model tests: the same names, with the scheduler of the models behind them.
+// Takes the place of the library's detail/sync.hpp in the model tests: the same names, with the explorer of the models behind them.
 #pragma once
 
 #include <cstdint>
 #include <version>
 
-#include <model/scheduler.hpp>
+#include <model/explorer/atomic.hpp>
+#include <model/explorer/control.hpp>
+#include <model/explorer/mutex.hpp>
+#include <model/explorer/stop_token.hpp>
 
 namespace sluice::detail::sync {
 

@@ -1,11 +1,13 @@
 // Watches the memory of model programs: finds accesses that race, that come after delete, double deletes and leaks.
 //
-// The model programs are compiled with -fsanitize=thread and linked with this instead of the sanitizer's run time. So each access to
-// memory that is not atomic calls a function below, which compares it with the earlier ones by the clocks of the scheduler: it need
-// not happen at the same time to be found, it is enough that nothing orders the two.
-#include <model/memory.hpp>
+// The model programs are compiled with -fsanitize=thread and linked with this instead of the sanitizer's run time. So
+// each access to memory that is not atomic calls a function below, which compares it with the earlier ones by the
+// clocks of the scheduler: the two need not come next to each other to be found, it is enough that nothing orders them.
+#include <model/explorer/memory.hpp>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,22 +17,32 @@
 #include <dlfcn.h>
 #include <sys/mman.h>
 
+#include <model/explorer/control.hpp>
+
 namespace model::memory {
 
 namespace {
 
 constexpr std::size_t heap_size = std::size_t{64} << 20;
-constexpr std::size_t region_size = heap_size + most_threads * stack_size;
-constexpr std::size_t most_watched = 4096;  // bytes, of one access or of a block that is deleted
+constexpr std::size_t region_size = heap_size + max_threads * stack_size;
+constexpr std::size_t max_watched = 4096;  // bytes, of one access or of a block that is deleted
 
+// What is known of eight bytes, a granule: who wrote last, and when each thread has read last. A bit for each byte.
 struct shadow {
-    std::uint32_t execution;
-    std::uint32_t written;  // the step of the thread that wrote last
+    std::uint32_t execution;  // what is noted of an earlier one is void
+    std::uint32_t written;    // the step of the thread that wrote last
     std::uint8_t writer, bytes_written;
     bool freed;
-    std::uint8_t bytes_read[most_threads];
-    std::uint32_t read[most_threads];
+    std::array<std::uint8_t, max_threads> bytes_read;
+    std::uint32_t read[max_threads];
     const void* writer_at;
+
+    // Most granules are read by one thread at most: all others are seen to have read nothing at once.
+    bool read_by_others(std::size_t me, std::uint8_t bytes) const noexcept {
+        static_assert(max_threads == 8 && std::endian::native == std::endian::little);
+        const std::uint64_t all = std::bit_cast<std::uint64_t>(bytes_read) & 0x0101010101010101u * bytes;
+        return (all & ~(std::uint64_t{0xff} << (8 * me))) != 0;
+    }
 };
 
 struct block {
@@ -95,14 +107,17 @@ void access_granule(std::size_t granule, std::uint8_t bytes, bool write, const v
                      : "data race: a read that is not ordered after a write,",
                code, s);
     }
+    // Who knows of the last read knows of those before; but those of other bytes, in other steps, are forgotten.
     if (!write) {
         s.bytes_read[me] = s.read[me] == step ? static_cast<std::uint8_t>(s.bytes_read[me] | bytes) : bytes;
         s.read[me] = step;
         return;
     }
-    for (std::size_t t = 0; t < most_threads; ++t) {
-        if (t != me && (s.bytes_read[t] & bytes) != 0 && s.read[t] > now.at[t]) {
-            report("data race: a write that is not ordered after a read,", code, s);
+    if (s.read_by_others(me, bytes)) {
+        for (std::size_t t = 0; t < max_threads; ++t) {
+            if (t != me && (s.bytes_read[t] & bytes) != 0 && s.read[t] > now.at[t]) {
+                report("data race: a write that is not ordered after a read,", code, s);
+            }
         }
     }
     s.bytes_written = s.writer == me && s.written == step ? static_cast<std::uint8_t>(s.bytes_written | bytes) : bytes;
@@ -114,7 +129,7 @@ void access_granule(std::size_t granule, std::uint8_t bytes, bool write, const v
 void access(const void* address, std::size_t size, bool write, const void* code) {
     if (!view.now || view.busy || !here.contains(address)) return;
     auto offset = static_cast<std::size_t>(static_cast<const char*>(address) - here.base);
-    size = std::min(size, most_watched);
+    size = std::min(size, max_watched);
     while (size > 0) {
         const std::size_t first = offset % 8;
         const std::size_t count = size < 8 - first ? size : 8 - first;
@@ -133,13 +148,14 @@ void* allocate(std::size_t size, std::size_t alignment) {
         return p;
     }
     if (allocation_fails()) throw std::bad_alloc();
+    // No address is used twice within an execution: what was freed stays so, and is told from what is new.
     if (alignment < 16) alignment = 16;
     const std::size_t at = (here.used + sizeof(block) + alignment - 1) / alignment * alignment;
     if (at + size > heap_size) fail("the memory of the model is used up");
     here.used = at + size;
     char* const p = here.base + at;
     reinterpret_cast<block*>(p)[-1] = {size, in_use};
-    std::memset(p, 0xcd, std::min(size, most_watched));
+    std::memset(p, 0xcd, std::min(size, max_watched));
     ++here.live;
     return p;
 }
@@ -153,7 +169,7 @@ void release(void* p) noexcept {
     block& b = static_cast<block*>(p)[-1];
     if (b.state != in_use) fail(b.state == freed ? "a block is deleted twice" : "what is deleted was never allocated");
     if (view.now && !view.busy) {
-        const std::size_t watched = std::min(b.size, most_watched);
+        const std::size_t watched = std::min(b.size, max_watched);
         access(p, watched, true, __builtin_return_address(0));
         const auto first = static_cast<std::size_t>(static_cast<char*>(p) - here.base) / 8;
         for (std::size_t i = 0; i < (watched + 7) / 8; ++i) here.shadows[first + i].freed = true;
@@ -170,7 +186,7 @@ void reset() {
     if (++here.execution == 0) std::abort();
 }
 std::size_t live_blocks() { return here.live; }
-void* stack(int thread) {
+char* stack(int thread) {
     here.map();
     return here.base + heap_size + static_cast<std::size_t>(thread) * stack_size;
 }

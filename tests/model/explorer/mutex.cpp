@@ -1,0 +1,118 @@
+// The modelled mutex and condition variable.
+#include <model/explorer/mutex.hpp>
+
+#include <model/explorer/scheduler.hpp>
+
+namespace model {
+
+mutex::~mutex() {
+    if (is_locked() && scheduler::the.in_execution() && !view.busy) fail("a mutex is destroyed that is locked");
+}
+
+void mutex::acquire() {
+    scheduler& s = scheduler::the;
+    thread_state& me = s.me();
+    owner_ = me.number;
+    me.now.join(released_);
+    me.observe(past_hash_);
+    me.yielded_in_vain = false;
+    for (int i = 0; i < me.held_count; ++i) {
+        const std::uint32_t before = me.held[i]->number();
+        if (s.locks().add(before, number())) continue;
+        fail("lock order inversion: m" + std::to_string(number()) + " is locked while m" + std::to_string(before) +
+             " is held, and it was the other way round before");
+    }
+    if (me.held_count == thread_state::max_held) fail("too many locks");
+    me.held[me.held_count++] = this;
+}
+
+void mutex::lock() {
+    scheduler& s = scheduler::the;
+    if (is_alive() && owner_ == s.me().number) fail("a thread locks a mutex that it holds");
+    s.step(action::lock, this);
+    acquire();
+    note("locks m%u", number());
+}
+
+bool mutex::try_lock() {
+    scheduler& s = scheduler::the;
+    thread_state& me = s.me();
+    if (is_alive() && owner_ == me.number) fail("a thread locks a mutex that it holds");
+    s.step(action::try_lock, this);
+    const bool locked = is_locked();
+    if (locked || s.spend(&budgets::failing_try_locks, 16)) {
+        me.observe(0xfa11);
+        locked ? note("finds m%u locked by thread %d", number(), owner_)
+               : note("fails to lock m%u, for no reason", number());
+        return false;
+    }
+    acquire();
+    note("locks m%u", number());
+    return true;
+}
+
+// No other thread goes before it: whatever one does while the mutex is locked it can do after that as well. Only a
+// try_lock() that fails could tell, if its thread has seen the last step of the owner: see explorer.hpp.
+void mutex::unlock() noexcept {
+    scheduler& s = scheduler::the;
+    s.step_at_once(action::unlock, this);
+    thread_state& me = s.me();
+    if (owner_ != me.number) fail("a thread unlocks a mutex that it does not hold");
+    owner_ = -1;
+    released_ = me.now;
+    me.observe(0x0c);  // or the state before would be taken for this one where another unlock follows
+    past_hash_ = me.past_hash;
+    me.advance();
+    int i = me.held_count - 1;
+    while (me.held[i] != this) --i;
+    for (; i + 1 < me.held_count; ++i) me.held[i] = me.held[i + 1];
+    --me.held_count;
+    note("unlocks m%u", number());
+}
+
+void condition_variable::wait_until(std::unique_lock<mutex>& lock, clock::time_point until) {
+    scheduler& s = scheduler::the;
+    thread_state& me = s.me();
+    mutex& m = *lock.mutex();
+    s.step(action::wait, this);
+    if (m.owner_ != me.number) fail("a thread waits without holding the mutex");
+    if (me.held_count != 1) fail("a thread waits and holds another mutex");
+    m.owner_ = -1;
+    m.released_ = me.now;
+    m.past_hash_ = mix(me.past_hash, 0x0d);
+    me.advance();
+    me.held_count = 0;
+    me.notified = false;
+    me.until = until;
+    me.reacquires = &m;
+    note("waits on c%u, which unlocks m%u", number(), m.number());
+    s.step(action::wake, this);  // enabled once it is notified or due, and the mutex is free: it locks in the same step
+    m.check_use(me.number, me.now);
+    me.observe(me.notified ? 0x77 : 0x78);
+    note(me.notified ? "wakes up and locks m%u" : "wakes up at its deadline and locks m%u", m.number());
+    me.notified = false;
+    m.acquire();
+}
+
+void condition_variable::notify(bool all) noexcept {
+    scheduler& s = scheduler::the;
+    s.step(action::notify, this);
+    thread_state* waiting[max_threads];
+    std::uint32_t count = 0;
+    for (thread_state& t : s.threads()) {
+        if (t.on == this && s.is_asleep(t)) waiting[count++] = &t;
+    }
+    // A notification orders nothing: the waiter learns of it by what it reads under the mutex.
+    s.me().observe(mix(0x90, count));
+    note("notifies c%u, on which %u wait", number(), count);
+    if (count == 0) return;
+    if (all) {
+        for (std::uint32_t i = 0; i < count; ++i) waiting[i]->notified = true;
+        return;
+    }
+    const std::uint32_t chosen = count > 1 ? s.choose(count, 1) : 0;
+    s.me().observe(chosen);
+    waiting[chosen]->notified = true;
+}
+
+}  // namespace model

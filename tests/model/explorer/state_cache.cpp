@@ -1,0 +1,64 @@
+// The states that an exploration has met, in a hash table with linear probing.
+#include <model/explorer/state_cache.hpp>
+
+#include <algorithm>
+
+#include <model/explorer/memory.hpp>
+
+namespace model {
+
+namespace {
+
+// Seven budgets in seven bits each, a byte apart, so that the free bit catches the borrow of a subtraction.
+std::uint64_t packed(const budgets& b) noexcept {
+    const auto clamped = [](int n) { return static_cast<std::uint64_t>(std::clamp(n, 0, 127)); };
+    return clamped(b.preemptions) | clamped(b.stale_reads) << 8 | clamped(b.spurious_wakeups) << 16 |
+           clamped(b.failing_try_locks) << 24 | clamped(b.ticks) << 32 | clamped(b.faults) << 40 |
+           clamped(b.detours) << 48;
+}
+
+// Whether each of the budgets in `a` is at least that in `b`.
+bool covers(std::uint64_t a, std::uint64_t b) noexcept {
+    constexpr std::uint64_t high = 0x8080808080808080u;
+    return (((a | high) - b) & high) == high;
+}
+
+}  // namespace
+
+void state_cache::clear() {
+    entries_.clear();
+    size_ = 0;
+}
+
+void state_cache::grow() {
+    std::vector<entry> old(entries_.empty() ? 1 << 12 : entries_.size() * 2);
+    old.swap(entries_);
+    for (const entry& e : old) {
+        if (e.state == 0) continue;
+        std::size_t i = slot_of(e.state);
+        while (entries_[i].state != 0) i = next(i);
+        entries_[i] = e;
+    }
+}
+
+bool state_cache::is_known(std::uint64_t state, const budgets& left) {
+    const outside_of_model allocates;
+    if (state == 0) state = 1;
+    const std::uint64_t now = packed(left);
+    if (size_ * 2 >= entries_.size()) grow();
+    std::size_t i = slot_of(state);
+    // One state may have several entries, none of which covers another.
+    for (; entries_[i].state != 0; i = next(i)) {
+        if (entries_[i].state != state) continue;
+        if (covers(entries_[i].left, now)) return true;
+        if (covers(now, entries_[i].left)) {
+            entries_[i].left = now;
+            return false;
+        }
+    }
+    entries_[i] = {state, now};
+    ++size_;
+    return false;
+}
+
+}  // namespace model
