@@ -9,20 +9,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <limits>
 #include <memory>
 #include <string>
 #include <system_error>
 #include <utility>
 
-#include <fcntl.h>
 #include <mqueue.h>
-#include <sys/stat.h>
 
 #include <sluice/channel.hpp>
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/batching.hpp>
-#include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/errors.hpp>
 #include <sluice/ipc/detail/frame.hpp>
 #include <sluice/ipc/detail/io_loop.hpp>
@@ -47,25 +43,8 @@ public:
         : name_(std::move(name)), chosen_(std::move(chosen)) {
         if (const std::string why = detail::queue_name_problem(name_); !why.empty())
             detail::fail_for_queue(EINVAL, name_, why);
-        detail::with_context(title(), [this] {
-            // With the header a message may be larger than the system allows.
-            const std::size_t wanted = chosen_.max_message;
-            const std::size_t with_header = wanted + (std::min)(sizeof(detail::message_header), ~wanted);
-            if (!open(with_header) && (errno != EINVAL || !open(wanted))) {
-                const int error = errno;
-                detail::fail_for_queue(error, name_, detail::queue_open_problem(error, chosen_.depth, wanted));
-            }
-            check_private();
-            mq_attr found{};
-            if (::mq_getattr(fd_.get(), &found) != 0) detail::fail(errno, title());
-            largest_ = static_cast<std::size_t>(found.mq_msgsize);
-            if (largest_ < sizeof(detail::message_header)) {
-                detail::fail_for_queue(EMSGSIZE, name_,
-                                       "it was made for messages of " + std::to_string(largest_) + " bytes, but the " +
-                                           std::to_string(sizeof(detail::message_header)) +
-                                           " before each would not fit: remove it");
-            }
-        });
+        detail::with_context(title(),
+                             [this] { queue_ = detail::open_queue(name_, chosen_.depth, chosen_.max_message); });
     }
 
     /// Opens one more end that sends to the queue. Does not block. Throws std::system_error that names the queue.
@@ -89,14 +68,14 @@ public:
         return detail::with_context(title(), [this] {
             const std::size_t capacity = chosen_.capacity != 0 ? chosen_.capacity : chosen_.depth;
             auto ends = bounded<T>((std::max<std::size_t>)(1, capacity));
-            start<detail::message_reader>(std::move(ends.tx), largest_);
+            start<detail::message_reader>(std::move(ends.tx), queue_.max_size);
             return std::move(ends.rx);
         });
     }
 
     /// The largest encoded message in bytes that these ends send.
     std::size_t max_message() const noexcept {
-        return (std::min)(chosen_.max_message, largest_ - sizeof(detail::message_header));
+        return (std::min)(chosen_.max_message, queue_.max_size - sizeof(detail::message_header));
     }
 
     /// Why one of the ends that were opened here was last closed by an error; none if that has not happened. Does not
@@ -123,42 +102,14 @@ private:
     template <class Handler, class End>
     void start(End end, std::size_t max_size) const {
         const std::shared_ptr<detail::io_loop> loop = detail::io_loop::shared();
-        auto transport = std::make_unique<detail::posix_queue>(duplicate_descriptor());
+        auto transport = std::make_unique<detail::posix_queue>(detail::duplicate(queue_.fd, title()));
         detail::start(*loop, std::make_unique<Handler>(std::move(transport), std::move(end), max_size, loop, errors_),
                       chosen_.stop);
     }
 
-    bool open(std::size_t max_size) {
-        mq_attr wanted{};
-        constexpr std::size_t max =
-            (std::numeric_limits<int>::max)();  // the system takes a long, and allows no more than an int
-        wanted.mq_maxmsg = static_cast<long>((std::min)(chosen_.depth, max));
-        wanted.mq_msgsize = static_cast<long>((std::min)(max_size, max));
-        fd_ = detail::descriptor([&]() noexcept {
-            return ::mq_open(name_.c_str(), O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, S_IRUSR | S_IWUSR, &wanted);
-        });
-        return static_cast<bool>(fd_);
-    }
-
-    // Any user may have made a queue of this name.
-    void check_private() const {
-        struct stat found {};
-        if (::fstat(fd_.get(), &found) != 0) detail::fail(errno, title());
-        if (const std::string why = detail::access_problem(found); !why.empty())
-            detail::fail_for_queue(EPERM, name_, why + ": remove it, or take another name");
-    }
-
-    detail::descriptor duplicate_descriptor() const {
-        detail::descriptor fd([this]() noexcept { return ::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0); });
-        if (!fd)
-            detail::fail(errno == EINVAL ? EMFILE : errno, title());  // EINVAL: the process may have no descriptors
-        return fd;
-    }
-
     std::string name_;
     queue_options chosen_;
-    detail::descriptor fd_;
-    std::size_t largest_ = 0;
+    detail::opened_queue queue_;
     std::shared_ptr<ipc::error_sink> errors_ = std::make_shared<ipc::error_sink>();
 };
 

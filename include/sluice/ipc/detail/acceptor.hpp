@@ -80,10 +80,10 @@ public:
         if (done_) socket_->close();  // the loop does not poll it any more
     }
 
-    bool work(readiness what, std::span<std::byte>) override {
+    bool work(readiness ready, std::span<std::byte>) override {
         done_ = done_ || !on_client_.wanted();
         if (done_) return false;
-        if (what.read) accept_some();
+        if (ready.read) accept_some();
         if (paused_until_ && *paused_until_ <= std::chrono::steady_clock::now()) paused_until_.reset();
         return true;
     }

@@ -22,7 +22,7 @@
 
 namespace sluice::ipc::detail {
 
-// Used by the loop's thread, or who works in its place.
+// Used by the loop's thread, or one that works in its place.
 class channel_writer {
 public:
     enum class status : std::uint8_t { ready, full, closed };

@@ -12,7 +12,7 @@
 namespace sluice::ipc::detail {
 
 // Who completes it posts the handler from its callback, and may then not touch either: both may be gone. All members
-// but the callback are for the loop's thread, or who works in its place.
+// but the callback are for the loop's thread, or one that works in its place.
 template <class Waiter>
 class handler_waiter : public Waiter {
 public:

@@ -41,10 +41,10 @@ public:
           errors_(std::move(errors)),
           until_(std::chrono::steady_clock::now() + chosen.handshake_timeout) {}
 
-    bool work(readiness what, std::span<std::byte> scratch) override {
+    bool work(readiness ready, std::span<std::byte> scratch) override {
         if (done_ || to_.is_closed()) return false;
         const bool due = std::chrono::steady_clock::now() >= until_;
-        if ((what.read || due) && !read_handshake(scratch)) return false;  // bytes that came in time count
+        if ((ready.read || due) && !read_handshake(scratch)) return false;  // bytes that came in time count
         return !due || reject(ipc_errc::too_late);
     }
     int fd() const noexcept override { return client_.fd.get(); }

@@ -45,9 +45,10 @@ public:
     io_handler& operator=(const io_handler&) = delete;
     virtual ~io_handler();
 
-    // Does what can be done without blocking. `what` has happened to the descriptor; nothing if it was posted, or its
-    // alarm is due. `scratch` is memory for the duration of the call. False when the handler is to be destroyed.
-    virtual bool work(readiness what, std::span<std::byte> scratch) = 0;
+    // Does what can be done without blocking. `ready` is what its descriptor is ready for; nothing if it was posted,
+    // or its alarm is due. `scratch` is memory for the duration of the call. False when the handler is to be
+    // destroyed.
+    virtual bool work(readiness ready, std::span<std::byte> scratch) = 0;
     // What to poll, and for what; -1 for no descriptor.
     virtual int fd() const noexcept = 0;
     virtual readiness interest() const noexcept = 0;

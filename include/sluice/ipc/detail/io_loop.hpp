@@ -42,9 +42,9 @@ public:
     io_loop() : scratch_(std::make_unique_for_overwrite<std::byte[]>(scratch_size)) {}
 
     // From any thread; starts the loop's thread if it does not run. Throws std::system_error.
-    void add(std::unique_ptr<io_handler> s, module_id module) {
+    void add(std::unique_ptr<io_handler> h, module_id module) {
         const std::lock_guard<std::mutex> one_starts(starting_);
-        io_handler& added = *s;
+        io_handler& added = *h;
         if (!poller_) poller_.emplace();
         if (!wake_up_) {
             wake_up_.emplace();
@@ -57,7 +57,7 @@ public:
             ++handlers_per_module_[module];
             added.module_ = module;
             if (added.group_) ++added.group_->alive;
-            added_.push_back(std::move(s));
+            added_.push_back(std::move(h));
             starts = !std::exchange(runs_, true);
             if (!starts) wake();
         }
@@ -75,14 +75,14 @@ public:
         }
     }
 
-    // Calls `change` under the lock, and has the loop call s.work() soon. From then on the loop may destroy the
+    // Calls `change` under the lock, and has the loop call h.work() soon. From then on the loop may destroy the
     // handler, and with it what `change` belongs to.
     template <class F>
-    void post(io_handler& s, F&& change) noexcept {
+    void post(io_handler& h, F&& change) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
         change();
         if (waiting_ > 0) changed_.notify_all();
-        enqueue(s);
+        enqueue(h);
     }
     // The same for a handler that may be gone already.
     void post(const handler_ref& to) noexcept {
@@ -129,17 +129,17 @@ public:
     // ---- For a thread that works at a handler in place of the loop's, under its lock_work()
 
     // Whether the loop polls its descriptor, and another thread can change what for.
-    bool is_polled(const io_handler& s) const noexcept {
-        return poller::any_thread_changes && s.watched_ >= 0 && s.watched_ == s.fd() && !s.always_ready_ && !s.done_;
+    bool is_polled(const io_handler& h) const noexcept {
+        return poller::any_thread_changes && h.watched_ >= 0 && h.watched_ == h.fd() && !h.always_ready_ && !h.done_;
     }
     // The handler's interest() has changed. False if the loop has to look at it: its descriptor or alarm has changed
     // too.
-    bool update_interest(io_handler& s) noexcept {
-        if (!is_polled(s)) return false;
-        const readiness wanted = s.interest();
-        if (wanted != s.watched_for_ && poller_->change(s.watched_, wanted, &s) != 0) return false;
-        s.watched_for_ = wanted;
-        return s.alarm() == (s.alarm_ ? std::optional((*s.alarm_)->first) : std::nullopt);
+    bool update_interest(io_handler& h) noexcept {
+        if (!is_polled(h)) return false;
+        const readiness wanted = h.interest();
+        if (wanted != h.watched_for_ && poller_->change(h.watched_, wanted, &h) != 0) return false;
+        h.watched_for_ = wanted;
+        return h.alarm() == (h.alarm_ ? std::optional((*h.alarm_)->first) : std::nullopt);
     }
 
     void finish(module_id module) noexcept override { post_command({false, module, nullptr}); }
@@ -168,8 +168,8 @@ private:
         module_id module;
         std::shared_ptr<handler_group> group;  // null for all
 
-        bool is_for(const io_handler& s) const noexcept {
-            return group ? s.group_ == group : module == every_module || s.module_ == module;
+        bool is_for(const io_handler& h) const noexcept {
+            return group ? h.group_ == group : module == every_module || h.module_ == module;
         }
     };
 
@@ -185,20 +185,20 @@ private:
         if (std::exchange(sleeping_, false)) wake_up_->signal();
     }
     // Requires mutex_. A handler that is not adopted yet is called anyway.
-    void enqueue(io_handler& s) noexcept {
-        if (!s.adopted_ || s.posted_) return;
+    void enqueue(io_handler& h) noexcept {
+        if (!h.adopted_ || h.posted_) return;
         wake();
-        s.posted_ = true;
-        s.previous_ = last_;
-        s.next_ = nullptr;
-        (last_ ? last_->next_ : first_) = &s;
-        last_ = &s;
+        h.posted_ = true;
+        h.previous_ = last_;
+        h.next_ = nullptr;
+        (last_ ? last_->next_ : first_) = &h;
+        last_ = &h;
         ++posted_;
     }
-    void dequeue(io_handler& s) noexcept {
-        (s.previous_ ? s.previous_->next_ : first_) = s.next_;
-        (s.next_ ? s.next_->previous_ : last_) = s.previous_;
-        s.posted_ = false;
+    void dequeue(io_handler& h) noexcept {
+        (h.previous_ ? h.previous_->next_ : first_) = h.next_;
+        (h.next_ ? h.next_->previous_ : last_) = h.previous_;
+        h.posted_ = false;
         --posted_;
     }
     void forget(module_id module, handler_group* group) noexcept {
@@ -221,22 +221,22 @@ private:
             added.swap(added_);
             commands.swap(commands_);
             pending_count = posted_;
-            for (const auto& s : added) s->adopted_ = true;
+            for (const auto& h : added) h->adopted_ = true;
         }
-        for (auto& s : added) adopt(std::move(s));
+        for (auto& h : added) adopt(std::move(h));
         for (const command& c : commands) {
             for (std::size_t i = 0; i < handlers_.size();) {
-                io_handler& s = *handlers_[i];
-                if (!c.is_for(s)) {
+                io_handler& h = *handlers_[i];
+                if (!c.is_for(h)) {
                     ++i;
                     continue;
                 }
                 {
-                    const auto held = s.lock_work();
-                    c.aborts ? s.abort({}) : s.finish();
+                    const auto held = h.lock_work();
+                    c.aborts ? h.abort({}) : h.finish();
                 }
-                dispatch(s, {});
-                if (!s.done_) ++i;
+                dispatch(h, {});
+                if (!h.done_) ++i;
             }
         }
         for (; pending_count > 0; --pending_count) {
@@ -250,12 +250,12 @@ private:
             if (!next->done_) dispatch(*next, {}, true);
         }
         for (auto now = clock::now(); !alarms_.empty() && alarms_.begin()->first <= now;) {
-            io_handler& s = *alarms_.begin()->second;
+            io_handler& h = *alarms_.begin()->second;
             {
-                const auto held = s.lock_work();
-                clear_alarm(s);
+                const auto held = h.lock_work();
+                clear_alarm(h);
             }
-            dispatch(s, {});
+            dispatch(h, {});
         }
         destroy_finished();
         wait_for_more();
@@ -289,90 +289,90 @@ private:
         for (const poll_event& e : poller_->wait(until)) {
             if (!e.about) {
                 wake_up_->clear();
-            } else if (io_handler& s = *static_cast<io_handler*>(e.about); !s.done_) {
-                dispatch(s, e.what);
+            } else if (io_handler& h = *static_cast<io_handler*>(e.about); !h.done_) {
+                dispatch(h, e.ready);
             }
         }
         const std::lock_guard<std::mutex> held(mutex_);
         sleeping_ = false;
     }
 
-    void adopt(std::unique_ptr<io_handler> s) noexcept {
-        io_handler& adopted = *s;
+    void adopt(std::unique_ptr<io_handler> h) noexcept {
+        io_handler& adopted = *h;
         adopted.index_ = handlers_.size();
         try {
             finished_.reserve(handlers_.size() + 1);
-            handlers_.push_back(std::move(s));
+            handlers_.push_back(std::move(h));
             dispatch(adopted, {});
         } catch (const std::bad_alloc&) {
-            s->abort(make_error_code(std::errc::not_enough_memory));
-            finished_.push_back(std::move(s));
+            h->abort(make_error_code(std::errc::not_enough_memory));
+            finished_.push_back(std::move(h));
         }
     }
 
-    void dispatch(io_handler& s, readiness what, bool pending_count = false) noexcept {
-        const auto held = s.lock_work();
-        if (pending_count && s.always_ready_) what = s.interest();
-        if (s.stopped_.exchange(false, std::memory_order_acq_rel))
-            s.abort(make_error_code(std::errc::operation_canceled));
-        if (s.work(what, {scratch_.get(), scratch_size})) {
-            update_poller(s);
+    void dispatch(io_handler& h, readiness ready, bool posted = false) noexcept {
+        const auto held = h.lock_work();
+        if (posted && h.always_ready_) ready = h.interest();
+        if (h.stopped_.exchange(false, std::memory_order_acq_rel))
+            h.abort(make_error_code(std::errc::operation_canceled));
+        if (h.work(ready, {scratch_.get(), scratch_size})) {
+            update_poller(h);
         } else {
-            end(s);
+            end(h);
         }
     }
 
     // Has the poller and the alarms agree with the handler.
-    void update_poller(io_handler& s) noexcept {
-        const int fd = s.fd();
-        const readiness wanted = s.interest();
+    void update_poller(io_handler& h) noexcept {
+        const int fd = h.fd();
+        const readiness wanted = h.interest();
         int error = 0;
-        if (fd != s.watched_) {
-            unwatch(s);
-            if (fd >= 0) error = poller_->add(fd, wanted, &s);
-            if (error == 0) s.watched_ = fd;
-        } else if (fd >= 0 && wanted != s.watched_for_) {
-            error = poller_->change(fd, wanted, &s);
+        if (fd != h.watched_) {
+            unwatch(h);
+            if (fd >= 0) error = poller_->add(fd, wanted, &h);
+            if (error == 0) h.watched_ = fd;
+        } else if (fd >= 0 && wanted != h.watched_for_) {
+            error = poller_->change(fd, wanted, &h);
         }
-        s.watched_for_ = wanted;
-        s.always_ready_ = error == EPERM;
-        const auto when = s.alarm();
-        if (s.alarm_ ? !when || (*s.alarm_)->first != *when : when.has_value()) {
-            clear_alarm(s);
+        h.watched_for_ = wanted;
+        h.always_ready_ = error == EPERM;
+        const auto when = h.alarm();
+        if (h.alarm_ ? !when || (*h.alarm_)->first != *when : when.has_value()) {
+            clear_alarm(h);
             try {
-                if (when) s.alarm_ = alarms_.emplace(*when, &s);
+                if (when) h.alarm_ = alarms_.emplace(*when, &h);
             } catch (const std::bad_alloc&) {
                 error = ENOMEM;
             }
         }
-        if (error == 0 || (s.always_ready_ && !wanted)) return;
-        if (!s.always_ready_) s.abort(from_errno(error));
+        if (error == 0 || (h.always_ready_ && !wanted)) return;
+        if (!h.always_ready_) h.abort(from_errno(error));
         const std::lock_guard<std::mutex> held(mutex_);
-        enqueue(s);
+        enqueue(h);
     }
-    void unwatch(io_handler& s) noexcept {
-        if (s.watched_ >= 0) poller_->forget(std::exchange(s.watched_, -1));
+    void unwatch(io_handler& h) noexcept {
+        if (h.watched_ >= 0) poller_->forget(std::exchange(h.watched_, -1));
     }
-    void clear_alarm(io_handler& s) noexcept {
-        if (s.alarm_) alarms_.erase(*std::exchange(s.alarm_, std::nullopt));
+    void clear_alarm(io_handler& h) noexcept {
+        if (h.alarm_) alarms_.erase(*std::exchange(h.alarm_, std::nullopt));
     }
 
-    void end(io_handler& s) noexcept {
-        unwatch(s);
-        clear_alarm(s);
-        s.done_ = true;
-        handlers_.back()->index_ = s.index_;
-        std::swap(handlers_[s.index_], handlers_.back());
+    void end(io_handler& h) noexcept {
+        unwatch(h);
+        clear_alarm(h);
+        h.done_ = true;
+        handlers_.back()->index_ = h.index_;
+        std::swap(handlers_[h.index_], handlers_.back());
         finished_.push_back(std::move(handlers_.back()));
         handlers_.pop_back();
     }
     // No event of this round that is about them is left.
     void destroy_finished() noexcept {
         if (finished_.empty()) return;
-        for (auto& s : finished_) {
-            const module_id module = s->module_;
-            const std::shared_ptr<handler_group> group = s->group_;
-            s.reset();
+        for (auto& h : finished_) {
+            const module_id module = h->module_;
+            const std::shared_ptr<handler_group> group = h->group_;
+            h.reset();
             const std::lock_guard<std::mutex> held(mutex_);
             forget(module, group.get());
         }
@@ -420,9 +420,9 @@ inline std::shared_ptr<io_loop> loop_for(const options& chosen) {
 }
 
 // Gives a handler to the loop, and to the stop token. Throws std::system_error.
-inline void start(io_loop& loop, std::unique_ptr<io_handler> s, const sluice::detail::stop_token& stop) {
-    s->stop_on(stop);
-    loop.add(std::move(s), this_module());
+inline void start(io_loop& loop, std::unique_ptr<io_handler> h, const sluice::detail::stop_token& stop) {
+    h->stop_on(stop);
+    loop.add(std::move(h), this_module());
 }
 
 }  // namespace sluice::ipc::detail

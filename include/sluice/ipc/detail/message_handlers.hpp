@@ -86,8 +86,8 @@ public:
         retire([this] { writer_.reset(); });
     }
 
-    bool work(readiness what, std::span<std::byte>) override {
-        bool readable = what.read || full_;
+    bool work(readiness ready, std::span<std::byte>) override {
+        bool readable = ready.read || full_;
         for (;;) {
             // First the messages that were decoded before: one of them may wait for room in the channel.
             const channel_writer::status delivered = deliver();

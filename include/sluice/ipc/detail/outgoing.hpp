@@ -21,12 +21,12 @@
 
 namespace sluice::ipc::detail {
 
-// The write token. Who holds it, one thread at a time, may take messages from the channel and touch write_buffer_.
+// The write token. The thread that holds it, one at a time, may take messages from the channel and touch write_buffer_.
 //
 //   (1) The loop holds it: loop_has_token_ is true. So it begins. The loop writes; where the system takes no more, it
 //       waits until it does.
 //   (2) It is parked in the channel, as a waiting receiver: nothing is to be written.
-//   (3) A sender holds it: it has completed that receiver, inside its send. (Or who closes the channel has.)
+//   (3) A sender holds it: it has completed that receiver, inside its send. (Or a thread that closes the channel.)
 //   (4) Done: nothing is written any more, and no other thread comes here.
 //
 //   1 > 2  The loop finds no message, also after it has spun for a moment.

@@ -33,7 +33,7 @@ struct readiness {
 
 struct poll_event {
     void* about;  // as it was passed to add()
-    readiness what;
+    readiness ready;
 };
 
 #if defined(__linux__) && !defined(SLUICE_IPC_POLL)

@@ -1,10 +1,12 @@
 // posix_queue: messages through a queue of the system, and why one cannot be opened.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,10 +15,12 @@
 #include <fcntl.h>
 #include <mqueue.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sluice/ipc/detail/descriptor.hpp>
 #include <sluice/ipc/detail/errors.hpp>
+#include <sluice/ipc/detail/frame.hpp>
 #include <sluice/ipc/detail/message_transport.hpp>
 
 namespace sluice::ipc::detail {
@@ -110,6 +114,59 @@ inline std::string queue_open_problem(int error, std::size_t depth, std::size_t 
 
 [[noreturn]] inline void fail_for_queue(int error, const std::string& name, const std::string& why) {
     fail(error, "message queue " + name + (why.empty() ? "" : ": ") + why);
+}
+
+// ---- Opening
+
+struct opened_queue {
+    descriptor fd;
+    std::size_t max_size = 0;  // of a message with its header
+};
+
+// Opens the queue, or makes it, with O_NONBLOCK; empty, with errno, on failure.
+inline descriptor open_or_make(const std::string& name, std::size_t depth, std::size_t max_size) {
+    mq_attr wanted{};
+    constexpr std::size_t max =
+        (std::numeric_limits<int>::max)();  // the system takes a long, and allows no more than an int
+    wanted.mq_maxmsg = static_cast<long>((std::min)(depth, max));
+    wanted.mq_msgsize = static_cast<long>((std::min)(max_size, max));
+    return descriptor([&]() noexcept {
+        return ::mq_open(name.c_str(), O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, S_IRUSR | S_IWUSR, &wanted);
+    });
+}
+
+// Throws std::system_error, with what to change in the message: also if other users have access to the queue.
+inline opened_queue open_queue(const std::string& name, std::size_t depth, std::size_t max_message) {
+    opened_queue queue;
+    // With the header a message may be larger than the system allows.
+    const std::size_t with_header = max_message + (std::min)(sizeof(message_header), ~max_message);
+    queue.fd = open_or_make(name, depth, with_header);
+    if (!queue.fd && errno == EINVAL) queue.fd = open_or_make(name, depth, max_message);
+    if (!queue.fd) {
+        const int error = errno;
+        fail_for_queue(error, name, queue_open_problem(error, depth, max_message));
+    }
+    // Any user may have made a queue of this name.
+    struct stat found {};
+    if (::fstat(queue.fd.get(), &found) != 0) fail_for_queue(errno, name, {});
+    if (const std::string why = access_problem(found); !why.empty())
+        fail_for_queue(EPERM, name, why + ": remove it, or take another name");
+    mq_attr made{};
+    if (::mq_getattr(queue.fd.get(), &made) != 0) fail_for_queue(errno, name, {});
+    queue.max_size = static_cast<std::size_t>(made.mq_msgsize);
+    if (queue.max_size < sizeof(message_header)) {
+        fail_for_queue(EMSGSIZE, name,
+                       "it was made for messages of " + std::to_string(queue.max_size) + " bytes, but the " +
+                           std::to_string(sizeof(message_header)) + " before each would not fit: remove it");
+    }
+    return queue;
+}
+
+// A descriptor of the same queue. Throws std::system_error.
+inline descriptor duplicate(const descriptor& queue, const std::string& title) {
+    descriptor fd([&]() noexcept { return ::fcntl(queue.get(), F_DUPFD_CLOEXEC, 0); });
+    if (!fd) fail(errno == EINVAL ? EMFILE : errno, title);  // EINVAL: the process may have no descriptors
+    return fd;
 }
 
 }  // namespace sluice::ipc::detail

@@ -178,11 +178,11 @@ public:
         std::unique_lock<std::mutex> lock(mutex_);
         const auto all_over = [&] {
             return std::none_of(running_.begin(), running_.end(),
-                                [&](const thread& t) { return !t.finished && t.what->has_work_of(module); });
+                                [&](const thread& t) { return !t.finished && t.job->has_work_of(module); });
         };
-        for (const thread& t : running_) t.what->finish(module);
+        for (const thread& t : running_) t.job->finish(module);
         if (!changed_.wait_for(lock, exit_grace, all_over)) {
-            for (const thread& t : running_) t.what->abort(module);
+            for (const thread& t : running_) t.job->abort(module);
             changed_.wait_for(lock, std::chrono::seconds(1), all_over);  // a codec may hold one up for longer
         }
         if (module != every_module) return;
@@ -197,7 +197,7 @@ public:
 private:
     struct thread {
         std::thread handle;
-        std::shared_ptr<worker> what;
+        std::shared_ptr<worker> job;
         bool finished;  // run() has returned
     };
 

@@ -105,18 +105,18 @@ public:
         if (!watch_closing(*closing_)) closing_->disarm();
     }
 
-    bool work(readiness what, std::span<std::byte> scratch) override {
+    bool work(readiness ready, std::span<std::byte> scratch) override {
         scratch_ = scratch;
         const auto is_due = [this] { return deadline_ && std::chrono::steady_clock::now() >= *deadline_; };
         if (sends_ && transport_->is_dead()) abort(make_error_code(std::errc::timed_out));
         if (disconnected_) {
             // The transport is done with; a sender may still hold the write token.
         } else if (draining_) {
-            if (what.read) drain();
+            if (ready.read) drain();
         } else if (reads_) {
-            receive(what.read || full_ || is_due());  // bytes that came in time count
+            receive(ready.read || full_ || is_due());  // bytes that came in time count
             release_scratch();
-        } else if (what.read) {
+        } else if (ready.read) {
             read_peer_error();
         }
         if (!disconnected_ && is_due()) on_deadline();
