@@ -6,6 +6,8 @@
 #endif
 
 #include <sluice/ipc/options.hpp>       // what can be chosen when an end is opened
+#include <sluice/ipc/error.hpp>         // ipc_errc: why an end has closed
+#include <sluice/ipc/error_sink.hpp>    // error_sink: where that is noted
 #include <sluice/ipc/codec.hpp>         // codec<T>: what travels
 #include <sluice/ipc/shared_bytes.hpp>  // shared_bytes: large messages without copies
 #include <sluice/ipc/pipe.hpp>          // pipe: between a process and a child that it forks

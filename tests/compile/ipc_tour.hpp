@@ -45,8 +45,8 @@ inline void pipes() {
 inline void sockets() {
     sluice::ipc::listener inbox(sluice::ipc::tcp("127.0.0.1", 0));
     const auto rx = inbox.receiver<sluice::ipc::shared_bytes>();
-    const auto why = std::make_shared<sluice::ipc::fault>();
-    const auto tx = sluice::ipc::connect<sluice::ipc::shared_bytes>(inbox.address(), 1min, {.fault = why});
+    const auto why = std::make_shared<sluice::ipc::error_sink>();
+    const auto tx = sluice::ipc::connect<sluice::ipc::shared_bytes>(inbox.address(), 1min, {.error_sink = why});
     const std::array<std::byte, 3> bytes{};
     const sluice::ipc::shared_bytes message{std::span(bytes)};
     expect(tx.send(message) && rx.recv() == message && !why->error() && !inbox.error());

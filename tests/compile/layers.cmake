@@ -17,14 +17,23 @@ set(layers
     "timer broadcast"
     "sluice"
     # between processes
-    "ipc/error ipc/fault ipc/detail/plain ipc/detail/process ipc/detail/type_id"
-    "ipc/codec ipc/options ipc/detail/descriptor ipc/detail/direct_reading ipc/detail/frame"
-    "ipc/address ipc/cereal ipc/shared_bytes ipc/detail/poller"
-    "ipc/detail/io_loop ipc/detail/sockets"
-    "ipc/detail/ends ipc/detail/lending"
-    "ipc/detail/accepting ipc/detail/outgoing"
-    "ipc/detail/stream"
-    "ipc/message_queue ipc/pipe ipc/socket"
+    "ipc/any_bytes ipc/cereal_limits ipc/detail/block_pool ipc/detail/byte_transport ipc/detail/direct_reading
+     ipc/detail/liveness ipc/detail/message_transport ipc/detail/process ipc/detail/type_id ipc/error
+     ipc/error_sink"
+    "ipc/detail/errors ipc/detail/frame ipc/detail/plain ipc/detail/read_buffer ipc/options"
+    "ipc/detail/batching ipc/detail/codecs ipc/detail/decoder ipc/detail/descriptor ipc/detail/runtime_folder
+     ipc/detail/transfer"
+    "ipc/address ipc/codec ipc/detail/cereal_archive ipc/detail/pipe_transport ipc/detail/posix_queue
+     ipc/detail/socket_transport ipc/detail/sockets ipc/detail/wake_up ipc/detail/write_buffer"
+    "ipc/cereal ipc/detail/channel_reader ipc/detail/native_address ipc/detail/poller ipc/shared_bytes"
+    "ipc/detail/host_query ipc/detail/io_handler"
+    "ipc/detail/connect_socket ipc/detail/io_loop ipc/detail/listening_socket"
+    "ipc/detail/acceptor ipc/detail/direct_read_handler ipc/detail/handler_waiter ipc/detail/outgoing"
+    "ipc/detail/channel_writer ipc/detail/handshake_handler"
+    "ipc/detail/message_handlers ipc/detail/stream"
+    "ipc/detail/socket_stream ipc/message_queue ipc/pipe"
+    "ipc/detail/client_stream ipc/detail/listener_clients"
+    "ipc/socket"
     "ipc"
 )
 

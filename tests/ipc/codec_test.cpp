@@ -102,7 +102,7 @@ void put(bytes& to, const Plain& value) {
 
 bytes stream_of(const std::vector<std::string>& messages) {
     bytes stream;
-    put(stream, sluice::ipc::detail::greeting{});
+    put(stream, sluice::ipc::detail::handshake{});
     for (const std::string& m : messages) {
         put(stream, static_cast<std::uint32_t>(m.size()));
         codec<std::string>::encode(m, stream);
@@ -116,7 +116,7 @@ std::vector<std::string> decoded(const bytes& stream, std::size_t piece) {
     decoder d(1 << 20);
     std::vector<std::byte> lent(1 << 16);
     std::vector<std::string> messages;
-    bool greeted = false, ended = false;
+    bool peer_handshake = false, ended = false;
     for (std::span<const std::byte> left(stream); !left.empty();) {
         const std::span<std::byte> space = d.space(lent);
         const std::size_t size = std::min({piece, left.size(), space.size()});
@@ -126,15 +126,15 @@ std::vector<std::string> decoded(const bytes& stream, std::size_t piece) {
         std::span<const std::byte> payload;
         for (found f; (f = d.next(payload)) != found::nothing;) {
             REQUIRE(f != found::error);
-            if (f == found::greeting) greeted = true;
+            if (f == found::handshake) peer_handshake = true;
             if (f == found::end) ended = true;
             if (f == found::message) messages.push_back(codec<std::string>::decode(payload));
         }
-        d.keep();
+        d.release_scratch();
         std::fill(lent.begin(), lent.end(), std::byte{0xee});
         CHECK(d.capacity() <= 1024 + 2 * stream.size());
     }
-    CHECK(greeted);
+    CHECK(peer_handshake);
     CHECK(ended);
     return messages;
 }
@@ -366,7 +366,7 @@ TEST_CASE("types are told apart") {
     CHECK(type_id<std::pair<int, int>>() == sluice::ipc::detail::hash("two numbers"));
     CHECK(type_id<std::optional<std::pair<int, int>>>() != type_id<std::optional<std::pair<int, short>>>());
     // A queue has room for half of it.
-    CHECK(sluice::ipc::detail::type_in_queue(1) != sluice::ipc::detail::type_in_queue(1 | std::uint64_t{1} << 32));
+    CHECK(sluice::ipc::detail::short_type(1) != sluice::ipc::detail::short_type(1 | std::uint64_t{1} << 32));
 }
 
 TEST_CASE("a stream is decoded the same however it is cut") {
@@ -432,10 +432,10 @@ TEST_CASE("messages that can only be moved travel") {
 }
 
 TEST_CASE("an end that has nothing to write gives back what a large message took") {
-    sluice::ipc::detail::outbox box;
+    sluice::ipc::detail::write_buffer box;
     box.bytes.resize(1 << 20);
     box.wrote(1 << 20);
-    box.rest();
+    box.shrink();
     CHECK(box.empty());
-    CHECK(box.bytes.capacity() <= sluice::ipc::detail::kept_when_idle);
+    CHECK(box.bytes.capacity() <= sluice::ipc::detail::max_idle_bytes);
 }

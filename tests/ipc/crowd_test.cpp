@@ -62,8 +62,8 @@ template <>
 struct sluice::codec<cramped> {
     static void encode(const cramped& m, std::vector<std::byte>& out) { codec<std::string>::encode(m.text, out); }
     static cramped decode(std::span<const std::byte> bytes) { return {codec<std::string>::decode(bytes)}; }
-    static cramped make(std::size_t) { return {std::string(100, '\0')}; }
-    static std::span<std::byte> room(cramped& m) { return std::as_writable_bytes(std::span(m.text)); }
+    static cramped with_size(std::size_t) { return {std::string(100, '\0')}; }
+    static std::span<std::byte> writable(cramped& m) { return std::as_writable_bytes(std::span(m.text)); }
 };
 
 TEST_CASE("one client too many is refused, and there is room again when one has gone") {
@@ -79,10 +79,10 @@ TEST_CASE("one client too many is refused, and there is room again when one has 
         CHECK(rx.recv());
         CHECK(rx.recv());
 
-        const auto why = std::make_shared<sluice::ipc::fault>();
-        const auto third = sluice::ipc::connect<serial>(inbox.address(), {.fault = why});
+        const auto errors = std::make_shared<sluice::ipc::error_sink>();
+        const auto third = sluice::ipc::connect<serial>(inbox.address(), {.error_sink = errors});
         CHECK(test::eventually([&] { return third.is_closed(); }));
-        CHECK(why->error() == ipc_errc::too_many_clients);
+        CHECK(errors->error() == ipc_errc::too_many_clients);
         CHECK(inbox.error() == ipc_errc::too_many_clients);
 
         first = {};
@@ -91,14 +91,14 @@ TEST_CASE("one client too many is refused, and there is room again when one has 
             return fourth.send(4) && rx.recv_timeout(100ms) == serial{4};
         }));
         CHECK(second.send(5));
-        auto heard = rx.recv_timeout(test::patience);
-        while (heard == serial{4}) heard = rx.recv_timeout(test::patience);  // of a fourth that was slow
-        CHECK(heard == serial{5});
+        auto got = rx.recv_timeout(test::patience);
+        while (got == serial{4}) got = rx.recv_timeout(test::patience);  // of a fourth that was slow
+        CHECK(got == serial{5});
     }
     CHECK(none.hold());
 }
 
-TEST_CASE("who does not greet in time is dropped") {
+TEST_CASE("a client that sends no handshake in time is dropped") {
     const test::no_leaks none;
     const sluice::ipc::options soon{.handshake_timeout = 50ms};
     SECTION("where messages are merged") {
@@ -195,17 +195,17 @@ TEST_CASE("a session whose handles are gone ends in time, whatever its peer does
     const test::no_leaks none;
     sluice::ipc::listener inbox(test::fresh_address(family::unix_socket), {.capacity = 4, .linger = 100ms});
     test::plain_client peer(inbox.address());
-    peer.greet<std::string>(sluice::ipc::detail::type_id<std::string>());
+    peer.send_handshake<std::string>(sluice::ipc::detail::type_id<std::string>());
     {
         auto session = inbox.accept<std::string, std::string>();
         REQUIRE(session);
-        // More than the kernel holds, to one who does not read.
+        // More than the kernel holds, to a peer that does not read.
         while (session.replies.send_timeout(std::string(100'000, 'x'), 50ms)) {
         }
         if (GENERATE(false, true)) {
             session.requests = {};
             const auto other = sluice::ipc::connect<std::string, std::string>(inbox.address());
-            CHECK(inbox.accept<std::string, std::string>());  // that loop has greeted it since
+            CHECK(inbox.accept<std::string, std::string>());  // the loop has read its handshake since
         }
     }
     inbox.close();
@@ -213,13 +213,13 @@ TEST_CASE("a session whose handles are gone ends in time, whatever its peer does
     CHECK(none.threads_gone());
 }
 
-TEST_CASE("a codec that throws ends the connection on both sides, which hear why") {
+TEST_CASE("a codec that throws ends the connection on both sides, which get the reason") {
     const auto kind = GENERATE(family::unix_socket, family::tcp);
     const test::no_leaks none;
     {
         sluice::ipc::listener inbox(test::fresh_address(kind));
-        const auto why = std::make_shared<sluice::ipc::fault>();
-        const auto client = sluice::ipc::connect<choosy, choosy>(inbox.address(), {.fault = why});
+        const auto errors = std::make_shared<sluice::ipc::error_sink>();
+        const auto client = sluice::ipc::connect<choosy, choosy>(inbox.address(), {.error_sink = errors});
         const auto session = inbox.accept<choosy, choosy>();
         REQUIRE(session);
         CHECK(client.requests.send(choosy{1}));
@@ -229,7 +229,7 @@ TEST_CASE("a codec that throws ends the connection on both sides, which hear why
             CHECK(session.requests.recv().error() == errc::closed);
             CHECK(client.replies.recv().error() == errc::closed);
             CHECK(test::eventually([&] { return client.requests.is_closed() && session.replies.is_closed(); }));
-            CHECK(why->error() == ipc_errc::not_encoded);
+            CHECK(errors->error() == ipc_errc::not_encoded);
             CHECK(inbox.error() == ipc_errc::not_encoded);
         }
         SECTION("as it decodes") {
@@ -237,14 +237,14 @@ TEST_CASE("a codec that throws ends the connection on both sides, which hear why
             CHECK(session.requests.recv().error() == errc::closed);
             CHECK(client.replies.recv().error() == errc::closed);
             CHECK(test::eventually([&] { return client.requests.is_closed() && session.replies.is_closed(); }));
-            CHECK(why->error() == ipc_errc::not_decoded);
+            CHECK(errors->error() == ipc_errc::not_decoded);
             CHECK(inbox.error() == ipc_errc::not_decoded);
         }
     }
     CHECK(none.hold());
 }
 
-TEST_CASE("who speaks something else gets no answer") {
+TEST_CASE("a client that speaks another protocol gets no answer") {
     const auto kind = GENERATE(family::unix_socket, family::tcp);
     const std::string request = "GET / HTTP/1.1\r\n\r\n";
     sluice::ipc::listener inbox(test::fresh_address(kind), {.max_clients = 1});
@@ -252,36 +252,36 @@ TEST_CASE("who speaks something else gets no answer") {
         const auto rx = inbox.receiver<serial>();
         test::plain_client browser(inbox.address());
         browser.write(request.data(), request.size());
-        CHECK(browser.all_it_hears().empty());
+        CHECK(browser.all_it_gets().empty());
     }
     SECTION("where there are sessions") {
         std::stop_source enough;
         test::task accepts([&] { return static_cast<bool>(inbox.accept<serial, serial>(enough.get_token())); });
         test::plain_client browser(inbox.address());
         browser.write(request.data(), request.size());
-        CHECK(browser.all_it_hears().empty());
+        CHECK(browser.all_it_gets().empty());
         enough.request_stop();
         CHECK_FALSE(accepts.get());
     }
     CHECK(inbox.error() == ipc_errc::not_sluice);
 }
 
-TEST_CASE("who only sends hears why it is refused") {
+TEST_CASE("a client that only sends gets the reason for which it is refused") {
     const auto kind = GENERATE(family::unix_socket, family::tcp);
     sluice::ipc::listener inbox(test::fresh_address(kind), {.max_message = 100});
     const auto rx = inbox.receiver<std::string>();
-    const auto why = std::make_shared<sluice::ipc::fault>();
+    const auto errors = std::make_shared<sluice::ipc::error_sink>();
     SECTION("another type") {
-        const auto tx = sluice::ipc::connect<serial>(inbox.address(), {.fault = why});
+        const auto tx = sluice::ipc::connect<serial>(inbox.address(), {.error_sink = errors});
         CHECK(test::eventually([&] { return tx.is_closed(); }));
-        CHECK(why->error() == ipc_errc::wrong_type);
-        CHECK(why->error().message() == "the two ends have different types of messages");
+        CHECK(errors->error() == ipc_errc::wrong_type);
+        CHECK(errors->error().message() == "the two ends have different types of messages");
     }
     SECTION("a message that is too large for the other side") {
-        const auto tx = sluice::ipc::connect<std::string>(inbox.address(), {.fault = why});
+        const auto tx = sluice::ipc::connect<std::string>(inbox.address(), {.error_sink = errors});
         CHECK(tx.send(std::string(101, 'x')));
         CHECK(test::eventually([&] { return tx.is_closed(); }));
-        CHECK(why->error() == ipc_errc::too_large);
+        CHECK(errors->error() == ipc_errc::too_large);
     }
 }
 
@@ -310,7 +310,7 @@ TEST_CASE("memory for a message under way grows with what has arrived of it") {
     for (int i = 0; i < 12; ++i) {
         clients.push_back(std::make_unique<test::plain_client>(inbox.address()));
         test::plain_client& c = *clients.back();
-        c.greet<std::string>();
+        c.send_handshake<std::string>();
         c.write(static_cast<std::uint32_t>(large));
         c.write(body.data(), body.size());
         CHECK(rx.recv()->size() == large);
@@ -319,8 +319,8 @@ TEST_CASE("memory for a message under way grows with what has arrived of it") {
         if (i == 1) before = resident();
     }
     const auto good = sluice::ipc::connect<std::string>(inbox.address());
-    CHECK(good.send("all have been heard"));
-    CHECK(rx.recv() == "all have been heard");
+    CHECK(good.send("all have been served"));
+    CHECK(rx.recv() == "all have been served");
     if (!test::sanitized) CHECK(resident() < before + 3 * large);
 }
 

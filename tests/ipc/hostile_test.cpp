@@ -5,14 +5,14 @@
 #include <random>
 
 using sluice::errc;
-using sluice::ipc::detail::greeting;
+using sluice::ipc::detail::handshake;
 using test::family;
 
 namespace {
 
 // A listener with a client that behaves, before and after the other one.
-struct scene {
-    explicit scene(family kind) : inbox(test::fresh_address(kind), {.max_message = 1 << 20}) {}
+struct fixture {
+    explicit fixture(family kind) : inbox(test::fresh_address(kind), {.max_message = 1 << 20}) {}
 
     sluice::ipc::listener inbox;
     sluice::receiver<std::string> rx = inbox.receiver<std::string>();
@@ -29,8 +29,8 @@ struct scene {
 };
 
 struct hello {
-    greeting words;
-    hello() { words.forth = sluice::ipc::detail::type_id<std::string>(); }
+    handshake words;
+    hello() { words.sent_type = sluice::ipc::detail::type_id<std::string>(); }
 };
 
 }  // namespace
@@ -39,7 +39,7 @@ TEST_CASE("a client that breaks the rules is thrown out, and no other") {
     const auto kind = GENERATE(family::unix_socket, family::tcp);
     const test::no_leaks none;
     {
-        scene s(kind);
+        fixture s(kind);
         CHECK(s.undisturbed());
         test::plain_client bad(s.inbox.address());
 
@@ -64,25 +64,25 @@ TEST_CASE("a client that breaks the rules is thrown out, and no other") {
             CHECK(s.reports(std::errc::protocol_not_supported));
         }
         SECTION("another type") {
-            bad.greet<int>();
+            bad.send_handshake<int>();
             CHECK(bad.hung_up());
             CHECK(s.reports(std::errc::wrong_protocol_type));
         }
         SECTION("a client that expects replies") {
             hello h;
-            h.words.back = 1;
+            h.words.returned_type = 1;
             bad.write(h.words);
             CHECK(bad.hung_up());
             CHECK(s.reports(std::errc::wrong_protocol_type));
         }
         SECTION("a frame that is too large") {
-            bad.greet<std::string>();
+            bad.send_handshake<std::string>();
             bad.write(std::uint32_t{(1 << 20) + 1});
             CHECK(bad.hung_up());
             CHECK(s.reports(std::errc::message_size));
         }
         SECTION("whole messages before the wrong one count") {
-            bad.greet<std::string>();
+            bad.send_handshake<std::string>();
             bad.write(std::uint32_t{2});
             bad.write("ok", 2);
             bad.write(std::uint32_t{0xffff'0000});
@@ -90,26 +90,26 @@ TEST_CASE("a client that breaks the rules is thrown out, and no other") {
             CHECK(bad.hung_up());
             CHECK(s.reports(std::errc::message_size));
         }
-        SECTION("a truncated greeting") {
+        SECTION("a truncated handshake") {
             bad.write(hello().words.magic_number);
             bad.close();
             CHECK(s.reports(std::errc::connection_reset));
         }
         SECTION("a truncated frame") {
-            bad.greet<std::string>();
+            bad.send_handshake<std::string>();
             bad.write(std::uint32_t{1000});
             bad.write("only this", 9);
             bad.close();
             CHECK(s.reports(std::errc::connection_reset));
         }
         SECTION("an end without a reason") {
-            bad.greet<std::string>();
-            bad.write(sluice::ipc::detail::broken_frame{});
+            bad.send_handshake<std::string>();
+            bad.write(sluice::ipc::detail::error_frame{});
             CHECK(bad.hung_up());
             CHECK(s.reports(std::errc::bad_message));
         }
         SECTION("words after the last one") {
-            bad.greet<std::string>();
+            bad.send_handshake<std::string>();
             bad.write(sluice::ipc::detail::end_of_stream);
             CHECK(bad.hung_up());
             CHECK(s.undisturbed());
@@ -126,69 +126,69 @@ TEST_CASE("a client that breaks the rules is thrown out, and no other") {
 }
 
 TEST_CASE("a promise of a large message takes no memory") {
-    scene s(family::unix_socket);
+    fixture s(family::unix_socket);
     std::vector<std::unique_ptr<test::plain_client>> clients;
     for (int i = 0; i < 20; ++i) {
         clients.push_back(std::make_unique<test::plain_client>(s.inbox.address()));
-        clients.back()->greet<std::string>();
+        clients.back()->send_handshake<std::string>();
         clients.back()->write(std::uint32_t{1 << 20});
         clients.back()->write('x');
     }
     CHECK(s.undisturbed());
-    using sluice::ipc::detail::advance;
-    sluice::ipc::detail::decoder one(2 * advance::most);
-    std::vector<std::byte> lent(1 << 16);
-    const auto feed = [&one, &lent](const auto& value) {
+    using sluice::ipc::detail::early_allocation;
+    sluice::ipc::detail::decoder one(2 * early_allocation::max_total);
+    std::vector<std::byte> scratch(1 << 16);
+    const auto feed = [&one, &scratch](const auto& value) {
         const auto bytes = std::as_bytes(std::span(&value, 1));
-        std::copy(bytes.begin(), bytes.end(), one.space(lent).begin());
+        std::copy(bytes.begin(), bytes.end(), one.space(scratch).begin());
         one.received(bytes.size());
     };
     feed(hello().words);
-    feed(static_cast<std::uint32_t>(advance::most + 1));
+    feed(static_cast<std::uint32_t>(early_allocation::max_total + 1));
     std::span<const std::byte> payload;
-    CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::greeting);
+    CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::handshake);
     CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::nothing);
-    one.keep();
+    one.release_scratch();
     CHECK(one.capacity() <= 1024);
     feed(std::array<char, 40'000>{});
     CHECK(one.next(payload) == sluice::ipc::detail::decoder::found::nothing);
-    one.keep();
+    one.release_scratch();
     CHECK(one.capacity() <= 2 * 40'010);
-    CHECK_FALSE(one.space(lent).empty());
+    CHECK_FALSE(one.space(scratch).empty());
     CHECK(one.capacity() <= 4 * 40'010);
 }
 
 TEST_CASE("a few large messages may be put together where they stay, before half of them has arrived") {
-    using sluice::ipc::detail::advance;
     using sluice::ipc::detail::decoder;
-    constexpr std::size_t length = advance::most / 3;
-    std::vector<std::byte> lent(1 << 16), storage(length);
+    using sluice::ipc::detail::early_allocation;
+    constexpr std::size_t length = early_allocation::max_total / 3;
+    std::vector<std::byte> scratch(1 << 16), storage(length);
     std::span<const std::byte> payload;
     // Of a peer that has sent one such message, and has announced another.
     const auto promised = [&] {
         decoder d(length);
         const auto feed = [&](const auto& value) {
             const auto bytes = std::as_bytes(std::span(&value, 1));
-            std::copy(bytes.begin(), bytes.end(), d.space(lent).begin());
+            std::copy(bytes.begin(), bytes.end(), d.space(scratch).begin());
             d.received(bytes.size());
         };
         feed(hello().words);
         feed(static_cast<std::uint32_t>(length));
-        CHECK(d.next(payload) == decoder::found::greeting);
+        CHECK(d.next(payload) == decoder::found::handshake);
         CHECK(d.next(payload) == decoder::found::nothing);
         std::vector<std::byte> before(length);
         decoder::found last{};
         for (std::size_t left = length; left > 0;) {
-            const std::size_t size = std::min(left, d.space(lent).size());
-            std::fill_n(d.space(lent).begin(), size, std::byte{0});
+            const std::size_t size = std::min(left, d.space(scratch).size());
+            std::fill_n(d.space(scratch).begin(), size, std::byte{0});
             d.received(size);
             left -= size;
             last = d.next(payload);
-            if (last == decoder::found::large) d.divert(before);
+            if (last == decoder::found::large) d.read_direct(before);
         }
-        CHECK(last == decoder::found::diverted);
+        CHECK(last == decoder::found::direct_message);
         feed(static_cast<std::uint32_t>(length));
-        d.keep();
+        d.release_scratch();
         return d;
     };
     const auto is_large = [&](decoder& d) { return d.next(payload) == decoder::found::large; };
@@ -199,9 +199,9 @@ TEST_CASE("a few large messages may be put together where they stay, before half
     CHECK(is_large(*third));
     CHECK_FALSE(is_large(fourth));
     SECTION("until one is complete") {
-        first.divert(storage);
-        while (!first.space(lent).empty()) first.received(first.space(lent).size());
-        CHECK(first.next(payload) == decoder::found::diverted);
+        first.read_direct(storage);
+        while (!first.space(scratch).empty()) first.received(first.space(scratch).size());
+        CHECK(first.next(payload) == decoder::found::direct_message);
         CHECK(is_large(fourth));
     }
     SECTION("until one is not put together there") {
@@ -209,8 +209,8 @@ TEST_CASE("a few large messages may be put together where they stay, before half
         CHECK(is_large(fourth));
     }
     SECTION("until the storage of one goes away") {
-        first.divert(storage);
-        first.stop_diverting();
+        first.read_direct(storage);
+        first.abandon_direct();
         CHECK(is_large(fourth));
     }
     SECTION("until one is gone") {
@@ -225,7 +225,7 @@ TEST_CASE("a message that its codec does not take closes that one connection") {
         sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
         const auto rx = inbox.receiver<int>();
         test::plain_client bad(inbox.address());
-        bad.greet<int>();
+        bad.send_handshake<int>();
         bad.write(std::uint32_t{3});
         bad.write("abc", 3);
         CHECK(bad.hung_up());
@@ -237,7 +237,7 @@ TEST_CASE("a message that its codec does not take closes that one connection") {
     CHECK(none.hold());
 }
 
-TEST_CASE("who does not greet as asked gets no session") {
+TEST_CASE("a client that sends no such handshake gets no session") {
     const test::no_leaks none;
     {
         sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));

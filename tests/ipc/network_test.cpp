@@ -1,4 +1,4 @@
-// What a network and a shared folder can do to who listens and who connects: silent name servers, silent hosts,
+// What a network and a shared folder can do to listeners and clients: silent name servers, silent hosts,
 // machines that die, and neighbours on this one.
 #include "support.hpp"
 
@@ -106,7 +106,7 @@ std::uint16_t port_of(int fd) {
     return ntohs(name.sin_port);
 }
 
-// A port of this machine that does not answer who connects, as a host that is switched off: its listener has as many
+// A port of this machine that does not answer clients, as a host that is switched off: its listener has as many
 // clients waiting as it has room for.
 class silent_port {
 public:
@@ -215,7 +215,7 @@ TEST_CASE("a stop ends the wait for a silent name server, or for a silent host")
 
 TEST_CASE("a program ends at once although a name server is silent") {
     const test::stopwatch watch;
-    CHECK(test::peer({"silent_name_server"}).wait() == 0);
+    CHECK(test::peer({"silent_name_server"}).wait() == test::success);
     CHECK(watch.elapsed() < promptly);
 }
 
@@ -265,14 +265,14 @@ TEST_CASE("a socket that has connected to itself is taken for refused, and leave
     const std::uint16_t port = port_of(self.fd());
     const sockaddr_in name = loopback(port);
     REQUIRE(::connect(self.fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
-    CHECK(sluice::ipc::detail::judge_connection(self.fd()) == ECONNREFUSED);
+    CHECK(sluice::ipc::detail::check_connected(self.fd()) == ECONNREFUSED);
     self.close();
     const sluice::ipc::listener inbox(sluice::ipc::tcp("127.0.0.1", port));
     CHECK(inbox.address().port() == port);
 }
 
-TEST_CASE("a client that finds itself where nobody listens hears that nobody does") {
-    // Of the range that the system gives to those who connect, which takes the even ones first.
+TEST_CASE("a client that connects to itself where nobody listens is refused") {
+    // Of the range that the system gives to clients, the even ones first.
     const auto port = static_cast<std::uint16_t>(port_of(bound_to(0).fd()) & ~1u);
     const auto nobody = sluice::ipc::tcp("127.0.0.1", port);
     int connected = 0;
@@ -308,9 +308,9 @@ TEST_CASE("a peer whose machine has died is given up") {
     const test::no_leaks none;
     {
         mortal_peer peer;
-        const auto why = std::make_shared<sluice::ipc::fault>();
+        const auto errors = std::make_shared<sluice::ipc::error_sink>();
         const auto tx = sluice::ipc::connect<std::string>(
-            peer.address(), {.capacity = 1, .fault = why, .dead_after = std::chrono::seconds(2)});
+            peer.address(), {.capacity = 1, .error_sink = errors, .dead_after = std::chrono::seconds(2)});
         peer.accept();
         SECTION("when nothing is sent") { peer.die(); }
         SECTION("when a little is sent") {
@@ -328,7 +328,7 @@ TEST_CASE("a peer whose machine has died is given up") {
             peer.die();
         }
         CHECK(test::eventually([&] { return tx.is_closed(); }));
-        CHECK(why->error() == std::errc::timed_out);
+        CHECK(errors->error() == std::errc::timed_out);
     }
     CHECK(none.hold());
 }
@@ -337,9 +337,9 @@ TEST_CASE("a peer that lives but does not receive is not given up") {
     const test::no_leaks none;
     {
         mortal_peer peer;
-        const auto why = std::make_shared<sluice::ipc::fault>();
+        const auto errors = std::make_shared<sluice::ipc::error_sink>();
         const auto tx = sluice::ipc::connect<std::string>(
-            peer.address(), {.capacity = 1, .fault = why, .dead_after = std::chrono::seconds(1)});
+            peer.address(), {.capacity = 1, .error_sink = errors, .dead_after = std::chrono::seconds(1)});
         peer.accept();
         while (tx.send_timeout(std::string(1 << 16, 'x'), 50ms)) {
         }
@@ -348,7 +348,7 @@ TEST_CASE("a peer that lives but does not receive is not given up") {
             CHECK(tx.send_timeout(std::string(1 << 16, 'x'), 1s) != errc::closed);
         }
         CHECK_FALSE(tx.is_closed());
-        CHECK_FALSE(why->error());
+        CHECK_FALSE(errors->error());
     }
     CHECK(none.hold());
 }
@@ -452,7 +452,7 @@ TEST_CASE("a lock that others could hold is refused, in words") {
     CHECK_FALSE(std::filesystem::exists(where.path()));
 }
 
-TEST_CASE("who holds the lock for long is not waited for without end") {
+TEST_CASE("a lock that is held for long is not waited for without end") {
     const common_folder folder;
     const auto where = sluice::ipc::unix_socket(folder.at("s"));
     const std::string lock = folder.at("s.sluice-lock");
@@ -481,7 +481,7 @@ TEST_CASE("who holds the lock for long is not waited for without end") {
         plain_socket another = made(folder.at("another"), 0600, ::geteuid());
         CHECK(::flock(another.fd(), LOCK_EX) == 0);
         std::filesystem::rename(folder.at("another"), lock);
-        file.close();  // who gets this one now finds that it is not the one that counts
+        file.close();  // a listener that gets this one now finds that it is not the one that counts
         CHECK(test::wait_until_asleep(listening));
         CHECK_FALSE(std::filesystem::exists(where.path()));
         CHECK(std::filesystem::remove(lock));
@@ -491,14 +491,14 @@ TEST_CASE("who holds the lock for long is not waited for without end") {
     }
 }
 
-TEST_CASE("of many who start to listen at a dead listener's name, one does") {
+TEST_CASE("of many that start to listen at a dead listener's name, one does") {
     const common_folder folder;
     const auto where = sluice::ipc::unix_socket(folder.at("s"));
     for (int round = 0; round < 20; ++round) {
         {
             // What a listener that was killed leaves.
             const plain_socket dead(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-            const auto name = sluice::ipc::detail::name_of_file(where);
+            const auto name = sluice::ipc::detail::native_file_address(where);
             REQUIRE(::bind(dead.fd(), name.get(), name.size) == 0);
         }
         std::atomic<int> done{0};
@@ -546,7 +546,7 @@ TEST_CASE("a listener of another user is refused, and a dead one's file is left 
     const common_folder folder;
     const auto where = sluice::ipc::unix_socket(folder.at("s"));
     const plain_socket theirs(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const auto name = sluice::ipc::detail::name_of_file(where);
+    const auto name = sluice::ipc::detail::native_file_address(where);
     SECTION("alive") {
         // Of a thread alone, as the C library's calls are of the whole process.
         test::task listening([&] {
@@ -577,9 +577,9 @@ TEST_CASE("an end that cannot be opened names its address") {
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
     const rlimit none{0, before.rlim_max};
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-    const auto connecting = error_of([&] { return sluice::ipc::connect<int>(inbox.address()); });
+    const auto connect_error = error_of([&] { return sluice::ipc::connect<int>(inbox.address()); });
     const auto listening = error_of([&] { return sluice::ipc::listener(inbox.address()).address(); });
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-    CHECK(says(connecting, {named, "Too many open files"}));
+    CHECK(says(connect_error, {named, "Too many open files"}));
     CHECK(says(listening, {named, "Too many open files"}));
 }

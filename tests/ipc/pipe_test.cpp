@@ -33,7 +33,7 @@ TEST_CASE("a million messages arrive from another process, in order, and then it
         CHECK(in_order);
         CHECK(next == million);
         CHECK_FALSE(link.error());
-        CHECK(sender.wait() == 0);
+        CHECK(sender.wait() == test::success);
     }
     CHECK(none.hold());
 }
@@ -49,38 +49,40 @@ TEST_CASE("a million messages go to another process, in order, and then the end"
         while (sent < million && tx.send(sent)) ++sent;
         CHECK(sent == million);
         tx = {};
-        CHECK(receiver.wait() == 0);
+        CHECK(receiver.wait() == test::success);
         CHECK_FALSE(link.error());
     }
     CHECK(none.hold());
 }
 
 TEST_CASE("parent and child, forked without exec, exchange messages both ways") {
-    CHECK(test::peer({"fork_both_ways", std::to_string(million / 10)}).wait() == 0);
+    CHECK(test::peer({"fork_both_ways", std::to_string(million / 10)}).wait() == test::success);
 }
 
 TEST_CASE("a child keeps no end open that its parent had opened") {
 #ifndef SLUICE_TEST_SANITIZED  // whose allocators do not survive a fork while a thread allocates
-    CHECK(test::peer({"fork_several"}).wait() == 0);
+    CHECK(test::peer({"fork_several"}).wait() == test::success);
 #endif
-    CHECK(test::peer({"fork_and_drop"}).wait() == 0);
+    CHECK(test::peer({"fork_and_drop"}).wait() == test::success);
 }
 
 #ifndef SLUICE_TEST_SANITIZED  // sanitizers do not survive a fork by a second thread
 TEST_CASE("children that two threads fork at once keep nothing of each other's pipes") {
-    CHECK(test::peer({"fork_beside_another_thread"}).wait() == 0);
-    CHECK(test::peer({"fork_after_moving"}).wait() == 0);
+    CHECK(test::peer({"fork_beside_another_thread"}).wait() == test::success);
+    CHECK(test::peer({"fork_after_moving"}).wait() == test::success);
 }
 #endif
 
 TEST_CASE("a child that is killed ends the stream with an error, after its whole messages") {
-    CHECK(test::peer({"fork_and_die"}).wait() == 0);
+    CHECK(test::peer({"fork_and_die"}).wait() == test::success);
 }
 
-TEST_CASE("SIGPIPE does not reach a program whose reader has gone") { CHECK(test::peer({"sigpipe"}).wait() == 0); }
+TEST_CASE("SIGPIPE does not reach a program whose reader has gone") {
+    CHECK(test::peer({"sigpipe"}).wait() == test::success);
+}
 
 TEST_CASE("exec closes every descriptor of the library") {
-    const int inherited_anyway = test::peer({"descriptors"}).wait();
+    const std::string inherited_anyway = test::peer({"descriptors"}).line();
     sluice::ipc::pipe unopened;
     split_pipe p;
     const auto tx = sluice::ipc::pipe(p.ends[0], p.ends[1]).sender<int>();
@@ -89,10 +91,10 @@ TEST_CASE("exec closes every descriptor of the library") {
     const auto client = sluice::ipc::connect<int>(inbox.address());
     CHECK(client.send(1));
     CHECK(rx.recv() == 1);
-    CHECK(test::peer({"descriptors"}).wait() == inherited_anyway);
+    CHECK(test::peer({"descriptors"}).line() == inherited_anyway);
 }
 
-TEST_CASE("when the reader goes, even an idle writer hears of it") {
+TEST_CASE("when the reader goes, the channel of an idle writer is closed") {
     split_pipe p;
     test::peer holder({"pipe_hold", std::to_string(p.ends[0])}, {p.ends[0]});
     sluice::ipc::pipe link = p.writing();
@@ -103,7 +105,7 @@ TEST_CASE("when the reader goes, even an idle writer hears of it") {
     CHECK(test::eventually([&] { return tx.is_closed(); }));
     CHECK(tx.send(serial{1}) == errc::closed);
     CHECK_FALSE(link.error());
-    CHECK(holder.wait() == 0);
+    CHECK(holder.wait() == test::success);
 }
 
 TEST_CASE("an end is opened once") {
@@ -199,7 +201,7 @@ TEST_CASE("an adopted descriptor blocks again when its end has closed, if it did
 }
 
 #if defined(__cpp_lib_jthread) && defined(RWF_NOWAIT)
-TEST_CASE("who shares a descriptor and lets it block does not hold up the ends") {
+TEST_CASE("a process that shares a descriptor and lets it block does not hold up the ends") {
     const test::no_leaks none;
     int ends[2];
     REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);

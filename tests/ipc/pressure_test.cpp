@@ -94,6 +94,6 @@ TEST_CASE("a process that is stopped blocks its sender, and loses nothing") {
     server.signal(SIGCONT);
     for (int more = 0; more < 1000 && tx.send(sent); ++more) ++sent;
     CHECK(tx.send(~test::serial{0}));
-    CHECK(server.wait() == 0);
+    CHECK(server.wait() == test::success);
     CHECK(test::eventually([&] { return tx.is_closed(); }));
 }

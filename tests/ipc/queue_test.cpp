@@ -35,7 +35,7 @@ TEST_CASE("messages pass through a queue from process to process, in order") {
             serial sent = 0;
             while (sent < many && tx.send(sent)) ++sent;
             CHECK(sent == many);
-            CHECK(receiver.wait() == 0);
+            CHECK(receiver.wait() == test::success);
         }
         SECTION("from another process") {
             test::peer sender({"queue_send", q.name, std::to_string(many)});
@@ -43,7 +43,7 @@ TEST_CASE("messages pass through a queue from process to process, in order") {
             bool in_order = true;
             for (serial n = 0; n < many; ++n) in_order = in_order && rx.recv_timeout(test::patience) == n;
             CHECK(in_order);
-            CHECK(sender.wait() == 0);
+            CHECK(sender.wait() == test::success);
         }
         CHECK_FALSE(jobs.error());
     }
@@ -52,7 +52,7 @@ TEST_CASE("messages pass through a queue from process to process, in order") {
 
 TEST_CASE("a queue keeps its messages when nobody has it open") {
     const queue_name q;
-    CHECK(test::peer({"queue_send", q.name, "5"}).wait() == 0);
+    CHECK(test::peer({"queue_send", q.name, "5"}).wait() == test::success);
     const sluice::ipc::message_queue jobs(q.name);
     const auto rx = jobs.receiver<serial>();
     for (serial n = 0; n < 5; ++n) CHECK(rx.recv_timeout(test::patience) == n);
@@ -160,7 +160,7 @@ TEST_CASE("a queue that cannot be made is refused by name") {
     }
 }
 
-TEST_CASE("a removed queue is gone for those who come later") {
+TEST_CASE("a removed queue is gone for processes that open it later") {
     const queue_name q;
     const sluice::ipc::message_queue first(q.name);
     CHECK(first.sender<serial>().send(serial{1}));

@@ -1,4 +1,5 @@
-// Listeners and their clients, over socket files and TCP: all messages, their ends, names, and who disturbs whom.
+// Listeners and their clients, over socket files and TCP: all messages, their ends, names, and that clients do not
+// disturb each other.
 #include "support.hpp"
 
 #include <array>
@@ -38,7 +39,7 @@ TEST_CASE("a million messages go to a client and come back, in order") {
         CHECK(in_order);
         CHECK(next == million);
         CHECK(sending.get() == million);
-        CHECK(client.wait() == 0);
+        CHECK(client.wait() == test::success);
         CHECK_FALSE(inbox.error());
     }
     CHECK(none.hold());
@@ -66,7 +67,7 @@ TEST_CASE("a hundred clients in processes of their own share one listener") {
         }
         CHECK(in_order);
         int failed = 0;
-        for (test::peer& p : peers) failed += p.wait() != 0 ? 1 : 0;
+        for (test::peer& p : peers) failed += p.wait() == test::success ? 0 : 1;
         CHECK(failed == 0);
         CHECK(rx.try_recv() == errc::empty);
         CHECK_FALSE(inbox.error());
@@ -85,7 +86,7 @@ TEST_CASE("one thread serves all clients of a listener") {
     std::vector<std::unique_ptr<test::plain_client>> clients;
     for (int i = 0; i < 20; ++i) {
         clients.push_back(std::make_unique<test::plain_client>(inbox.address()));
-        clients.back()->greet<int>();
+        clients.back()->send_handshake<int>();
         clients.back()->write(std::uint32_t{sizeof(int)});
         clients.back()->write(i);
         CHECK(rx.recv() == i);
@@ -101,7 +102,7 @@ TEST_CASE("what was sent is written out although the program ends at once") {
     serial received = 0;
     while (received < 5000 && rx.recv_timeout(test::patience) == received) ++received;
     CHECK(received == 5000);
-    CHECK(client.wait() == 0);
+    CHECK(client.wait() == test::success);
     CHECK_FALSE(inbox.error());
 }
 
@@ -124,7 +125,7 @@ TEST_CASE("a program that ends waits for its readers, but not for long") {
             if (std::to_string(received) == left) break;
         }
         CHECK(std::to_string(received) == left);
-        CHECK(client.wait() == 0);
+        CHECK(client.wait() == test::success);
         CHECK_FALSE(inbox.error());
     }
     SECTION("too slow") {
@@ -136,43 +137,44 @@ TEST_CASE("a program that ends waits for its readers, but not for long") {
             while (slowly.recv(stop) && rx.recv(stop)) {
             }
         });
-        CHECK(client.wait() == 0);
+        CHECK(client.wait() == test::success);
         CHECK(watch.elapsed() < 9s);
     }
     SECTION("nothing is taken") {
         CHECK(client.line() != "");
         const test::stopwatch watch;
-        CHECK(client.wait() == 0);
+        CHECK(client.wait() == test::success);
         CHECK(watch.elapsed() > 1s);
         CHECK(watch.elapsed() < 9s);
     }
 }
 
-TEST_CASE("who connects hears why its end has closed") {
+TEST_CASE("a client gets the reason for which its end has closed") {
     const test::no_leaks none;
     {
-        const auto why = std::make_shared<sluice::ipc::fault>();
+        const auto errors = std::make_shared<sluice::ipc::error_sink>();
         sluice::ipc::listener inbox(test::fresh_address(family::unix_socket));
         const auto rx = inbox.receiver<std::string>();
         SECTION("its own message was too large") {
-            const auto tx = sluice::ipc::connect<std::string>(inbox.address(), {.max_message = 10, .fault = why});
+            const auto tx =
+                sluice::ipc::connect<std::string>(inbox.address(), {.max_message = 10, .error_sink = errors});
             CHECK(tx.send(std::string(11, 'x')));
             CHECK(test::eventually([&] { return tx.is_closed(); }));
-            CHECK(why->error() == std::errc::message_size);
+            CHECK(errors->error() == std::errc::message_size);
         }
         SECTION("the listener wanted others") {
-            auto [requests, replies] = sluice::ipc::connect<int, int>(inbox.address(), {.fault = why});
+            auto [requests, replies] = sluice::ipc::connect<int, int>(inbox.address(), {.error_sink = errors});
             CHECK(replies.recv() == errc::closed);
-            CHECK(why->error() == sluice::ipc::ipc_errc::wrong_type);
+            CHECK(errors->error() == sluice::ipc::ipc_errc::wrong_type);
             CHECK(inbox.error() == sluice::ipc::ipc_errc::wrong_type);
         }
         SECTION("the listener has gone, which is no error") {
-            const auto tx = sluice::ipc::connect<std::string>(inbox.address(), {.fault = why});
+            const auto tx = sluice::ipc::connect<std::string>(inbox.address(), {.error_sink = errors});
             CHECK(tx.send("hello"));
             CHECK(rx.recv() == "hello");
             inbox.close();
             CHECK(test::eventually([&] { return tx.is_closed(); }));
-            CHECK_FALSE(why->error());
+            CHECK_FALSE(errors->error());
         }
     }
     CHECK(none.hold());
@@ -184,7 +186,7 @@ TEST_CASE("of several clients that wait, the first that has come gets the first 
     for (int c = 0; c < 5; ++c) clients.push_back(std::make_unique<test::plain_client>(inbox.address()));
     const auto say = [&clients](int c) {
         auto& client = *clients.at(static_cast<std::size_t>(c));
-        client.greet<int>(sluice::ipc::detail::type_id<int>());
+        client.send_handshake<int>(sluice::ipc::detail::type_id<int>());
         client.write(std::uint32_t{sizeof(int)});
         client.write(c);
     };
@@ -230,7 +232,8 @@ TEST_CASE("each way of a connection ends for itself") {
             CHECK(replies.recv() == "still there");
         }
         SECTION("the receiver goes in the middle of a large message") {
-            CHECK(session.replies.send(std::string(300'000, 'a')));  // who has received much trusts that much will come
+            CHECK(session.replies.send(
+                std::string(300'000, 'a')));  // a peer that has sent much gets memory for what it announces
             CHECK(replies.recv() == std::string(300'000, 'a'));
             test::task sending([&tx = session.replies] {
                 while (tx.send(std::string(300'000, 'b'))) {
@@ -274,7 +277,7 @@ TEST_CASE("a peer that is killed ends its stream after its last whole message, a
         };
         for (int i = 0; i < 10; ++i) CHECK(rx.recv() == expected());
         sender.signal(SIGKILL);
-        CHECK(sender.wait() == 1000 + SIGKILL);
+        CHECK((sender.wait() == test::exit_status{0, SIGKILL}));
         CHECK(other.send("alive"));
         bool whole = true;
         for (bool more = true; more;) {
@@ -311,14 +314,14 @@ TEST_CASE("a name has one living listener, and a dead one's is taken over") {
             CHECK(std::string(e.what()).find(address.path()) != std::string::npos);
         }
         server.signal(SIGKILL);
-        CHECK(server.wait() == 1000 + SIGKILL);
+        CHECK((server.wait() == test::exit_status{0, SIGKILL}));
         CHECK(std::filesystem::exists(address.path()));
     }
     {
         sluice::ipc::listener again(address);
         const auto rx = again.receiver<serial>();
-        CHECK(test::peer({"name_in_use", name}).wait() == 0);
-        CHECK(test::peer({"client", name, "10"}).wait() == 0);
+        CHECK(test::peer({"name_in_use", name}).wait() == test::success);
+        CHECK(test::peer({"client", name, "10"}).wait() == test::success);
         for (serial n = 0; n < 10; ++n) CHECK(rx.recv() == n);
         CHECK_FALSE(again.error());  // whoever looked for a living listener was none of its clients
     }
@@ -345,7 +348,7 @@ TEST_CASE("a listener is restarted on the same name") {
         const auto orphan = sluice::ipc::connect<serial>(address);
         CHECK(orphan.send(serial{7}));
         CHECK(rx.recv() == serial{7});
-        CHECK(test::peer({"client", test::spelled(address), "10"}).wait() == 0);
+        CHECK(test::peer({"client", test::spelled(address), "10"}).wait() == test::success);
         for (serial n = 0; n < 10; ++n) CHECK(rx.recv() == n);
         inbox.close();
         CHECK(rx.recv() == errc::closed);
@@ -377,7 +380,7 @@ TEST_CASE("connecting waits for a listener, as long as it is told to") {
     sluice::ipc::listener inbox(address);
     const auto rx = inbox.receiver<serial>();
     for (serial n = 0; n < 3; ++n) CHECK(rx.recv_timeout(test::patience) == n);
-    CHECK(client.wait() == 0);
+    CHECK(client.wait() == test::success);
 }
 
 TEST_CASE("types of messages are not taken for durations") {

@@ -14,7 +14,7 @@ using test::family;
 
 namespace {
 
-// Far above what it takes, a thread's turn or two, and far below the patience of the tests.
+// Far above what it takes, a time slice or two, and far below the time-out of the tests.
 constexpr auto promptly = test::sanitized ? 5000ms : 1000ms;
 
 template <class F>

@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <iterator>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,6 +35,16 @@
 namespace test {
 
 using serial = std::uint64_t;
+
+/// How a process has ended: with an exit status, or by a signal.
+struct exit_status {
+    int code = 0, signal = 0;
+    bool operator==(const exit_status&) const = default;
+    friend std::ostream& operator<<(std::ostream& out, const exit_status& s) {
+        return out << (s.signal != 0 ? "signal " : "status ") << (s.signal != 0 ? s.signal : s.code);
+    }
+};
+inline constexpr exit_status success;
 
 /// A run of the peer program.
 class peer {
@@ -85,8 +96,8 @@ public:
     [[nodiscard]] bool release() { return ::write(in_, "\n", 1) == 1; }
     void signal(int which) { ::kill(id_, which); }
 
-    /// Its exit status when it has ended; 1000 and more for a signal. One that takes too long is killed.
-    int wait() {
+    /// How it has ended. One that takes too long is killed.
+    exit_status wait() {
         for (char c = 0; writes() && ::read(out_, &c, 1) == 1;) {
         }
         if (!writes()) ::kill(id_, SIGKILL);
@@ -94,7 +105,7 @@ public:
         while (::waitpid(id_, &status, 0) == -1 && errno == EINTR) {
         }
         id_ = 0;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+        return WIFEXITED(status) ? exit_status{WEXITSTATUS(status), 0} : exit_status{0, WTERMSIG(status)};
     }
 
 private:
@@ -168,7 +179,7 @@ inline std::string spelled(const sluice::ipc::address& a) {
 class plain_client {
 public:
     explicit plain_client(const sluice::ipc::address& to) {
-        const auto name = sluice::ipc::detail::resolve(to).front();
+        const auto name = sluice::ipc::detail::resolve(to, sluice::detail::deadline::never(), {}).front();
         fd_ = ::socket(name.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
         REQUIRE(fd_ >= 0);
         REQUIRE(::connect(fd_, name.get(), name.size) == 0);
@@ -192,21 +203,21 @@ public:
     void write(const Plain& value) {
         write(&value, sizeof value);
     }
-    /// A greeting as the library would send it, from one who expects messages of the type `back` in return, if any.
+    /// A handshake as the library would send it, which expects messages of the type `returned_type` in return, if any.
     template <class T>
-    void greet(std::uint64_t back = 0) {
-        sluice::ipc::detail::greeting hello;
-        hello.forth = sluice::ipc::detail::type_id<T>();
-        hello.back = back;
+    void send_handshake(std::uint64_t returned_type = 0) {
+        sluice::ipc::detail::handshake hello;
+        hello.sent_type = sluice::ipc::detail::type_id<T>();
+        hello.returned_type = returned_type;
         write(hello);
     }
     /// Whether the other side hangs up, whatever it says before.
     bool hung_up() {
-        (void)all_it_hears();
+        (void)all_it_gets();
         return hung_up_;
     }
     /// What the other side says until it hangs up.
-    std::string all_it_hears() {
+    std::string all_it_gets() {
         std::string all;
         for (char bytes[64]; !hung_up_;) {
             pollfd p{fd_, POLLIN, 0};

@@ -14,7 +14,7 @@ namespace model {
 
 namespace {
 
-// The system: messages on their way, and those who sleep until some arrive.
+// The system: messages that have arrived, and threads that sleep until some do.
 class wire {
 public:
     void put() {
@@ -52,7 +52,7 @@ private:
 wire* current = nullptr;  // the bells ring here
 
 // What reads: each message is its number.
-class end_of_wire {
+class wire_reader {
 public:
     class bell final : public sluice::detail::bell {
     public:
@@ -69,18 +69,18 @@ public:
         bool rung_ = false;
     };
 
-    end_of_wire(wire& from, sluice::sender<number> to) : wire_(from), to_(std::move(to)) {
-        core_of(*to_)->feed_by(&turn_);
+    wire_reader(wire& from, sluice::sender<number> to) : wire_(from), to_(std::move(to)) {
+        core_of(*to_)->feed_by(&reading_);
     }
-    ~end_of_wire() {
-        turn_.retire([this] { close(); });
+    ~wire_reader() {
+        reading_.retire([this] { close(); });
     }
 
-    // The loop: reads whenever something has arrived and nobody else waits for it.
+    // The loop: reads whenever something has arrived and no other thread polls.
     void loop() {
         for (bool over = false; !over;) {
             wire_.wait([this] { return watched_ && wire_.readable(); });
-            const auto held = turn_.exclude();
+            const auto held = reading_.lock_work();
             over = !fetch();
         }
     }
@@ -94,8 +94,8 @@ public:
         wire_.change([this] { watched_ = true; });
     }
     int fd() const { return to_ ? 0 : -1; }
-    int looks() const { return 0; }
-    bool has_more() const { return to_ && !to_->empty(); }
+    int spins() const { return 0; }
+    bool has_backlog() const { return to_ && !to_->empty(); }
     bool fetch() {
         const auto [count, over] = wire_.take();
         for (int i = 0; i < count; ++i) expect(to_->try_send(number(next_++)).has_value(), "there is no room");
@@ -114,23 +114,23 @@ private:
 
     wire& wire_;
     std::optional<sluice::sender<number>> to_;
-    sluice::ipc::detail::direct_reading<end_of_wire> turn_{*this};
+    sluice::ipc::detail::direct_reading<wire_reader> reading_{*this};
     bool watched_ = true;
     int next_ = 1;
 };
 
-// Who receives what was written to the wire, beside the loop.
+// Threads that receive what was written to the wire, beside the loop.
 struct fixture {
     wire w;
     sluice::channel<number> ends = sluice::unbounded<number>();
-    std::unique_ptr<end_of_wire> reader = std::make_unique<end_of_wire>(w, std::move(ends.tx));
+    std::unique_ptr<wire_reader> reader = std::make_unique<wire_reader>(w, std::move(ends.tx));
     mutex m;
     int received = 0;
     stop_source stop;
 
     fixture() { current = &w; }
 
-    // The reader goes when the wire is hung up, while others may be about to borrow from it.
+    // The reader goes when the wire is hung up, while threads may be about to borrow from it.
     void loop() {
         reader->loop();
         reader.reset();
@@ -148,16 +148,16 @@ struct fixture {
     }
 };
 
-using action = std::function<void(fixture&)>;
+using op = std::function<void(fixture&)>;
 
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
     constexpr budgets limits{.preemptions = 2, .stale_reads = 0, .ticks = 0, .detours = 2};
 
-    // So many messages are `written`, and then the wire is hung up; in the end all were received, by one of the actions
-    // or after them.
-    const auto add_model = [limits](const char* name, const char* property, int written, action first, action second,
+    // So many messages are `written`, and then the wire is hung up; in the end all were received, by one of the ops or
+    // after them.
+    const auto add_model = [limits](const char* name, const char* property, int written, op first, op second,
                                     int ticks = 0) {
         budgets these = limits;
         these.ticks = ticks;
@@ -179,28 +179,28 @@ using action = std::function<void(fixture&)>;
             expect(s.received == written, "a message is lost, or came twice");
         });
     };
-    const action all = [](fixture& s) { s.receive_all(); };
-    const action one = [](fixture& s) { s.count(s.ends.rx.recv()); };
+    const op all = [](fixture& s) { s.receive_all(); };
+    const op one = [](fixture& s) { s.count(s.ends.rx.recv()); };
 
-    add_model("one", "Who waits for a message gets it, and then hears of the end.", 1, all, nullptr);
+    add_model("one", "A thread that waits for a message gets it, and then hears of the end.", 1, all, nullptr);
     add_model("two", "Two messages, one after the other.", 2, all, nullptr);
-    add_model("one-of-two", "Who has what it wants leaves the rest to the loop.", 2, one, nullptr);
+    add_model("one-of-two", "A thread that has its message leaves the rest to the loop.", 2, one, nullptr);
     add_model("two-receivers", "One reads, the other is served by it or by the loop.", 2, one, one);
     add_model("two-to-the-end", "Both hear of the end.", 1, all, all);
     add_model(
         "timeout", "A receive that times out has taken nothing.", 1,
         [](fixture& s) { s.count(s.ends.rx.recv_timeout(clock::tick)); }, nullptr, 1);
     add_model(
-        "select", "A select waits for the loop, or for one who reads.", 2,
+        "select", "A select waits for the loop, or for a thread that reads.", 2,
         [](fixture& s) {
             sluice::select(sluice::on_recv(s.ends.rx, [&](const sluice::result<number>& got) { s.count(got); }));
         },
         one);
     add_model(
-        "stop", "A stop request wakes one who reads.", 1,
+        "stop", "A stop request wakes a thread that reads.", 1,
         [](fixture& s) { s.count(s.ends.rx.recv(s.stop.get_token())); }, [](fixture& s) { s.stop.request_stop(); });
 
-    const auto add_end = [limits](const char* name, const char* property, action ends_it) {
+    const auto add_end = [limits](const char* name, const char* property, op ends_it) {
         add(std::string("direct-read/") + name, property, limits, [=] {
             fixture s;
             thread loop([&s] { s.loop(); });
@@ -211,11 +211,11 @@ using action = std::function<void(fixture&)>;
             s.w.hang_up();
         });
     };
-    add_end("close-alone", "A close wakes one who reads, though nothing arrives.",
+    add_end("close-alone", "A close wakes a thread that reads, though nothing arrives.",
             [](fixture& s) { s.ends.rx.close(); });
     add_end("stop-alone", "A stop request does.", [](fixture& s) { s.stop.request_stop(); });
 
-    add("direct-read/reader-goes", "Who reads when the reader goes hears of the end.", limits, [] {
+    add("direct-read/reader-goes", "A thread that reads when the reader goes hears of the end.", limits, [] {
         fixture s;
         thread a([&s] { s.receive_all(); });
         thread writer([&s] { s.w.put(); });

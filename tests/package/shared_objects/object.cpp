@@ -9,7 +9,7 @@ const object* contents() {
     static const object here = {
         .category = &sluice::category(),
         .process = &sluice::ipc::detail::process::self(),
-        .used_blocks = &sluice::ipc::detail::used_blocks::self(),
+        .block_pool = &sluice::ipc::detail::block_pool::self(),
         .closed = sluice::errc::closed,
         .throw_error = [] { (void)sluice::result<int>(sluice::unexpected(sluice::errc::closed)).value(); },
         .catches =

@@ -10,7 +10,7 @@
 struct object {
     const std::error_category* category;
     const void* process;
-    const void* used_blocks;
+    const void* block_pool;
     std::error_code closed;
     void (*throw_error)();
     /// Whether it catches what `f` throws.

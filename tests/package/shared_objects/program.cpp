@@ -27,7 +27,7 @@ void check(const object& o, const object& other) {
     expect(o.category == &sluice::category(), "one category");
     expect(o.closed == errc::closed && o.closed == other.closed, "an error of another object is the same");
     expect(o.process == &sluice::ipc::detail::process::self(), "one list of threads and descriptors");
-    expect(o.used_blocks == &sluice::ipc::detail::used_blocks::self(), "one store of blocks");
+    expect(o.block_pool == &sluice::ipc::detail::block_pool::self(), "one store of blocks");
 
     try {
         o.throw_error();

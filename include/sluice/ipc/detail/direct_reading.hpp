@@ -1,5 +1,5 @@
-// The way of messages from a descriptor to a channel: read by the loop or, where a thread waits for the next one, by
-// that thread.
+// direct_reading: the way of messages from a descriptor to a channel: read by the loop or, where a thread waits for the
+// next one, by that thread.
 #pragma once
 
 #include <atomic>
@@ -16,8 +16,8 @@
 
 namespace sluice::ipc::detail {
 
-// While it lives this thread is not cancelled: what reads and writes is noexcept, and calls of the system are points at
-// which a thread may be cancelled.
+// While it lives, this thread is not cancelled: what reads and writes is noexcept, and system calls are cancellation
+// points.
 class uncancelled {
 public:
     uncancelled() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
@@ -25,13 +25,13 @@ public:
     uncancelled& operator=(const uncancelled&) = delete;
     ~uncancelled() { ::pthread_setcancelstate(before_, nullptr); }
 
-    // In the midst of it the thread may be cancelled, if it might before.
-    class but_here {
+    // Within an `uncancelled`: the thread may be cancelled if it could before that.
+    class cancellable {
     public:
-        explicit but_here(const uncancelled& in) noexcept { ::pthread_setcancelstate(in.before_, &within_); }
-        but_here(const but_here&) = delete;
-        but_here& operator=(const but_here&) = delete;
-        ~but_here() { ::pthread_setcancelstate(within_, nullptr); }
+        explicit cancellable(const uncancelled& in) noexcept { ::pthread_setcancelstate(in.before_, &within_); }
+        cancellable(const cancellable&) = delete;
+        cancellable& operator=(const cancellable&) = delete;
+        ~cancellable() { ::pthread_setcancelstate(within_, nullptr); }
 
     private:
         int within_ = PTHREAD_CANCEL_DISABLE;
@@ -41,58 +41,68 @@ private:
     int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
-// Whose turn it is to read. It is the loop's, until a thread that waits in the channel's line finds that no other one
-// reads: that thread borrows the descriptor, has the loop not wait for it, sleeps until something arrives, and does at
-// the reader what the loop would do, until its own operation is completed. Then it gives the descriptor back. So a lone
-// message goes from the system to its receiver without the loop; what comes while nobody waits, the loop reads.
+// Who polls and reads the descriptor:
 //
-// Why nothing is left lying. What has arrived is in the system until someone reads it with `at_work_` held. At any time
-// the loop waits for it, or a borrower does: the loop waits again before the borrower leaves; and the system tells also
-// of what arrived before somebody began to wait. A borrower whose operation is completed by another thread, or which is
-// to stop, is woken by its bell: see parker.
+//   (1) The loop.
+//   (2) A borrower: a thread that waits in the channel's line as a receiver. The loop does not poll for reading.
 //
-// `Reader` has, each called with at_work_ held:
-//   bool lend();       the loop does not wait for it any more; false if it can't be lent
-//   void take_back();  the loop waits for it again
-//   int fd();          -1 if there is nothing to wait for
-//   int looks();       how often to look before going to sleep
-//   bool fetch();      reads what there is and hands it over; false if the rest is left to the loop
-//   bool has_more();   whether more messages were handed over than there were receivers
-// and `Reader::bell`, whose sleep(fd, until) returns when there is something to read, it was rung, or it is late.
+//   1 > 2  A thread that has to wait finds the descriptor neither lent nor being read.
+//   2 > 2  The borrower sleeps until something arrives, and then does what the loop would do with it.
+//   2 > 1  The borrower's own operation is completed, has failed or timed out, or fetch() leaves the rest to the loop.
+//
+// So a lone message goes from the system to its receiver without the loop, which reads what comes while nobody waits.
+//
+// No message is left unread. Bytes stay in the system until a thread reads them with work_mutex_ held. At any time the
+// loop or a borrower polls, as the loop polls again before the borrower leaves; and poll reports bytes that arrived
+// before it began. A borrower whose operation another thread completes, or which is to stop, is woken by its bell: see
+// parker.
+//
+// `Reader` has, each called with work_mutex_ held:
+//   bool lend();         has the loop not poll for reading; false if it cannot be lent
+//   void take_back();    has the loop poll again
+//   int fd();            -1 if there is nothing to poll
+//   int spins();         how often to try to read before sleeping
+//   bool fetch();        reads what there is and sends it to the channel; false if the rest is left to the loop
+//   bool has_backlog();  whether more messages were sent than receivers waited for
+// and `Reader::bell`, whose sleep(fd, until) returns when fd is readable, the bell was rung, or the deadline has
+// passed.
+//
+// Locks: work_mutex_, those of the channel, inside_mutex_, in this order.
 template <class Reader>
 class direct_reading final : public sluice::detail::feeder {
 public:
     explicit direct_reading(Reader& of) noexcept : of_(&of) {}
 
-    // While it is held nobody else is at work.
-    std::unique_lock<sluice::detail::sync::mutex> exclude() {
-        return std::unique_lock<sluice::detail::sync::mutex>(at_work_);
+    // While it is held, no other thread reads.
+    std::unique_lock<sluice::detail::sync::mutex> lock_work() {
+        return std::unique_lock<sluice::detail::sync::mutex>(work_mutex_);
     }
 
-    // With that: whether a thread waits for the descriptor in place of the loop.
+    // Requires it: whether a thread polls in place of the loop.
     bool lent() const noexcept { return lent_; }
-    // The reader goes: nobody works at it any more, `close` closes the channel, and those who were here have left.
+    // The reader goes: no thread works at it any more; calls `close`, which closes the channel, and waits until the
+    // threads that have entered have left.
     template <class F>
     void retire(F&& close) {
         {
-            const auto held = exclude();
+            const auto held = lock_work();
             of_ = nullptr;
         }
         close();
-        std::unique_lock<sluice::detail::sync::mutex> held(door_);
+        std::unique_lock<sluice::detail::sync::mutex> held(inside_mutex_);
         while (inside_ > 0) left_.wait(held);
     }
 
     void enter() noexcept override {
-        const std::lock_guard<sluice::detail::sync::mutex> held(door_);
+        const std::lock_guard<sluice::detail::sync::mutex> held(inside_mutex_);
         ++inside_;
     }
-    // Also by one that is at work: a codec may receive from this very channel.
+    // Takes no work_mutex_, which this thread may hold: a codec may receive from this very channel.
     void leave() noexcept override {
-        const std::lock_guard<sluice::detail::sync::mutex> held(door_);
+        const std::lock_guard<sluice::detail::sync::mutex> held(inside_mutex_);
         if (--inside_ == 0) left_.notify_one();
     }
-    bool fetches() const noexcept override { return left_to_loop_.load(std::memory_order_relaxed) == 0; }
+    bool fetches() const noexcept override { return loop_waits_left_.load(std::memory_order_relaxed) == 0; }
     bool wait(sluice::detail::parker& sleeper, const sluice::detail::deadline& until,
               sluice::detail::backoff& spin) override {
         const std::optional<bool> woken = read_for(sleeper, until);
@@ -100,49 +110,48 @@ public:
     }
 
 private:
-    // So often a thread that has to wait leaves it to the loop, after one has got several messages at once: they are a
-    // stream, of which the loop reads more at a time.
-    static constexpr int long_enough = 64;
+    // After a thread has read several messages at once, so many calls of wait() leave reading to the loop, which reads
+    // more at a time.
+    static constexpr int waits_left_to_loop = 64;
 
-    // The descriptor while it is borrowed; -1 if it is not to be had, or somebody is at work: who is in the midst of
-    // reading goes on.
+    // Borrows the descriptor while it lives; fd is -1 if it is not to be had, or another thread is reading.
     struct loan {
         explicit loan(direct_reading& from) : of(from) {
-            const std::unique_lock<sluice::detail::sync::mutex> held(of.at_work_, std::try_to_lock);
+            const std::unique_lock<sluice::detail::sync::mutex> held(of.work_mutex_, std::try_to_lock);
             if (!held || !of.of_ || of.lent_ || !of.make_bell()) return;
-            if (const int left = of.left_to_loop_.load(std::memory_order_relaxed); left > 0) {
-                of.left_to_loop_.store(left - 1, std::memory_order_relaxed);
+            if (const int left = of.loop_waits_left_.load(std::memory_order_relaxed); left > 0) {
+                of.loop_waits_left_.store(left - 1, std::memory_order_relaxed);
                 return;
             }
             of.lent_ = true;
             if (of.of_->lend()) fd = of.of_->fd();
             of.lent_ = fd >= 0;
-            if (of.lent_) looks = of.of_->looks();
+            if (of.lent_) spins = of.of_->spins();
         }
         loan(const loan&) = delete;
         loan& operator=(const loan&) = delete;
         ~loan() {
             if (fd < 0) return;
-            const auto held = of.exclude();
+            const auto held = of.lock_work();
             of.lent_ = false;
             if (of.of_) of.of_->take_back();
         }
         direct_reading& of;
-        int fd = -1, looks = 0;
+        int fd = -1, spins = 0;
     };
 
-    // Whether it was woken; nothing if it is left to the loop to read.
+    // What wait() returns; nothing if reading is left to the loop.
     std::optional<bool> read_for(sluice::detail::parker& sleeper, const sluice::detail::deadline& until) {
         const uncancelled here;
         const loan mine(*this);
         if (mine.fd < 0) return std::nullopt;
-        int looks = sluice::detail::sync::multicore() ? mine.looks : 0;
+        int spins = sluice::detail::sync::multicore() ? mine.spins : 0;
         for (;;) {
-            if (looks > 0) {
-                --looks;
+            if (spins > 0) {
+                --spins;
             } else {
                 const auto e = sleeper.sleep_by(*bell_, [&] {
-                    const uncancelled::but_here asleep(here);
+                    const uncancelled::cancellable asleep(here);
                     bell_->sleep(mine.fd, until);
                 });
                 if (e != sluice::detail::parker::event::passed) return e == sluice::detail::parker::event::woken;
@@ -150,14 +159,14 @@ private:
             const bool goes_on = fetch();
             if (sleeper.woken()) return true;
             if (!goes_on) return std::nullopt;
-            if (looks == 0 && until.passed()) return false;
+            if (spins == 0 && until.passed()) return false;
         }
     }
     bool fetch() {
-        const auto held = exclude();
+        const auto held = lock_work();
         if (!of_) return false;
         const bool goes_on = of_->fetch();
-        if (of_->has_more()) left_to_loop_.store(long_enough, std::memory_order_relaxed);
+        if (of_->has_backlog()) loop_waits_left_.store(waits_left_to_loop, std::memory_order_relaxed);
         return goes_on;
     }
     bool make_bell() noexcept {
@@ -165,13 +174,13 @@ private:
         return static_cast<bool>(bell_);
     }
 
-    sluice::detail::sync::mutex at_work_;
-    Reader* of_;  // none once it is gone
+    sluice::detail::sync::mutex work_mutex_;
+    Reader* of_;  // null once it is gone
     bool lent_ = false;
-    sluice::detail::sync::atomic<int> left_to_loop_{0};
+    sluice::detail::sync::atomic<int> loop_waits_left_{0};
     std::unique_ptr<typename Reader::bell> bell_;
-    sluice::detail::sync::mutex door_;  // after the locks of the channel, which at_work_ comes before
-    std::size_t inside_ = 0;            // how many threads are here; under door_
+    sluice::detail::sync::mutex inside_mutex_;
+    std::size_t inside_ = 0;  // threads between enter() and leave(); guarded by inside_mutex_
     sluice::detail::sync::condition_variable left_;
 };
 

@@ -1,5 +1,5 @@
-// The thread behind remote ends: waits for their descriptors, for alarms and for those who post to it, and has each end
-// do what it can.
+// io_loop: the thread that does the I/O of remote ends. It waits for their descriptors, their alarms and what other
+// threads post, and calls the handler of each.
 #pragma once
 
 #include <atomic>
@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <span>
 #include <system_error>
@@ -20,120 +19,45 @@
 
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
-#include <sluice/ipc/detail/descriptor.hpp>
+#include <sluice/ipc/detail/errors.hpp>
+#include <sluice/ipc/detail/io_handler.hpp>
 #include <sluice/ipc/detail/poller.hpp>
 #include <sluice/ipc/detail/process.hpp>
+#include <sluice/ipc/detail/wake_up.hpp>
 #include <sluice/ipc/options.hpp>
 
 namespace sluice::ipc::detail {
 
-class [[gnu::visibility("default")]] io_loop;
-
-class station;
-
-// How others reach a station that may be gone.
-struct contact {
-    const std::shared_ptr<io_loop> loop;
-    station* of;  // guarded by the lock of the loop; none once it is gone
-    // Set by the station, to be posted also by those who have nothing to tell.
-    sluice::detail::sync::atomic<bool> curious{false};
-};
-
-// Stations that are ended together, and waited for.
-struct station_group {
-    std::size_t alive = 0;  // guarded by the lock of the loop
-};
-
-// Something that a loop looks after. Its virtual members are called by the loop's thread alone, or
-// under exclude().
-class [[gnu::visibility("default")]] station {
-public:
-    using time_point = std::chrono::steady_clock::time_point;
-
-    station(std::shared_ptr<io_loop> by, std::shared_ptr<station_group> group);
-    station(const station&) = delete;
-    station& operator=(const station&) = delete;
-    virtual ~station();
-
-    // Does what can be done without blocking. `what` has happened to the descriptor; nothing if it was posted, or its
-    // alarm has gone off. `scratch` is lent until it returns. False when it is over.
-    virtual bool work(readiness what, std::span<std::byte> scratch) = 0;
-    // What to wait for; -1 for no descriptor.
-    virtual int fd() const noexcept = 0;
-    virtual readiness interest() const noexcept = 0;
-    // When to be called even though nothing has happened.
-    virtual std::optional<time_point> alarm() const noexcept { return std::nullopt; }
-    // The next calls of work() write out what was sent, and nothing else.
-    virtual void finish() noexcept = 0;
-    // Ends at once, for this reason if any; what was not written is lost.
-    virtual void abort(std::error_code why) noexcept = 0;
-    // Held while one of these runs, where another thread may be at work in place of the loop's.
-    virtual std::unique_lock<std::mutex> exclude() { return {}; }
-
-    io_loop& loop() const noexcept { return *contact_->loop; }
-    const std::shared_ptr<contact>& reach() const noexcept { return contact_; }
-
-    // Ends it at once when a stop is requested. Before it is added.
-    void obey(const sluice::detail::stop_token& stop) {
-        if (stop.stop_possible()) on_stop_.emplace(stop, stopping{this});
-    }
-
-private:
-    friend io_loop;
-    struct stopping {
-        station* of;
-        void operator()() const noexcept;
-    };
-    using alarms = std::multimap<time_point, station*>;
-
-    const std::shared_ptr<contact> contact_;
-    const std::shared_ptr<station_group> group_;
-    module_id made_by_ = every_module;
-
-    // Guarded by the lock of the loop.
-    station *previous_ = nullptr, *next_ = nullptr;  // among those that are posted
-    bool adopted_ = false, posted_ = false;
-
-    // For the thread of the loop.
-    std::size_t place_ = 0;
-    int watched_ = -1;
-    readiness watched_for_;
-    bool always_ready_ = false;  // its descriptor is none that can be waited for, such as a file
-    std::optional<alarms::iterator> alarm_;
-    bool over_ = false;
-
-    std::atomic<bool> stopped_{false};
-    std::optional<sluice::detail::stop_callback<stopping>> on_stop_;  // the last: it uses the others
-};
-
+// mutex_ guards what other threads leave for the loop, and no other lock is taken under it. What only the loop's thread
+// touches needs none; but what work() touches is under lock_work() too, where the handler has one.
 class io_loop final : public worker, public std::enable_shared_from_this<io_loop> {
 public:
-    // That of the process, or one with a thread of its own.
-    static std::shared_ptr<io_loop> common() {
-        return std::static_pointer_cast<io_loop>(
-            process::self().common([] { return std::static_pointer_cast<worker>(std::make_shared<io_loop>()); }));
+    // The one that the ends of this process share, or a new one with a thread of its own.
+    static std::shared_ptr<io_loop> shared() {
+        return std::static_pointer_cast<io_loop>(process::self().shared_worker(
+            [] { return std::static_pointer_cast<worker>(std::make_shared<io_loop>()); }));
     }
     static std::shared_ptr<io_loop> make() { return std::make_shared<io_loop>(); }
 
     io_loop() : scratch_(std::make_unique_for_overwrite<std::byte[]>(scratch_size)) {}
 
-    // From any thread; the first one starts the loop's. Throws std::system_error.
-    void add(std::unique_ptr<station> s, module_id made_by) {
+    // From any thread; starts the loop's thread if it does not run. Throws std::system_error.
+    void add(std::unique_ptr<io_handler> h, module_id module) {
         const std::lock_guard<std::mutex> one_starts(starting_);
-        station& added = *s;
+        io_handler& added = *h;
         if (!poller_) poller_.emplace();
-        if (!waking_) {
-            waking_.emplace();
-            poller_->add(waking_->fd(), {true, false}, nullptr);
+        if (!wake_up_) {
+            wake_up_.emplace();
+            poller_->add(wake_up_->fd(), {true, false}, nullptr);
         }
         bool starts;
         {
             const std::lock_guard<std::mutex> held(mutex_);
-            fresh_.reserve(fresh_.size() + 1);
-            ++alive_[made_by];
-            added.made_by_ = made_by;
+            added_.reserve(added_.size() + 1);
+            ++handlers_per_module_[module];
+            added.module_ = module;
             if (added.group_) ++added.group_->alive;
-            fresh_.push_back(std::move(s));
+            added_.push_back(std::move(h));
             starts = !std::exchange(runs_, true);
             if (!starts) wake();
         }
@@ -141,32 +65,32 @@ public:
         try {
             process::self().start(shared_from_this());
         } catch (...) {
-            std::unique_ptr<station> failed;
+            std::unique_ptr<io_handler> failed;
             const std::lock_guard<std::mutex> held(mutex_);
             runs_ = false;
-            failed = std::move(fresh_.back());  // the only one: who adds others is waiting
-            fresh_.pop_back();
-            uncount(failed->made_by_, failed->group_.get());
+            failed = std::move(added_.back());  // the only one: other threads wait for starting_
+            added_.pop_back();
+            forget(failed->module_, failed->group_.get());
             throw;
         }
     }
 
-    // Has the station do its work soon, after `change`, which is done under the lock. After that the station, and who
-    // calls, may be gone.
+    // Calls `change` under the lock, and has the loop call h.work() soon. From then on the loop may destroy the
+    // handler, and with it what `change` belongs to.
     template <class F>
-    void post(station& s, F&& change) noexcept {
+    void post(io_handler& h, F&& change) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
         change();
         if (waiting_ > 0) changed_.notify_all();
-        call(s);
+        enqueue(h);
     }
-    // The same where the station may be gone already.
-    void post(const contact& to) noexcept {
+    // The same for a handler that may be gone already.
+    void post(const handler_ref& to) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
-        if (to.of) call(*to.of);
+        if (to.handler) enqueue(*to.handler);
     }
 
-    // Waits for what is changed by a post(), or by the end of a station.
+    // Waits until done(), which is called under the lock, after each post() and each end of a handler.
     template <class F>
     void wait_until(F&& done) noexcept {
         std::unique_lock<std::mutex> lock(mutex_);
@@ -175,178 +99,181 @@ public:
         --waiting_;
     }
 
-    // While it lives this thread works at a station in place of a loop's, which may be waiting for that.
-    class standing_in {
+    // While it lives, this thread works at a handler in place of the loop's, which may be waiting for that.
+    class acting_as_loop {
     public:
-        standing_in() noexcept : before_(std::exchange(so(), true)) {}
-        standing_in(const standing_in&) = delete;
-        standing_in& operator=(const standing_in&) = delete;
-        ~standing_in() { so() = before_; }
+        acting_as_loop() noexcept : before_(std::exchange(active(), true)) {}
+        acting_as_loop(const acting_as_loop&) = delete;
+        acting_as_loop& operator=(const acting_as_loop&) = delete;
+        ~acting_as_loop() { active() = before_; }
 
-        static bool& so() noexcept {
-            static thread_local bool stands_in = false;
-            return stands_in;
+        static bool& active() noexcept {
+            static thread_local bool is_active = false;
+            return is_active;
         }
 
     private:
         const bool before_;
     };
 
-    // Ends all stations of a group, and waits for that, but where the loop may wait for this thread: on its own, and on
-    // one that stands in for it. Whether they have ended.
-    bool abort_and_wait(const std::shared_ptr<station_group>& group) {
-        order({true, every_module, group});
-        if (runner_.load(std::memory_order_acquire) == std::this_thread::get_id() || standing_in::so()) return false;
+    // Ends all handlers of a group and waits for that, and returns true; does not wait, and returns false, where the
+    // loop may wait for this thread: on the loop's own, and on one that acts in its place.
+    bool abort_and_wait(const std::shared_ptr<handler_group>& group) {
+        post_command({true, every_module, group});
+        if (thread_id_.load(std::memory_order_acquire) == std::this_thread::get_id() || acting_as_loop::active())
+            return false;
         wait_until([&] { return group->alive == 0; });
         return true;
     }
 
-    // ---- For a thread that works at a station in place of the loop's, under its exclude().
+    // ---- For a thread that works at a handler in place of the loop's, under its lock_work()
 
-    // Whether the loop waits for its descriptor, so that another thread can do that.
-    bool watches(const station& s) const noexcept {
-        return poller::any_thread_changes && s.watched_ >= 0 && s.watched_ == s.fd() && !s.always_ready_ && !s.over_;
+    // Whether the loop polls its descriptor, and another thread can change what for.
+    bool is_polled(const io_handler& h) const noexcept {
+        return poller::any_thread_changes && h.watched_ >= 0 && h.watched_ == h.fd() && !h.always_ready_ && !h.done_;
     }
-    // What is to be waited for has changed. True if the loop knows all about it now.
-    bool watch_anew(station& s) noexcept {
-        if (!watches(s)) return false;
-        const readiness wanted = s.interest();
-        if (wanted != s.watched_for_ && poller_->change(s.watched_, wanted, &s) != 0) return false;
-        s.watched_for_ = wanted;
-        return s.alarm() == (s.alarm_ ? std::optional((*s.alarm_)->first) : std::nullopt);
+    // The handler's interest() has changed. False if the loop has to look at it: its descriptor or alarm has changed
+    // too.
+    bool update_interest(io_handler& h) noexcept {
+        if (!is_polled(h)) return false;
+        const readiness wanted = h.interest();
+        if (wanted != h.watched_for_ && poller_->change(h.watched_, wanted, &h) != 0) return false;
+        h.watched_for_ = wanted;
+        return h.alarm() == (h.alarm_ ? std::optional((*h.alarm_)->first) : std::nullopt);
     }
 
-    void finish(module_id made_by) noexcept override { order({false, made_by, nullptr}); }
-    void abort(module_id made_by) noexcept override { order({true, made_by, nullptr}); }
-    bool has_work_of(module_id made_by) noexcept override {
+    void finish(module_id module) noexcept override { post_command({false, module, nullptr}); }
+    void abort(module_id module) noexcept override { post_command({true, module, nullptr}); }
+    bool has_work_of(module_id module) noexcept override {
         const std::lock_guard<std::mutex> held(mutex_);
-        return made_by == every_module ? !alive_.empty() : alive_.count(made_by) > 0;
+        return module == every_module ? !handlers_per_module_.empty() : handlers_per_module_.count(module) > 0;
     }
 
     void run() noexcept override {
-        runner_.store(std::this_thread::get_id(), std::memory_order_release);
+        thread_id_.store(std::this_thread::get_id(), std::memory_order_release);
         do {
-            while (round()) {
+            while (run_once()) {
             }
-        } while (!ends());
+        } while (!stop_if_idle());
     }
 
 private:
-    friend station;
+    friend io_handler;
     using clock = std::chrono::steady_clock;
 
     static constexpr std::size_t scratch_size = 64 * 1024;
 
     struct command {
         bool aborts;
-        module_id made_by;
-        std::shared_ptr<station_group> group;  // nothing for all
+        module_id module;
+        std::shared_ptr<handler_group> group;  // null for all
 
-        bool is_for(const station& s) const noexcept {
-            return group ? s.group_ == group : made_by == every_module || s.made_by_ == made_by;
+        bool is_for(const io_handler& h) const noexcept {
+            return group ? h.group_ == group : module == every_module || h.module_ == module;
         }
     };
 
-    void order(command c) noexcept {
+    void post_command(command c) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
         if (!runs_) return;
-        orders_.push_back(std::move(c));
+        commands_.push_back(std::move(c));
         wake();
     }
 
-    // With the lock held; `asleep_` while the loop's thread waits, and no longer.
+    // Requires mutex_. Once for each time that the loop's thread waits.
     void wake() noexcept {
-        if (std::exchange(asleep_, false)) waking_->signal();
+        if (std::exchange(sleeping_, false)) wake_up_->signal();
     }
-    // Has it work soon; what is not adopted yet does so anyway.
-    void call(station& s) noexcept {
-        if (!s.adopted_ || s.posted_) return;
+    // Requires mutex_. A handler that is not adopted yet is called anyway.
+    void enqueue(io_handler& h) noexcept {
+        if (!h.adopted_ || h.posted_) return;
         wake();
-        s.posted_ = true;
-        s.previous_ = last_;
-        s.next_ = nullptr;
-        (last_ ? last_->next_ : first_) = &s;
-        last_ = &s;
+        h.posted_ = true;
+        h.previous_ = last_;
+        h.next_ = nullptr;
+        (last_ ? last_->next_ : first_) = &h;
+        last_ = &h;
         ++posted_;
     }
-    void dequeue(station& s) noexcept {
-        (s.previous_ ? s.previous_->next_ : first_) = s.next_;
-        (s.next_ ? s.next_->previous_ : last_) = s.previous_;
-        s.posted_ = false;
+    void dequeue(io_handler& h) noexcept {
+        (h.previous_ ? h.previous_->next_ : first_) = h.next_;
+        (h.next_ ? h.next_->previous_ : last_) = h.previous_;
+        h.posted_ = false;
         --posted_;
     }
-    void uncount(module_id made_by, station_group* group) noexcept {
-        if (const auto of_module = alive_.find(made_by); --of_module->second == 0) alive_.erase(of_module);
+    void forget(module_id module, handler_group* group) noexcept {
+        if (const auto of_module = handlers_per_module_.find(module); --of_module->second == 0)
+            handlers_per_module_.erase(of_module);
         if (group) --group->alive;
         changed_.notify_all();
     }
 
     // ---- On the loop's thread
 
-    // False when there is nothing left to look after.
-    bool round() noexcept {
-        std::vector<std::unique_ptr<station>> fresh;
-        std::vector<command> orders;
-        std::size_t posted;
+    // False when there is no handler left.
+    bool run_once() noexcept {
+        std::vector<std::unique_ptr<io_handler>> added;
+        std::vector<command> commands;
+        std::size_t pending_count;
         {
             const std::lock_guard<std::mutex> held(mutex_);
-            if (fresh_.empty() && stations_.empty()) return false;
-            fresh.swap(fresh_);
-            orders.swap(orders_);
-            posted = posted_;
-            for (const auto& s : fresh) s->adopted_ = true;
+            if (added_.empty() && handlers_.empty()) return false;
+            added.swap(added_);
+            commands.swap(commands_);
+            pending_count = posted_;
+            for (const auto& h : added) h->adopted_ = true;
         }
-        for (auto& s : fresh) adopt(std::move(s));
-        for (const command& c : orders) {
-            for (std::size_t i = 0; i < stations_.size();) {
-                station& s = *stations_[i];
-                if (!c.is_for(s)) {
+        for (auto& h : added) adopt(std::move(h));
+        for (const command& c : commands) {
+            for (std::size_t i = 0; i < handlers_.size();) {
+                io_handler& h = *handlers_[i];
+                if (!c.is_for(h)) {
                     ++i;
                     continue;
                 }
                 {
-                    const auto held = s.exclude();
-                    c.aborts ? s.abort({}) : s.finish();
+                    const auto held = h.lock_work();
+                    c.aborts ? h.abort({}) : h.finish();
                 }
-                serve(s, {});
-                if (!s.over_) ++i;
+                dispatch(h, {});
+                if (!h.done_) ++i;
             }
         }
-        for (; posted > 0; --posted) {
-            station* next;
+        for (; pending_count > 0; --pending_count) {
+            io_handler* next;
             {
                 const std::lock_guard<std::mutex> held(mutex_);
                 next = first_;
                 if (next) dequeue(*next);
             }
             if (!next) break;
-            if (!next->over_) serve(*next, {}, true);
+            if (!next->done_) dispatch(*next, {}, true);
         }
         for (auto now = clock::now(); !alarms_.empty() && alarms_.begin()->first <= now;) {
-            station& s = *alarms_.begin()->second;
+            io_handler& h = *alarms_.begin()->second;
             {
-                const auto held = s.exclude();
-                clear_alarm(s);
+                const auto held = h.lock_work();
+                clear_alarm(h);
             }
-            serve(s, {});
+            dispatch(h, {});
         }
-        bury();
+        destroy_finished();
         wait_for_more();
-        bury();
+        destroy_finished();
         return true;
     }
 
-    // Unless something was added meanwhile.
-    bool ends() noexcept {
+    // False if a handler was added meanwhile.
+    bool stop_if_idle() noexcept {
         const std::lock_guard<std::mutex> none_starts(starting_);
         {
             const std::lock_guard<std::mutex> held(mutex_);
-            if (!fresh_.empty()) return false;
-            orders_.clear();
+            if (!added_.empty()) return false;
+            commands_.clear();
             runs_ = false;
         }
-        poller_.reset();  // the lock of `process`, which this takes, comes before that of a loop
-        waking_.reset();
+        poller_.reset();  // takes the lock of `process`, which comes before mutex_
+        wake_up_.reset();
         return true;
     }
 
@@ -354,147 +281,148 @@ private:
         bool sleeps;
         {
             const std::lock_guard<std::mutex> held(mutex_);
-            sleeps = asleep_ = first_ == nullptr && fresh_.empty() && orders_.empty() && !stations_.empty();
+            sleeps = sleeping_ = first_ == nullptr && added_.empty() && commands_.empty() && !handlers_.empty();
         }
         const auto until = !sleeps           ? std::optional(clock::time_point())
                            : alarms_.empty() ? std::nullopt
                                              : std::optional(alarms_.begin()->first);
         for (const poll_event& e : poller_->wait(until)) {
             if (!e.about) {
-                waking_->clear();
-            } else if (station& s = *static_cast<station*>(e.about); !s.over_) {
-                serve(s, e.what);
+                wake_up_->clear();
+            } else if (io_handler& h = *static_cast<io_handler*>(e.about); !h.done_) {
+                dispatch(h, e.ready);
             }
         }
         const std::lock_guard<std::mutex> held(mutex_);
-        asleep_ = false;
+        sleeping_ = false;
     }
 
-    void adopt(std::unique_ptr<station> s) noexcept {
-        station& adopted = *s;
-        adopted.place_ = stations_.size();
+    void adopt(std::unique_ptr<io_handler> h) noexcept {
+        io_handler& adopted = *h;
+        adopted.index_ = handlers_.size();
         try {
-            buried_.reserve(stations_.size() + 1);
-            stations_.push_back(std::move(s));
-            serve(adopted, {});
+            finished_.reserve(handlers_.size() + 1);
+            handlers_.push_back(std::move(h));
+            dispatch(adopted, {});
         } catch (const std::bad_alloc&) {
-            s->abort(make_error_code(std::errc::not_enough_memory));
-            buried_.push_back(std::move(s));
+            h->abort(make_error_code(std::errc::not_enough_memory));
+            finished_.push_back(std::move(h));
         }
     }
 
-    void serve(station& s, readiness what, bool posted = false) noexcept {
-        const auto held = s.exclude();
-        if (posted && s.always_ready_) what = s.interest();
-        if (s.stopped_.exchange(false, std::memory_order_acq_rel))
-            s.abort(make_error_code(std::errc::operation_canceled));
-        if (s.work(what, {scratch_.get(), scratch_size})) {
-            settle(s);
+    void dispatch(io_handler& h, readiness ready, bool posted = false) noexcept {
+        const auto held = h.lock_work();
+        if (posted && h.always_ready_) ready = h.interest();
+        if (h.stopped_.exchange(false, std::memory_order_acq_rel))
+            h.abort(make_error_code(std::errc::operation_canceled));
+        if (h.work(ready, {scratch_.get(), scratch_size})) {
+            update_poller(h);
         } else {
-            end(s);
+            end(h);
         }
     }
 
-    // Waits for what the station wants to wait for.
-    void settle(station& s) noexcept {
-        const int fd = s.fd();
-        const readiness wanted = s.interest();
+    // Has the poller and the alarms agree with the handler.
+    void update_poller(io_handler& h) noexcept {
+        const int fd = h.fd();
+        const readiness wanted = h.interest();
         int error = 0;
-        if (fd != s.watched_) {
-            unwatch(s);
-            if (fd >= 0) error = poller_->add(fd, wanted, &s);
-            if (error == 0) s.watched_ = fd;
-        } else if (fd >= 0 && wanted != s.watched_for_) {
-            error = poller_->change(fd, wanted, &s);
+        if (fd != h.watched_) {
+            unwatch(h);
+            if (fd >= 0) error = poller_->add(fd, wanted, &h);
+            if (error == 0) h.watched_ = fd;
+        } else if (fd >= 0 && wanted != h.watched_for_) {
+            error = poller_->change(fd, wanted, &h);
         }
-        s.watched_for_ = wanted;
-        s.always_ready_ = error == EPERM;
-        const auto when = s.alarm();
-        if (s.alarm_ ? !when || (*s.alarm_)->first != *when : when.has_value()) {
-            clear_alarm(s);
+        h.watched_for_ = wanted;
+        h.always_ready_ = error == EPERM;
+        const auto when = h.alarm();
+        if (h.alarm_ ? !when || (*h.alarm_)->first != *when : when.has_value()) {
+            clear_alarm(h);
             try {
-                if (when) s.alarm_ = alarms_.emplace(*when, &s);
+                if (when) h.alarm_ = alarms_.emplace(*when, &h);
             } catch (const std::bad_alloc&) {
                 error = ENOMEM;
             }
         }
-        if (error == 0 || (s.always_ready_ && !wanted)) return;
-        if (!s.always_ready_) s.abort(from_errno(error));
+        if (error == 0 || (h.always_ready_ && !wanted)) return;
+        if (!h.always_ready_) h.abort(from_errno(error));
         const std::lock_guard<std::mutex> held(mutex_);
-        call(s);
+        enqueue(h);
     }
-    void unwatch(station& s) noexcept {
-        if (s.watched_ >= 0) poller_->forget(std::exchange(s.watched_, -1));
+    void unwatch(io_handler& h) noexcept {
+        if (h.watched_ >= 0) poller_->forget(std::exchange(h.watched_, -1));
     }
-    void clear_alarm(station& s) noexcept {
-        if (s.alarm_) alarms_.erase(*std::exchange(s.alarm_, std::nullopt));
+    void clear_alarm(io_handler& h) noexcept {
+        if (h.alarm_) alarms_.erase(*std::exchange(h.alarm_, std::nullopt));
     }
 
-    void end(station& s) noexcept {
-        unwatch(s);
-        clear_alarm(s);
-        s.over_ = true;
-        stations_.back()->place_ = s.place_;
-        std::swap(stations_[s.place_], stations_.back());
-        buried_.push_back(std::move(stations_.back()));
-        stations_.pop_back();
+    void end(io_handler& h) noexcept {
+        unwatch(h);
+        clear_alarm(h);
+        h.done_ = true;
+        handlers_.back()->index_ = h.index_;
+        std::swap(handlers_[h.index_], handlers_.back());
+        finished_.push_back(std::move(handlers_.back()));
+        handlers_.pop_back();
     }
-    // Those that are over: no event of this round is looked at any more.
-    void bury() noexcept {
-        if (buried_.empty()) return;
-        for (auto& s : buried_) {
-            const module_id made_by = s->made_by_;
-            const std::shared_ptr<station_group> group = s->group_;
-            s.reset();
+    // No event of this round that is about them is left.
+    void destroy_finished() noexcept {
+        if (finished_.empty()) return;
+        for (auto& h : finished_) {
+            const module_id module = h->module_;
+            const std::shared_ptr<handler_group> group = h->group_;
+            h.reset();
             const std::lock_guard<std::mutex> held(mutex_);
-            uncount(made_by, group.get());
+            forget(module, group.get());
         }
-        buried_.clear();
-        process::self().look_again();
+        finished_.clear();
+        process::self().notify_progress();
     }
 
     const std::unique_ptr<std::byte[]> scratch_;
-    std::vector<std::unique_ptr<station>> stations_, buried_;
-    station::alarms alarms_;
+    std::vector<std::unique_ptr<io_handler>> handlers_, finished_;
+    io_handler::alarms alarms_;
     std::optional<poller> poller_;
-    std::atomic<std::thread::id> runner_{};
+    std::atomic<std::thread::id> thread_id_{};
 
-    std::mutex starting_;  // before that of `process`, which comes before mutex_
+    std::mutex
+        starting_;  // held to start and to end the thread; before the lock of `process`, which comes before mutex_
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::optional<wake_up> waking_;
-    std::vector<std::unique_ptr<station>> fresh_;
-    std::vector<command> orders_;
-    std::map<module_id, std::size_t> alive_;
-    station *first_ = nullptr, *last_ = nullptr;  // those that are posted
+    std::optional<wake_up> wake_up_;
+    std::vector<std::unique_ptr<io_handler>> added_;
+    std::vector<command> commands_;
+    std::map<module_id, std::size_t> handlers_per_module_;
+    io_handler *first_ = nullptr, *last_ = nullptr;  // the handlers that are posted
     std::size_t posted_ = 0;
     std::size_t waiting_ = 0;
-    bool runs_ = false, asleep_ = false;
+    bool runs_ = false, sleeping_ = false;
 };
 
-inline station::station(std::shared_ptr<io_loop> by, std::shared_ptr<station_group> group)
-    : contact_(new contact{std::move(by), this}), group_(std::move(group)) {}
+inline io_handler::io_handler(std::shared_ptr<io_loop> by, std::shared_ptr<handler_group> group)
+    : ref_(new handler_ref{std::move(by), this}), group_(std::move(group)) {}
 
-// What it was in line for is left already: nobody posts it any more.
-inline station::~station() {
+// Its waiters have been cancelled by the derived class: no other thread posts it any more, but by its handler_ref.
+inline io_handler::~io_handler() {
     on_stop_.reset();
     const std::lock_guard<std::mutex> held(loop().mutex_);
-    contact_->of = nullptr;
+    ref_->handler = nullptr;
     if (posted_) loop().dequeue(*this);
 }
 
-inline void station::stopping::operator()() const noexcept {
+inline void io_handler::stopping::operator()() const noexcept {
     of->loop().post(*of, [this] { of->stopped_.store(true, std::memory_order_release); });
 }
 
 inline std::shared_ptr<io_loop> loop_for(const options& chosen) {
-    return chosen.own_thread ? io_loop::make() : io_loop::common();
+    return chosen.own_thread ? io_loop::make() : io_loop::shared();
 }
 
-// From now on the loop looks after it. Throws std::system_error.
-inline void run(io_loop& loop, std::unique_ptr<station> s, const sluice::detail::stop_token& stop) {
-    s->obey(stop);
-    loop.add(std::move(s), this_module());
+// Gives a handler to the loop, and to the stop token. Throws std::system_error.
+inline void start(io_loop& loop, std::unique_ptr<io_handler> h, const sluice::detail::stop_token& stop) {
+    h->stop_on(stop);
+    loop.add(std::move(h), this_module());
 }
 
 }  // namespace sluice::ipc::detail

@@ -1,4 +1,5 @@
-// The way of messages from a channel to a descriptor: written by the loop or, when that is idle, by who sends.
+// outgoing: the way of messages from a channel to a transport: written by the loop or, when that is idle, by the thread
+// that sends.
 #pragma once
 
 #include <atomic>
@@ -10,190 +11,213 @@
 
 #include <sluice/channel.hpp>
 #include <sluice/detail/sync.hpp>
-#include <sluice/ipc/detail/descriptor.hpp>
-#include <sluice/ipc/detail/ends.hpp>
+#include <sluice/ipc/detail/channel_reader.hpp>
+#include <sluice/ipc/detail/errors.hpp>
 #include <sluice/ipc/detail/frame.hpp>
-#include <sluice/ipc/detail/process.hpp>
 #include <sluice/ipc/detail/io_loop.hpp>
-#include <sluice/ipc/fault.hpp>
+#include <sluice/ipc/detail/process.hpp>
+#include <sluice/ipc/detail/write_buffer.hpp>
+#include <sluice/ipc/error_sink.hpp>
 
 namespace sluice::ipc::detail {
 
-// At any time one thread has the turn: it alone touches the outbox and takes from the channel. The loop has it at
-// first. When there is nothing to write, whoever has it puts it down by standing in line for the next message; the
-// thread that sends that message picks it up, inside its send. It writes the message itself and puts the turn down
-// again, which saves the loop a wake-up; or, if it comes soon after the last write, so that more messages may follow,
-// if the system takes no more, or if the channel was closed, it passes the turn to the loop. So a lone message is on
-// its way when send() returns, and a flood of them goes out in large writes.
-class outgoing : public outlet_listener {
+// The write token. The thread that holds it, one at a time, may take messages from the channel and touch write_buffer_.
+//
+//   (1) The loop holds it: loop_has_token_ is true. So it begins. The loop writes; where the system takes no more, it
+//       waits until it does.
+//   (2) It is parked in the channel, as a waiting receiver: nothing is to be written.
+//   (3) A sender holds it: it has completed that receiver, inside its send. (Or a thread that closes the channel.)
+//   (4) Done: nothing is written any more, and no other thread comes here.
+//
+//   1 > 2  The loop finds no message, also after it has spun for a moment.
+//   2 > 3  A message is sent, or the channel is closed.
+//   3 > 2  The sender has written its message, and no other has come: the message is on its way when send() returns,
+//          and the loop was not woken. If the handler asks for it (always_signal), the loop is then posted.
+//   3 > 1  Passed on by a post: the last write was less than direct_write_gap ago, so that more messages may follow,
+//          which the loop writes at once; or the system takes no more; or the channel was closed.
+//   2 > 1  The loop withdraws the receiver, as it has something to write that is no message.
+//   1 > 4  The end is written, or nothing can be.
+//
+// Memory order: parking and completing the receiver happen under the channel's locks, which order what (2) connects.
+// The step 3 > 1 is a release store of loop_has_token_, under the lock of the loop, which the loop loads with acquire.
+// The other stores may be relaxed. Only the loop's thread, which reads its own stores in order, changes the flag from
+// true to false, before it parks; in a sender the flag is false from (2) on, and it stores nothing but that value.
+class outgoing : public message_listener {
 public:
     enum class flow : std::uint8_t {
-        idle,     // the turn lies in the channel
+        idle,     // (2) or (3)
         blocked,  // the system takes no more now, or has taken much: to be called again when it takes more
-        over,
+        done,     // (4)
     };
 
     outgoing(const outgoing&) = delete;
     outgoing& operator=(const outgoing&) = delete;
 
-    // For the loop's thread: writes what there is, if it is its turn. After `over`, nobody else has to do with this
-    // object any more.
-    flow write() noexcept { return loops_turn_.load(std::memory_order_acquire) ? write_out(true) : flow::idle; }
+    // ---- For the loop's thread
 
-    // For the loop's thread: nothing can be written any more.
+    // Writes what there is, if the loop has the token. After `done` no other thread uses this object.
+    flow write() noexcept { return loop_has_token_.load(std::memory_order_acquire) ? write_out(true) : flow::idle; }
+
+    // Nothing can be written any more.
     void abandon() noexcept {
         abandoned_.store(true, std::memory_order_release);
-        outlet_->close();
+        reader_->close();
     }
-    // For the loop's thread: writes out what was sent, and no more.
-    void finish() noexcept { outlet_->close(); }
-    // For the loop's thread: after the frame that is under way the peer is told that this ends by an error, and no more.
-    void break_off(ipc_errc why) noexcept {
-        broken_.store(why, std::memory_order_release);
-        outlet_->close();
+    // Writes out what was sent, and ends.
+    void finish() noexcept { reader_->close(); }
+    // Writes the frame that is under way and an error frame, and ends.
+    void end_with_error(ipc_errc why) noexcept {
+        end_error_.store(why, std::memory_order_release);
+        reader_->close();
     }
-    bool is_broken_off() const noexcept { return broken_.load(std::memory_order_acquire) != ipc_errc{}; }
-    // Nothing more is sent.
-    bool closed() const noexcept { return outlet_->closed(); }
+    bool is_ending_by_error() const noexcept { return end_error_.load(std::memory_order_acquire) != ipc_errc{}; }
+    // Whether nothing more is sent.
+    bool closed() const noexcept { return reader_->closed(); }
 
-    // For the loop's thread: has the peer told that nobody reads here any more.
-    void tell_deaf() noexcept {
-        deaf_.store(true, std::memory_order_release);
-        station_.reach()->curious.store(true, std::memory_order_release);
-        take_turn_for_deaf();
+    // Asks the peer to stop sending.
+    void request_stop_sending() noexcept {
+        stop_sending_.store(true, std::memory_order_release);
+        handler_.ref()->always_signal.store(true, std::memory_order_release);
+        take_token_for_stop_sending();
     }
-    // Also whenever the loop was woken: whoever had the turn then may have looked for deafness just before.
-    void take_turn_for_deaf() noexcept {
-        if (deaf_.load(std::memory_order_acquire) && !loops_turn_.load(std::memory_order_acquire) &&
-            outlet_->withdraw()) {
-            loops_turn_.store(true, std::memory_order_relaxed);
+    // Also whenever the loop was woken: a sender that held the token may have looked at stop_sending_ just before.
+    void take_token_for_stop_sending() noexcept {
+        if (stop_sending_.load(std::memory_order_acquire) && !loop_has_token_.load(std::memory_order_acquire) &&
+            reader_->unregister()) {
+            loop_has_token_.store(true, std::memory_order_relaxed);
         }
     }
 
 protected:
-    enum class flushed : std::uint8_t { all, blocked, gone };
+    enum class flushed : std::uint8_t { all, blocked, failed };
 
-    outgoing(station& of, std::shared_ptr<fault> report) : station_(of), report_(std::move(report)) {}
+    outgoing(io_handler& of, std::shared_ptr<error_sink> errors) : handler_(of), errors_(std::move(errors)) {}
     virtual ~outgoing() = default;
 
     template <class T>
     void attach(receiver<T> from, const framing& how) {
-        outlet_ = std::make_unique<channel_outlet<T>>(std::move(from), how, *this);
+        reader_ = std::make_unique<typed_channel_reader<T>>(std::move(from), how, *this);
     }
 
-    // Has the waiter told when nothing more is sent; false if that is so already.
-    bool watch_closing(sluice::detail::waiter& w) { return outlet_->watch_closing(w); }
-    bool unwatch_closing(sluice::detail::waiter& w) { return outlet_->unwatch_closing(w); }
+    // Has the waiter completed when nothing more is sent; false if that is so already.
+    bool observe_close(sluice::detail::waiter& w) { return reader_->observe_close(w); }
+    bool unobserve_close(sluice::detail::waiter& w) { return reader_->unobserve_close(w); }
 
-    // Writes as much of the outbox as the system takes.
-    virtual flushed flush(outbox& box) noexcept = 0;
-    // Says, after the last message, that it was the last; or that an error has ended the connection.
-    virtual void say_end(outbox& box) = 0;
-    virtual void say_broken(outbox& box, ipc_errc why) = 0;
-    // Nothing can be written any more, as the last flush() has found; its reason is to be noted.
-    virtual void note_gone() noexcept = 0;
+    // ---- What the transport does, for the thread that holds the token
 
-    station& station_;
-    const std::shared_ptr<fault> report_;
-    outbox outbox_;
+    // Writes as much of the buffer as the system takes.
+    virtual flushed flush(write_buffer& buffer) noexcept = 0;
+    // Appends what says that the last message was the last, or that an error has ended the connection.
+    virtual void append_end(write_buffer& buffer) = 0;
+    virtual void append_error(write_buffer& buffer, ipc_errc why) = 0;
+    // The last flush() has failed: notes why. By the loop alone.
+    virtual void note_write_error() noexcept = 0;
+
+    io_handler& handler_;
+    const std::shared_ptr<error_sink> errors_;
+    write_buffer write_buffer_;
 
 private:
     using clock = sluice::detail::sync::clock;
 
-    // Messages that follow each other faster than this are left to the loop, which collects them meanwhile.
-    static constexpr clock::duration pause = std::chrono::microseconds(10);
+    // Messages that follow each other faster than this are left to the loop, which writes several at a time.
+    static constexpr clock::duration direct_write_gap = std::chrono::microseconds(10);
+    // After so many writes the loop looks at other handlers; a sender writes once.
+    static constexpr int loop_writes = 16;
 
+    // Requires the token. When it returns `idle`, this object may be gone, unless `looping`.
     flow write_out(bool looping) noexcept {
-        int looks = sluice::detail::sync::multicore() ? 50 : 0;
-        int writes = looping ? 16 : 1;  // then others get their turn: who sends goes on, the loop looks for orders
+        int spins = sluice::detail::sync::multicore() ? 50 : 0;
+        int writes = looping ? loop_writes : 1;
         for (;;) {
-            if (abandoned_.load(std::memory_order_acquire)) over_ = true;
-            if (over_) {
-                outbox_.discard();
-                return flow::over;
+            if (abandoned_.load(std::memory_order_acquire)) done_ = true;
+            if (done_) {
+                write_buffer_.discard();
+                return flow::done;
             }
-            if (!outbox_.empty()) {
+            if (!write_buffer_.empty()) {
                 if (writes-- == 0) return flow::blocked;
-                const flushed f = flush(outbox_);
+                const flushed f = flush(write_buffer_);
                 if (f == flushed::blocked) return flow::blocked;
-                if (f == flushed::gone) {
-                    if (!looping) return flow::blocked;  // the loop finds out why
-                    note_gone();
-                    outlet_->close();
-                    over_ = true;
+                if (f == flushed::failed) {
+                    if (!looping) return flow::blocked;  // the loop notes why
+                    note_write_error();
+                    reader_->close();
+                    done_ = true;
                 }
                 continue;
             }
-            if (last_words_) {
-                over_ = true;
+            if (end_queued_) {
+                done_ = true;
                 continue;
             }
             try {
-                if (is_broken_off()) {
-                    say_last_words();
+                if (is_ending_by_error()) {
+                    queue_end();
                     continue;
                 }
-                if (deaf_.exchange(false, std::memory_order_acq_rel)) append_plain(outbox_.bytes, nobody_reads);
-                outlet_->fill(outbox_);
-                if (!outbox_.empty() || (looping && more_comes(looks))) continue;
+                if (stop_sending_.exchange(false, std::memory_order_acq_rel))
+                    append_plain(write_buffer_.bytes, stop_sending_mark);
+                reader_->fill(write_buffer_);
+                if (!write_buffer_.empty() || (looping && spin_for_message(spins))) continue;
                 last_write_ = clock::now();
-                outbox_.rest();
-                loops_turn_.store(false, std::memory_order_relaxed);
-                const outlet::line where = outlet_->wait();
-                if (where == outlet::line::waiting) return flow::idle;
-                loops_turn_.store(looping, std::memory_order_relaxed);
-                if (where == outlet::line::closed) say_last_words();
+                write_buffer_.shrink();
+                loop_has_token_.store(false, std::memory_order_relaxed);
+                const channel_reader::wait_result waited = reader_->wait();
+                if (waited == channel_reader::wait_result::waiting) return flow::idle;
+                loop_has_token_.store(looping, std::memory_order_relaxed);
+                if (waited == channel_reader::wait_result::closed) queue_end();
             } catch (...) {
-                loops_turn_.store(looping, std::memory_order_relaxed);
+                loop_has_token_.store(looping, std::memory_order_relaxed);
                 const std::error_code why = current_error(ipc_errc::not_encoded);
-                report_->note(why);
-                break_off(told_as(why, ipc_errc::not_encoded));
+                errors_->note(why);
+                end_with_error(as_ipc_errc(why, ipc_errc::not_encoded));
             }
         }
     }
 
-    // Whether a message comes, or the channel closes, while `looks` are left: for a microsecond or so, which is less
-    // than it takes to wake the loop again. Does not yield: others might keep the processor for long.
-    bool more_comes(int& looks) const noexcept {
-        while (looks-- > 0) {
-            if (outlet_->may_have()) return true;
+    // Whether a message comes, or the channel closes, while `spins` are left. Does not yield: other threads might keep
+    // the processor for long.
+    bool spin_for_message(int& spins) const noexcept {
+        while (spins-- > 0) {
+            if (reader_->may_have_message()) return true;
             sluice::detail::sync::pause();
         }
-        looks = 0;
+        spins = 0;
         return false;
     }
 
-    // Looks again: the channel may have been closed by break_off(), just now.
-    void say_last_words() {
-        last_words_ = true;
-        const ipc_errc why = broken_.load(std::memory_order_acquire);
-        why == ipc_errc{} ? say_end(outbox_) : say_broken(outbox_, why);
+    // Reads end_error_ again: end_with_error() may be what has closed the channel.
+    void queue_end() {
+        end_queued_ = true;
+        const ipc_errc why = end_error_.load(std::memory_order_acquire);
+        why == ipc_errc{} ? append_end(write_buffer_) : append_error(write_buffer_, why);
     }
 
-    // In the thread that sends or closes. Once the turn is put down or passed on, this object may be gone.
-    void told(bool message) noexcept override {
-        const std::shared_ptr<contact> reach = station_.reach();
-        if (generation_ != process::generation()) {  // a forked child's copy of its parent's end
-            outlet_->close();
+    // Step 2 > 3, in the thread that sends or closes. When the token is parked or passed on, this object may be gone.
+    void notified(bool message) noexcept override {
+        const std::shared_ptr<handler_ref> ref = handler_.ref();
+        if (fork_epoch_ != process::fork_epoch()) {  // a forked child's copy of its parent's end
+            reader_->close();
             return;
         }
-        if (message && clock::now() - last_write_ >= pause && write_out(false) == flow::idle) {
-            if (reach->curious.load(std::memory_order_acquire)) reach->loop->post(*reach);
+        if (message && clock::now() - last_write_ >= direct_write_gap && write_out(false) == flow::idle) {
+            if (ref->always_signal.load(std::memory_order_acquire)) ref->loop->post(*ref);
             return;
         }
-        reach->loop->post(station_, [this] { loops_turn_.store(true, std::memory_order_release); });
+        ref->loop->post(handler_, [this] { loop_has_token_.store(true, std::memory_order_release); });
     }
 
-    const unsigned generation_ = process::generation();
-    std::unique_ptr<outlet> outlet_;
-    sluice::detail::sync::atomic<bool> loops_turn_{true};
+    const unsigned fork_epoch_ = process::fork_epoch();
+    std::unique_ptr<channel_reader> reader_;
+    sluice::detail::sync::atomic<bool> loop_has_token_{true};
     sluice::detail::sync::atomic<bool> abandoned_{false};
-    sluice::detail::sync::atomic<bool> deaf_{false};
-    sluice::detail::sync::atomic<ipc_errc> broken_{};
+    sluice::detail::sync::atomic<bool> stop_sending_{false};
+    sluice::detail::sync::atomic<ipc_errc> end_error_{};
 
-    // For the one whose turn it is.
+    // For the thread that holds the token.
     clock::time_point last_write_{};
-    bool last_words_ = false, over_ = false;
+    bool end_queued_ = false, done_ = false;
 };
 
 }  // namespace sluice::ipc::detail

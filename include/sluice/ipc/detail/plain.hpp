@@ -1,4 +1,4 @@
-// plain<T>: which types travel as their bytes, which of these are padding, and which hold a bool.
+// plain<T>: which types travel as their bytes; which of these bytes are padding, and which hold a bool.
 #pragma once
 
 #include <array>
@@ -11,23 +11,13 @@
 #include <type_traits>
 #include <utility>
 
-namespace sluice::ipc {
+#include <sluice/ipc/any_bytes.hpp>
 
-/// States of a trivially copyable type of yours that its bytes are its value in any process, whatever they are. The
-/// library sees that by itself, unless the type holds a union, or, with clang, a bit-field or a complex number:
-///
-///     template <>
-///     inline constexpr bool sluice::ipc::any_bytes<event> = true;
-///
-/// Its padding is sent as it is where the compiler has no __builtin_clear_padding, as clang has none.
-template <class T>
-inline constexpr bool any_bytes = false;
+namespace sluice::ipc::detail {
 
-namespace detail {
-
-// The compilers know where the values of a type lie, and tell when a constant is made of bytes and bytes of the
-// constant: they refuse to where there is a pointer, a reference or a union, and a byte of padding has no value after
-// that. Only a class without any constexpr constructor is closed to them.
+// What is known of a type comes from constant evaluation of bit_cast, from bytes to the type and back: that is
+// ill-formed where there is a pointer, a reference or a union, and leaves bytes of padding without a value. It needs a
+// literal type: a class without any constexpr constructor cannot be looked into.
 
 template <std::size_t N>
 struct raw {
@@ -35,7 +25,7 @@ struct raw {
 };
 template <std::size_t N>
 struct image {
-    std::byte at[N];  // which may be without a value, as no unsigned number may
+    std::byte at[N];  // may hold no value, as only std::byte and unsigned char may
 };
 
 template <class T>
@@ -49,7 +39,7 @@ concept readable = requires {
     typename std::bool_constant<passes<T>(raw<sizeof(T)>{})>;
 };
 
-// Larger classes are not looked into for their single bytes, which takes time.
+// The single bytes of larger classes are not looked into, which takes time to compile.
 template <class T>
 inline constexpr bool is_looked_into = sizeof(T) <= 64 * 1024 && readable<T>;
 
@@ -63,7 +53,7 @@ constexpr raw<sizeof(T)> filled(unsigned char with, std::size_t begin, std::size
     return bytes;
 }
 
-// The bytes that are no padding, not even in part.
+// The bytes of which no part is padding.
 template <class T>
 constexpr byte_set<T> find_values() {
     byte_set<T> found{};
@@ -75,7 +65,7 @@ template <class T>
 inline constexpr byte_set<T> values_of = find_values<T>();
 
 #if defined(__clang__)
-// There is no bool of the value 2 for clang.
+// clang does not cast a byte of the value 2 to a bool.
 template <class T>
 constexpr void find_bools(byte_set<T>& found, std::size_t begin, std::size_t end) {
     if (__builtin_constant_p(passes<T>(filled<T>(2, begin, end)))) return;
@@ -94,14 +84,14 @@ constexpr byte_set<T> find_bools() {
     return found;
 }
 #else
-// g++ does not tell a bool of another value, but an aggregate can be made of values, one by one, that become anything,
-// or become a bool and nothing else. So much of it is looked at.
-inline constexpr std::size_t most_members = 64;
+// g++ casts any byte to a bool. Instead, an aggregate is initialised from values that convert to anything, and one that
+// converts to nothing but a bool; so many of its members are looked at.
+inline constexpr std::size_t max_members = 64;
 
 template <class T>
 inline constexpr bool holds_addresses = false;
 
-struct anything {
+struct any_value {
     template <class U>
         requires(!std::is_aggregate_v<U>)
     operator U() const;
@@ -115,7 +105,7 @@ struct only_bool {
     template <std::same_as<bool> U>
     operator U() const;
 };
-// Zero, or where it is set one, if it is a number.
+// Converts to 1 if it is set, otherwise to 0 or to bytes of zero.
 struct number {
     bool is_set;
     template <class U>
@@ -135,8 +125,8 @@ constexpr bool is_made_of(std::index_sequence<I...>) {
 }
 template <class T, std::size_t Before = 0>
 constexpr std::size_t count_members() {
-    if constexpr (Before < most_members && std::is_aggregate_v<T>) {
-        if constexpr (is_made_of<T, anything, anything>(std::make_index_sequence<Before>())) {
+    if constexpr (Before < max_members && std::is_aggregate_v<T>) {
+        if constexpr (is_made_of<T, any_value, any_value>(std::make_index_sequence<Before>())) {
             return count_members<T, Before + 1>();
         }
     }
@@ -164,7 +154,7 @@ inline constexpr bool holds_addresses<T> = [] {
 
 template <class T, std::size_t At, std::size_t... I>
 constexpr void find_bool(byte_set<T>& found, std::index_sequence<I...>) {
-    if constexpr (is_made_of<T, anything, only_bool>(std::make_index_sequence<At>())) {
+    if constexpr (is_made_of<T, any_value, only_bool>(std::make_index_sequence<At>())) {
         [[maybe_unused]] const auto bytes = __builtin_bit_cast(image<sizeof(T)>, (T{number{I == At}...}));
         for (std::size_t i = 0; i < sizeof(T); ++i) {
             if (__builtin_constant_p(static_cast<int>(bytes.at[i])) && bytes.at[i] == std::byte{1}) found[i] = true;
@@ -196,7 +186,7 @@ constexpr std::size_t count(const std::array<bool, Size>& set) {
     return found;
 }
 
-// What is made of nothing but parts of one type has no padding but theirs.
+// What consists of parts of one type, and has no padding but theirs.
 template <class T>
 struct parts {
     using type = void;
@@ -216,7 +206,7 @@ using part_of = typename parts<T>::type;
 template <class T>
 concept parted = !std::is_void_v<part_of<T>>;
 
-// Whether its bytes may come from anywhere and go anywhere.
+// Whether its bytes are its value in any process.
 template <class T>
 constexpr bool is_its_bytes() {
     if constexpr (!std::is_trivially_copyable_v<T> || std::is_reference_v<T>) {
@@ -234,7 +224,7 @@ constexpr bool is_its_bytes() {
         constexpr bool can_clear = is_looked_into<T> || std::has_unique_object_representations_v<T>;
 #endif
         if constexpr (!__is_literal_type(T)) {
-            return can_clear;  // what its members are is for its author to know
+            return can_clear;  // it cannot be looked into: left to its author
         } else {
 #if defined(__clang__)
             return readable<T> && can_clear;
@@ -245,7 +235,7 @@ constexpr bool is_its_bytes() {
     }
 }
 
-/// A type whose bytes are its value, in any process on machines of one kind.
+// A type whose bytes are its value, in any process on machines of one kind.
 template <class T>
 concept plain = is_its_bytes<T>();
 
@@ -271,7 +261,7 @@ constexpr bool has_no_padding() {
     }
 }
 
-/// One without padding: its bytes can be sent from where they are.
+// Without padding: its bytes can be sent from where they lie.
 template <class T>
 concept solid = plain<T> && has_no_padding<T>();
 
@@ -286,7 +276,7 @@ constexpr bool has_bools() {
     }
 }
 
-/// Sets what is padding among the bytes of a T to zero. They need not be aligned.
+// Sets the padding among the bytes of a T to zero. They need not be aligned.
 template <plain T>
 void clear_padding([[maybe_unused]] std::byte* bytes) noexcept {
     if constexpr (solid<T>) {
@@ -311,7 +301,7 @@ void clear_padding([[maybe_unused]] std::byte* bytes) noexcept {
     }
 }
 
-/// Whether each bool among the bytes of a T, of 64 KiB at most, is true or false.
+// Whether each bool among the bytes of a T, of 64 KiB at most, is true or false.
 template <plain T>
 bool are_bools_valid([[maybe_unused]] const std::byte* bytes) noexcept {
     if constexpr (!has_bools<T>()) {
@@ -331,6 +321,4 @@ bool are_bools_valid([[maybe_unused]] const std::byte* bytes) noexcept {
     }
 }
 
-}  // namespace detail
-
-}  // namespace sluice::ipc
+}  // namespace sluice::ipc::detail

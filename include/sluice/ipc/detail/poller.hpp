@@ -1,4 +1,5 @@
-// Waits for descriptors: by epoll on Linux, elsewhere by poll. How long it takes does not depend on how many are idle.
+// poller: waits for descriptors, by epoll on Linux, elsewhere by poll. With epoll, the time that it takes does not
+// depend on how many are idle.
 #pragma once
 
 #include <algorithm>
@@ -16,11 +17,13 @@
 #endif
 
 #include <sluice/ipc/detail/descriptor.hpp>
+#include <sluice/ipc/detail/errors.hpp>
+#include <sluice/ipc/detail/wake_up.hpp>
 
 namespace sluice::ipc::detail {
 
-// What may be done with a descriptor, or is waited for. That its peer has gone, or that it has failed, is always told,
-// as both.
+// What can be done with a descriptor, or is waited for. A peer that has gone, and an error, are always reported, as
+// both.
 struct readiness {
     bool read = false, write = false;
 
@@ -29,31 +32,32 @@ struct readiness {
 };
 
 struct poll_event {
-    void* about;  // as it was given
-    readiness what;
+    void* about;  // as it was passed to add()
+    readiness ready;
 };
 
 #if defined(__linux__) && !defined(SLUICE_IPC_POLL)
 
 class poller {
 public:
-    static constexpr bool any_thread_changes = true;  // what is waited for, also during wait()
+    static constexpr bool any_thread_changes = true;  // whether any thread may call change(), also during wait()
 
     // Throws std::system_error.
     poller() : epoll_([]() noexcept { return ::epoll_create1(EPOLL_CLOEXEC); }) {
         if (!epoll_) fail(errno, "epoll");
     }
 
-    // Each 0 or an error number. A descriptor is forgotten before it is closed: others may still have it open.
+    // Each returns 0 or an error number. A descriptor must be forgotten before it is closed: other processes may have
+    // it open.
     int add(int fd, readiness wanted, void* about) noexcept { return control(EPOLL_CTL_ADD, fd, wanted, about); }
     int change(int fd, readiness wanted, void* about) noexcept { return control(EPOLL_CTL_MOD, fd, wanted, about); }
     void forget(int fd) noexcept { control(EPOLL_CTL_DEL, fd, {}, nullptr); }
 
-    // What has happened, at most until `when`; valid until the next call. None of it may be about something that was
-    // forgotten before the call.
+    // Waits until something has happened, or until `when`; the result is valid until the next call. It may name a
+    // descriptor that is forgotten after the call, not one that was before.
     std::span<const poll_event> wait(const std::optional<std::chrono::steady_clock::time_point>& when) {
-        epoll_event found[most];
-        const int count = ::epoll_wait(epoll_.get(), found, most, milliseconds_until(when));
+        epoll_event found[max_events];
+        const int count = ::epoll_wait(epoll_.get(), found, max_events, milliseconds_until(when));
         for (int i = 0; i < count; ++i) {
             const bool gone = (found[i].events & (EPOLLHUP | EPOLLERR)) != 0;
             events_[i] = {found[i].data.ptr,
@@ -63,7 +67,7 @@ public:
     }
 
 private:
-    static constexpr int most = 64;
+    static constexpr int max_events = 64;
 
     int control(int what, int fd, readiness wanted, void* about) noexcept {
         epoll_event event{};
@@ -73,7 +77,7 @@ private:
     }
 
     const descriptor epoll_;
-    poll_event events_[most];
+    poll_event events_[max_events];
 };
 
 #else

@@ -1,4 +1,5 @@
-// What the library has in this process: descriptors that forked children must not keep, threads that exit waits for.
+// process: what the library has once in a process: descriptors that forked children must not keep, and threads that
+// exit waits for.
 #pragma once
 
 #include <algorithm>
@@ -22,11 +23,11 @@
 
 namespace sluice::ipc::detail {
 
-// The program, or a shared object of it: what was made by its code must be over before that code goes away.
+// The program or one of its shared objects: what its code has made must end before that code is unloaded.
 using module_id = const void*;
 inline constexpr module_id every_module = nullptr;
 
-// A thread of the library's, with a name, that handles no signal of the program's. Throws std::system_error.
+// A named thread in which all signals are blocked. Throws std::system_error.
 template <class F>
 std::thread start_thread([[maybe_unused]] const char* name, F run) {
     sigset_t all, before;
@@ -45,7 +46,7 @@ std::thread start_thread([[maybe_unused]] const char* name, F run) {
     });
 }
 
-// What a thread of the library does. All but run() are called from any thread.
+// What a thread of the library runs. All members but run() may be called from any thread.
 class worker {
 public:
     worker() = default;
@@ -54,239 +55,244 @@ public:
     virtual ~worker() = default;
 
     virtual void run() noexcept = 0;
-    // What this module has made: write out what was sent, and receive no more; or end now.
-    virtual void finish(module_id made_by) noexcept = 0;
-    virtual void abort(module_id made_by) noexcept = 0;
-    virtual bool has_work_of(module_id made_by) noexcept = 0;
+    // Of what this module has made: write out what was sent and receive no more; or end at once.
+    virtual void finish(module_id module) noexcept = 0;
+    virtual void abort(module_id module) noexcept = 0;
+    virtual bool has_work_of(module_id module) noexcept = 0;
 };
 
-// A descriptor for a child that is forked: an end of a pipe that nobody has opened yet. Only the children of the thread
-// that made it, or moved it last, inherit it; in those that other threads fork it is closed, and `withheld`. Not safe
-// to use from several threads at once.
-struct heirloom {
+// A descriptor meant for a forked child: an end of a pipe that is not opened yet. The children of the thread that made
+// it, or moved it last, inherit it; in the children of other threads it is closed, and `closed_by_fork` is set. Not
+// safe to use from several threads at once.
+struct inheritable_fd {
     int fd = -1;
-    bool withheld = false;
+    bool closed_by_fork = false;
 
-    // For process.
+    // For class process.
     unsigned thread = 0;
-    heirloom* next = nullptr;
-    heirloom* previous = nullptr;
+    inheritable_fd* next = nullptr;
+    inheritable_fd* previous = nullptr;
 };
 
-// One for each process. A child that was forked begins anew: it has none of its parent's threads, so it closes its
-// copies of the descriptors that they serve; or else their peers would not see the end of a stream before the child's.
-// Shared objects that are compiled with hidden symbols have it in common too.
+// One in each process, which shared objects compiled with hidden symbols use too. A forked child has none of its
+// parent's threads, and closes its copies of the descriptors that they serve: a peer would otherwise see the end of a
+// stream only when the child ends.
+//
+// mutex_ guards everything but the atomics. The order of locks is io_loop::starting_, mutex_, io_loop::mutex_. A fork
+// takes mutex_, so that a child finds what it guards in a consistent state.
 class [[gnu::visibility("default")]] process;
 class process {
 public:
     static process& self() {
-        static process* const instance = new process;  // for ever: threads may outlive the statics
+        static process* const instance = new process;  // never destroyed: threads may outlive the statics
         return *instance;
     }
 
-    // Changes with each fork; never 0. What was made in an earlier generation belongs to the parent.
-    static unsigned generation() noexcept { return generation_.load(std::memory_order_relaxed); }
+    // Changes with each fork; never 0. What was made in an earlier epoch belongs to the parent.
+    static unsigned fork_epoch() noexcept { return fork_epoch_.load(std::memory_order_relaxed); }
 
-    // The descriptor that `open` returns, if any, is not inherited by forked children, from the first moment.
+    // Returns what `open` returns. A descriptor is closed in forked children: no fork comes between making and noting
+    // it.
     template <class F>
     int open(F&& open) {
         const std::lock_guard<std::mutex> held(mutex_);
-        own_.reserve(own_.size() + 64);  // so that nothing throws once it is open
+        private_fds_.reserve(private_fds_.size() + 64);  // rarely is more needed below
         const int fd = open();
         if (fd >= 0) {
-            const auto place = static_cast<std::size_t>(fd);
-            if (place >= own_.size()) {
+            const auto index = static_cast<std::size_t>(fd);
+            if (index >= private_fds_.size()) {
                 try {
-                    own_.resize(place + 1);
+                    private_fds_.resize(index + 1);
                 } catch (...) {
                     ::close(fd);
                     throw;
                 }
             }
-            own_[place] = true;
+            private_fds_[index] = true;
         }
         return fd;
     }
     void close(int fd) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
-        own_[static_cast<std::size_t>(fd)] = false;
+        private_fds_[static_cast<std::size_t>(fd)] = false;
         ::close(fd);
     }
 
-    // The worker that all share who want none of their own; `make` makes it when it is first asked for.
+    // The worker of all ends that have none of their own; made by `make` on the first call.
     template <class F>
-    std::shared_ptr<worker> common(F&& make) {
+    std::shared_ptr<worker> shared_worker(F&& make) {
         const std::lock_guard<std::mutex> held(mutex_);
-        if (!common_) common_ = make();
-        return common_;
+        if (!shared_worker_) shared_worker_ = make();
+        return shared_worker_;
     }
 
-    // Bytes of memory: see advance.
-    std::atomic<std::size_t>& advanced() noexcept { return advanced_; }
+    // In bytes; see early_allocation.
+    std::atomic<std::size_t>& early_bytes() noexcept { return early_bytes_; }
 
-    // Descriptors that `open` puts into the heirlooms, which are empty, belong to this thread from the first moment.
-    // What it returns.
-    template <class F, class... Heirlooms>
-    auto bequeath(F&& open, Heirlooms&... to) {
+    // Returns what `open` returns, which stores descriptors in `to`; they belong to this thread, and no fork comes
+    // between.
+    template <class F, class... Fds>
+    auto open_inheritable(F&& open, Fds&... to) {
         const std::lock_guard<std::mutex> held(mutex_);
         const auto outcome = open();
         (link(to), ...);
         return outcome;
     }
-    // From now on the second one's, and of this thread.
-    void move(heirloom& from, heirloom& to) noexcept {
+    // Moves a descriptor, which then belongs to this thread.
+    void move(inheritable_fd& from, inheritable_fd& to) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
-        to.withheld = from.withheld;
+        to.closed_by_fork = from.closed_by_fork;
         to.fd = unlink(from);
         link(to);
     }
-    // Its descriptor, from now on for this process alone.
-    int inherit(heirloom& from) {
+    // Takes the descriptor, which forked children then do not inherit.
+    int claim(inheritable_fd& from) {
         return open([&]() noexcept { return unlink(from); });
     }
-    void close(heirloom& h) noexcept {
+    void close(inheritable_fd& h) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
         if (const int fd = unlink(h); fd >= 0) ::close(fd);
     }
 
-    // Runs `w` on a thread. To be called again once run() has returned, if
-    // there is more to do. Throws std::system_error.
+    // Calls w->run() on a thread. May be called again once that has returned. Throws std::system_error.
     void start(std::shared_ptr<worker> w) {
-        join_those_who_left();
+        join_finished();
         const std::lock_guard<std::mutex> held(mutex_);
         running_.reserve(running_.size() + 1);
         const auto work = [this, w] {
             w->run();
-            leave();
+            mark_finished();
         };
         running_.push_back({start_thread("sluice-io", work), w, false});
     }
 
-    // What a worker did for a module is over, perhaps all of it.
-    void look_again() noexcept {
+    // A worker has less to do for a module than before.
+    void notify_progress() noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
         changed_.notify_all();
     }
 
-    // Writes out what was sent by the ends that a module has made, within a few seconds in all, and ends them.
-    void finish(module_id made_by) noexcept {
+    // Writes out what was sent by the ends that a module has made, for at most exit_grace, and ends them. Waits up to a
+    // second more for each of: ends that were aborted; for every_module, threads that end.
+    void finish(module_id module) noexcept {
         std::unique_lock<std::mutex> lock(mutex_);
         const auto all_over = [&] {
             return std::none_of(running_.begin(), running_.end(),
-                                [&](const thread& t) { return !t.left && t.what->has_work_of(made_by); });
+                                [&](const thread& t) { return !t.finished && t.job->has_work_of(module); });
         };
-        for (const thread& t : running_) t.what->finish(made_by);
-        if (!changed_.wait_for(lock, patience, all_over)) {
-            for (const thread& t : running_) t.what->abort(made_by);
-            changed_.wait_for(lock, std::chrono::seconds(1), all_over);  // not for one that is held up by a codec
+        for (const thread& t : running_) t.job->finish(module);
+        if (!changed_.wait_for(lock, exit_grace, all_over)) {
+            for (const thread& t : running_) t.job->abort(module);
+            changed_.wait_for(lock, std::chrono::seconds(1), all_over);  // a codec may hold one up for longer
         }
-        if (made_by != every_module) return;
+        if (module != every_module) return;
         changed_.wait_for(lock, std::chrono::seconds(1), [this] {
-            return std::all_of(running_.begin(), running_.end(), [](const thread& t) { return t.left; });
+            return std::all_of(running_.begin(), running_.end(), [](const thread& t) { return t.finished; });
         });
-        std::vector<thread> rest = std::exchange(running_, {});
+        std::vector<thread> remaining = std::exchange(running_, {});
         lock.unlock();
-        for (thread& t : rest) t.left ? t.handle.join() : t.handle.detach();
+        for (thread& t : remaining) t.finished ? t.handle.join() : t.handle.detach();
     }
 
 private:
     struct thread {
         std::thread handle;
-        std::shared_ptr<worker> what;
-        bool left;  // run() has returned
+        std::shared_ptr<worker> job;
+        bool finished;  // run() has returned
     };
 
     process() {
-        ::pthread_atfork([] { self().mutex_.lock(); }, [] { self().mutex_.unlock(); }, [] { self().begin_anew(); });
+        ::pthread_atfork([] { self().mutex_.lock(); }, [] { self().mutex_.unlock(); },
+                         [] { self().after_fork_in_child(); });
         std::atexit([] { self().finish(every_module); });
     }
 
-    void begin_anew() noexcept {
-        generation_.fetch_add(1, std::memory_order_relaxed);
-        for (std::size_t fd = 0; fd < own_.size(); ++fd) {
-            if (own_[fd]) ::close(static_cast<int>(fd));
+    void after_fork_in_child() noexcept {
+        fork_epoch_.fetch_add(1, std::memory_order_relaxed);
+        for (std::size_t fd = 0; fd < private_fds_.size(); ++fd) {
+            if (private_fds_[fd]) ::close(static_cast<int>(fd));
         }
-        own_.clear();
-        advanced_.store(0, std::memory_order_relaxed);
-        // The parent's threads, and what they may just have been changing, are left as they are.
-        left_behind_.push_back({std::exchange(running_, {}), std::exchange(common_, nullptr)});
-        for (heirloom* h = heirlooms_; h;) {
-            heirloom& each = *std::exchange(h, h->next);
+        private_fds_.clear();
+        early_bytes_.store(0, std::memory_order_relaxed);
+        // The parent's threads may have been changing what they own: it is kept and never touched.
+        parent_threads_.push_back({std::exchange(running_, {}), std::exchange(shared_worker_, nullptr)});
+        for (inheritable_fd* h = inheritable_; h;) {
+            inheritable_fd& each = *std::exchange(h, h->next);
             if (each.thread == this_thread()) continue;
             ::close(unlink(each));
-            each.withheld = true;
+            each.closed_by_fork = true;
         }
         mutex_.unlock();
     }
 
-    // Never that of another thread, also if one of the two has ended.
+    // A number that no other thread has or will have.
     static unsigned this_thread() noexcept {
         static std::atomic<unsigned> count{0};
         static thread_local const unsigned number = count.fetch_add(1, std::memory_order_relaxed);
         return number;
     }
 
-    // Both under mutex_.
-    void link(heirloom& h) noexcept {
+    // Both require mutex_.
+    void link(inheritable_fd& h) noexcept {
         if (h.fd < 0) return;
         h.thread = this_thread();
         h.previous = nullptr;
-        h.next = heirlooms_;
+        h.next = inheritable_;
         if (h.next) h.next->previous = &h;
-        heirlooms_ = &h;
+        inheritable_ = &h;
     }
-    int unlink(heirloom& h) noexcept {
+    int unlink(inheritable_fd& h) noexcept {
         if (h.fd < 0) return -1;
-        (h.previous ? h.previous->next : heirlooms_) = h.next;
+        (h.previous ? h.previous->next : inheritable_) = h.next;
         if (h.next) h.next->previous = h.previous;
         return std::exchange(h.fd, -1);
     }
 
-    void leave() noexcept {
+    void mark_finished() noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
         for (thread& t : running_) {
-            if (t.handle.get_id() == std::this_thread::get_id()) t.left = true;
+            if (t.handle.get_id() == std::this_thread::get_id()) t.finished = true;
         }
         changed_.notify_all();
     }
 
-    void join_those_who_left() {
+    void join_finished() {
         std::vector<thread> gone;
         {
             const std::lock_guard<std::mutex> held(mutex_);
             const auto first =
-                std::partition(running_.begin(), running_.end(), [](const thread& t) { return !t.left; });
+                std::partition(running_.begin(), running_.end(), [](const thread& t) { return !t.finished; });
             gone.assign(std::make_move_iterator(first), std::make_move_iterator(running_.end()));
             running_.erase(first, running_.end());
         }
         for (thread& t : gone) t.handle.join();
     }
 
-    // So long the end of a program waits, in all, until what was sent is written.
-    static constexpr std::chrono::seconds patience{5};
+    // How long the end of a program waits for what was sent to be written.
+    static constexpr std::chrono::seconds exit_grace{5};
 
-    inline static std::atomic<unsigned> generation_{1};
+    inline static std::atomic<unsigned> fork_epoch_{1};
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::vector<bool> own_;  // by number
+    std::vector<bool> private_fds_;  // by number: those to be closed in a forked child
     std::vector<thread> running_;
-    std::shared_ptr<worker> common_;
+    std::shared_ptr<worker> shared_worker_;
     struct parents {
         std::vector<thread> running;
-        std::shared_ptr<worker> common;
+        std::shared_ptr<worker> shared_worker;
     };
-    std::vector<parents> left_behind_;
-    heirloom* heirlooms_ = nullptr;
-    std::atomic<std::size_t> advanced_{0};
+    std::vector<parents> parent_threads_;
+    inheritable_fd* inheritable_ = nullptr;
+    std::atomic<std::size_t> early_bytes_{0};
 };
 
-// This module; when it is unloaded, or the program ends, what it has made is finished.
+// This module: when it is unloaded, or the program ends, what it has made is finished.
 [[gnu::visibility("hidden")]] inline module_id this_module() {
-    static const bool is_told_of_its_end = [] {
-        process::self();  // which ends after it
+    static const bool is_registered = [] {
+        process::self();  // registers its own exit handler first, which therefore runs last
         return std::atexit([] { process::self().finish(this_module()); }) == 0;
     }();
-    return &is_told_of_its_end;
+    return &is_registered;
 }
 
 }  // namespace sluice::ipc::detail

@@ -1,6 +1,7 @@
-// A stream of bytes, a pipe or a connected socket, as the end of one channel or two: frames go out, frames come in.
+// stream: a stream of bytes as the end of one channel or two: frames go out, frames come in.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -13,17 +14,17 @@
 #include <system_error>
 #include <utility>
 
-#include <sys/socket.h>
-
 #include <sluice/channel.hpp>
 #include <sluice/ipc/codec.hpp>
-#include <sluice/ipc/detail/descriptor.hpp>
-#include <sluice/ipc/detail/ends.hpp>
+#include <sluice/ipc/detail/byte_transport.hpp>
+#include <sluice/ipc/detail/channel_writer.hpp>
+#include <sluice/ipc/detail/decoder.hpp>
+#include <sluice/ipc/detail/direct_read_handler.hpp>
+#include <sluice/ipc/detail/errors.hpp>
 #include <sluice/ipc/detail/frame.hpp>
+#include <sluice/ipc/detail/handler_waiter.hpp>
 #include <sluice/ipc/detail/io_loop.hpp>
-#include <sluice/ipc/detail/lending.hpp>
 #include <sluice/ipc/detail/outgoing.hpp>
-#include <sluice/ipc/detail/sockets.hpp>
 #include <sluice/ipc/error.hpp>
 #include <sluice/ipc/options.hpp>
 
@@ -31,104 +32,103 @@ namespace sluice::ipc::detail {
 
 // What a stream is made of.
 struct stream_parts {
-    descriptor fd;
-    medium kind;
-    bool remote = false;  // the peer may be on another machine: what was written may not have arrived yet
+    std::unique_ptr<byte_transport> transport;
     std::shared_ptr<io_loop> loop;
-    std::shared_ptr<fault> report;
-    std::shared_ptr<station_group> group = nullptr;
-    std::shared_ptr<void> place = nullptr;  // among the clients of a listener, of which there may be so many
+    std::shared_ptr<error_sink> errors;
+    std::shared_ptr<handler_group> group = nullptr;
+    std::shared_ptr<void> slot = nullptr;  // of a listener's client: see client_slots
 };
 
-// Sending and receiving are independent, as two streams that share a descriptor. It is over when both are:
-//   - sending ends when the channel is closed and written out, with the word that it was the end; at once when nobody
-//     reads at the other side, which the peer says (`deaf`) or the system does;
-//   - receiving ends with the peer's last word; or when nobody receives here, which is then told to the peer, who may
-//     go on sending until it hears of it: that is read and forgotten.
-// An error on one of the two sides ends both, with a word that says why: the stream `parts` then, which is to write no
-// more, and to read and forget, for a while, until the peer hangs up; for a socket that is closed while something
-// arrives at it is reset, and that word would be lost.
-class stream final : public lending_station, private outgoing {
+// The two directions are independent, as two streams over one transport; the stream is over when both are:
+//   - sending ends when the channel is closed and written out, with end_of_stream; at once when the peer has sent
+//     stop_sending, or is gone;
+//   - receiving ends with the peer's end_of_stream; or when nobody receives here: the peer is then sent stop_sending,
+//     and what it sends until it reads that is dropped.
+// An error in one direction ends both, with an error_frame that says why. The stream is then `draining`: it writes no
+// more, and reads and drops bytes until the peer hangs up, or until `linger` has passed. A socket that is closed while
+// bytes arrive would be reset, and the error_frame lost.
+class stream final : public direct_read_handler, private outgoing {
 public:
     explicit stream(stream_parts parts)
-        : lending_station(std::move(parts.loop), std::move(parts.group)),
-          outgoing(static_cast<station&>(*this), std::move(parts.report)),
-          place_(std::move(parts.place)),
-          fd_(std::move(parts.fd)),
-          kind_(parts.kind),
-          remote_(parts.remote) {
-        if (remote_) alive_.emplace(fd_.get());
-    }
+        : direct_read_handler(std::move(parts.loop), std::move(parts.group)),
+          outgoing(static_cast<io_handler&>(*this), std::move(parts.errors)),
+          slot_(std::move(parts.slot)),
+          transport_(std::move(parts.transport)) {}
     ~stream() override {
-        retire([this] { inlet_.reset(); });
-        if (closing_) closing_->leave([this](auto& w) { return unwatch_closing(w); });
+        retire([this] { writer_.reset(); });
+        if (closing_) closing_->cancel([this](auto& w) { return unobserve_close(w); });
     }
 
-    // Sends what comes from the channel. `returning` is the type of the messages that the peer may send.
+    // Adds a channel to send with. `returned_type` is that of the messages that the peer may send; 0 for none.
     template <class T>
-    void send_from(receiver<T> from, const options& chosen, std::uint64_t returning) {
+    sender<T> open_sender(const options& chosen, std::uint64_t returned_type) {
+        auto ends = bounded<T>(capacity_for<T>(chosen.capacity));
         sends_ = true;
-        two_way_ = returning != 0;
+        two_way_ = returned_type != 0;
         linger_ = chosen.linger;
-        greeting hello;
-        hello.forth = type_id<T>();
-        hello.back = returning;
-        append_plain(outbox_.bytes, hello);
-        attach(std::move(from), {(std::min)(chosen.max_message, longest_message), hello.forth, false});
+        handshake ours;
+        ours.sent_type = type_id<T>();
+        ours.returned_type = returned_type;
+        append_plain(write_buffer_.bytes, ours);
+        attach(std::move(ends.rx), {(std::min)(chosen.max_message, longest_message), ours.sent_type, false});
+        return std::move(ends.tx);
     }
 
-    // Receives into the channel, which nobody else sends to.
+    // Adds a channel to receive with. `returned_type` is that of the messages that this side may send; 0 for none. A
+    // client's handshake may have been `read` already.
     template <class T>
-    void receive_into(sender<T> to, const options& chosen, std::uint64_t returning) {
-        receive_into(std::move(to), chosen, returning, decoder((std::min)(chosen.max_message, longest_message)));
+    receiver<T> open_receiver(const options& chosen, std::uint64_t returned_type) {
+        return open_receiver<T>(chosen, returned_type, decoder((std::min)(chosen.max_message, longest_message)));
     }
-    // Of a client, whose greeting was `read` already.
     template <class T>
-    void receive_into(sender<T> to, const options& chosen, std::uint64_t returning, decoder read) {
-        // An end with a thread of its own has it for a codec that takes its time.
-        receive_into(std::move(to), chosen, returning, std::move(read),
-                     chosen.own_thread ? nullptr : lend_to_receivers());
+    receiver<T> open_receiver(const options& chosen, std::uint64_t returned_type, decoder read) {
+        auto ends = bounded<T>(capacity_for<T>(chosen.capacity));
+        // An end has a thread of its own for a slow codec, which the receiving thread then does not call.
+        receive_into(std::move(ends.tx), chosen, returned_type, std::move(read),
+                     chosen.own_thread ? nullptr : enable_direct_reads());
+        return std::move(ends.rx);
     }
-    // Into one that others send to as well.
+    // Receives into a channel to which other streams send as well.
     template <class T>
     void receive_into_shared(sender<T> to, const options& chosen) {
         receive_into(std::move(to), chosen, 0, decoder((std::min)(chosen.max_message, longest_message)), nullptr);
     }
-    // It is the listener's side: a client that does not greet in time is dropped, and a session ends in time.
-    void serve_client(std::optional<time_point> greeted_by) {
-        serves_ = true;
-        deadline_ = greeted_by;
+    // This is the listener's side: a client that has sent no handshake by the deadline is dropped, and a session is
+    // ended `linger` after its last handle has gone.
+    void set_server_side(std::optional<time_point> handshake_deadline) {
+        accepted_ = true;
+        deadline_ = handshake_deadline;
         if (!two_way_) return;
-        // While the peer takes no more the loop has no other reason to look whether the session goes.
+        // While the peer takes no more, nothing else has the loop notice that the session goes.
         closing_.emplace(*this);
-        closing_->begin();
-        if (!watch_closing(*closing_)) closing_->end();
+        closing_->arm();
+        if (!observe_close(*closing_)) closing_->disarm();
     }
 
-    bool work(readiness what, std::span<std::byte> scratch) override {
+    bool work(readiness ready, std::span<std::byte> scratch) override {
         scratch_ = scratch;
         const auto is_due = [this] { return deadline_ && std::chrono::steady_clock::now() >= *deadline_; };
-        if (sends_ && alive_ && alive_->finds_dead(fd_.get())) abort(make_error_code(std::errc::timed_out));
-        if (lost_) {
-            // The descriptor is done with; what remains is to get the turn back.
-        } else if (parts_) {
-            if (what.read) read_and_forget();
+        if (sends_ && transport_->is_dead()) abort(make_error_code(std::errc::timed_out));
+        if (disconnected_) {
+            // The transport is done with; a sender may still hold the write token.
+        } else if (draining_) {
+            if (ready.read) drain();
         } else if (reads_) {
-            receive(what.read || full_ || is_due());  // what has come by then counts
-            keep();
-        } else if (what.read) {
-            watch_peer();
+            receive(ready.read || full_ || is_due());  // bytes that came in time count
+            release_scratch();
+        } else if (ready.read) {
+            read_peer_error();
         }
-        if (!lost_ && is_due()) too_late();
+        if (!disconnected_ && is_due()) on_deadline();
         if (sends_) {
-            take_turn_for_deaf();
+            take_token_for_stop_sending();
             const flow f = write();
             blocked_ = f == flow::blocked;
-            if (f == flow::over) {
+            if (f == flow::done) {
                 sends_ = false;
-                if (is_broken_off() && !lost_) {
+                if (is_ending_by_error() && !disconnected_) {
                     stop_receiving();
-                    part();
+                    start_draining();
                 }
             }
         }
@@ -136,17 +136,17 @@ public:
     }
 
     int fd() const noexcept override {
-        // Without interest the system still tells of a peer that is gone: to a pipe that is idle, that is all there is
-        // to tell.
-        return lost_ || (reads_ && full_ && !parts_ && !blocked_) ? -1 : fd_.get();
+        // A peer that is gone is reported also to one that waits for neither reading nor writing, as the writer of a
+        // pipe.
+        return disconnected_ || (reads_ && full_ && !draining_ && !blocked_) ? -1 : transport_->fd();
     }
     readiness interest() const noexcept override {
-        return {parts_ || (reads_ ? !full_ && !lent() : kind_ == medium::socket), blocked_};
+        return {draining_ || (reads_ ? !full_ && !lent() : transport_->is_duplex()), blocked_};
     }
     std::optional<time_point> alarm() const noexcept override {
-        if (lost_) return std::nullopt;
-        const auto look = sends_ && alive_ ? alive_->next() : std::nullopt;
-        return look && deadline_ ? (std::min)(look, deadline_) : look ? look : deadline_;
+        if (disconnected_) return std::nullopt;
+        const auto probe = sends_ ? transport_->next_probe() : std::nullopt;
+        return probe && deadline_ ? (std::min)(probe, deadline_) : probe ? probe : deadline_;
     }
 
     void finish() noexcept override {
@@ -154,189 +154,193 @@ public:
         if (sends_) outgoing::finish();
     }
     void abort(std::error_code why) noexcept override {
-        report_->note(why);
+        errors_->note(why);
         stop_receiving();
-        lost();
+        disconnect();
     }
 
 private:
     template <class T>
-    void receive_into(sender<T> to, const options& chosen, std::uint64_t returning, decoder read,
+    void receive_into(sender<T> to, const options& chosen, std::uint64_t returned_type, decoder read,
                       sluice::detail::feeder* source) {
         reads_ = true;
         linger_ = chosen.linger;
-        wanted_.forth = type_id<T>();
-        wanted_.back = returning;
-        inlet_ = std::make_unique<channel_inlet<T>>(std::move(to), static_cast<station&>(*this), source);
+        wanted_.sent_type = type_id<T>();
+        wanted_.returned_type = returned_type;
+        writer_ = std::make_unique<typed_channel_writer<T>>(std::move(to), static_cast<io_handler&>(*this), source);
         decoder_.emplace(std::move(read));
     }
 
-    bool may_lend() const noexcept override { return !parts_ && !lost_ && inlet_ && !decoder_->in_large(); }
-    int looks() const noexcept override { return kind_ == medium::socket ? 24 : 0; }
-    bool has_more() const noexcept override { return inlet_ && inlet_->has_more(); }
+    bool may_lend() const noexcept override {
+        return !draining_ && !disconnected_ && writer_ && !decoder_->in_large_message();
+    }
+    int spins() const noexcept override { return transport_->spins(); }
+    bool has_backlog() const noexcept override { return writer_ && writer_->has_backlog(); }
 
-    static constexpr std::size_t turn = 1 << 20;  // how many bytes are read before others get their turn
+    static constexpr std::size_t read_budget = 1 << 20;  // bytes read before the loop looks at other handlers
 
     bool goes_on() noexcept {
-        if (!sends_ && !inlet_ && !parts_) {
-            if (!two_way_ || !remote_ || ended_ || lost_) return false;
-            // As for one that parts: what was written is still on its way.
-            part();
+        if (!sends_ && !writer_ && !draining_) {
+            if (!two_way_ || !transport_->is_remote() || ended_ || disconnected_) return false;
+            // What was written is still on its way.
+            start_draining();
         }
-        if (parts_) return sends_ || !lost_;
-        if (serves_ && two_way_ && !inlet_ && !lost_ && !deadline_ && closed()) linger();
+        if (draining_) return sends_ || !disconnected_;
+        if (accepted_ && two_way_ && !writer_ && !disconnected_ && !deadline_ && closed()) linger();
         return true;
     }
 
     void linger() noexcept { deadline_ = std::chrono::steady_clock::now() + linger_; }
 
-    void too_late() noexcept {
+    void on_deadline() noexcept {
         deadline_.reset();
-        if (reads_ && !decoder_->greeted() && !parts_) return break_connection(ipc_errc::too_late);
+        if (reads_ && !decoder_->peer_handshake() && !draining_) return fail_connection(ipc_errc::too_late);
         stop_receiving();
-        lost();
+        disconnect();
     }
 
     // ---- Receiving
 
     void receive(bool readable) noexcept {
-        std::size_t budget = turn;
+        std::size_t budget = read_budget;
         for (;;) {
-            // First what was taken before: the channel may wait for it where it lies.
-            if (inlet_ && !hand_over()) return;
-            if (!verdict_ && take_messages()) continue;
-            if (inlet_ && !hand_over()) return;
-            if (verdict_) return conclude();
-            if (!readable || lost_ || parts_) return;
+            // First the messages that were decoded before: one of them may wait for room in the channel.
+            if (writer_ && !hand_over()) return;
+            if (!end_status_ && take_messages()) continue;
+            if (writer_ && !hand_over()) return;
+            if (end_status_) return apply_end_status();
+            if (!readable || disconnected_ || draining_) return;
             readable = read(budget);
         }
     }
 
-    // Decodes as many messages as the inlet likes; false when the bytes are used up.
+    // Decodes a batch of messages; false when the bytes are used up.
     bool take_messages() noexcept {
         for (;;) {
             std::span<const std::byte> message;
             switch (decoder_->next(message)) {
                 case decoder::found::message:
                     try {
-                        if (inlet_ && !inlet_->take(message)) return true;
+                        if (writer_ && !writer_->decode(message)) return true;
                     } catch (...) {
-                        return fails(current_error(ipc_errc::not_decoded));
+                        return set_failure(current_error(ipc_errc::not_decoded));
                     }
                     break;
                 case decoder::found::large:
                     try {
-                        if (!inlet_) break;
-                        if (const std::span<std::byte> storage = inlet_->prepare(decoder_->large_length());
+                        if (!writer_) break;
+                        if (const std::span<std::byte> storage = writer_->storage_for(decoder_->large_length());
                             !storage.empty()) {
-                            decoder_->divert(storage);
+                            decoder_->read_direct(storage);
                         }
                     } catch (...) {
-                        return fails(current_error(ipc_errc::not_decoded));
+                        return set_failure(current_error(ipc_errc::not_decoded));
                     }
                     break;
-                case decoder::found::diverted:
-                    if (!inlet_) break;
-                    inlet_->take_prepared();
+                case decoder::found::direct_message:
+                    if (!writer_) break;
+                    writer_->commit_storage();
                     return true;
-                case decoder::found::greeting:
-                    if (const std::error_code e = mismatch(*decoder_->greeted(), wanted_)) return fails(e);
-                    if (serves_) deadline_.reset();
+                case decoder::found::handshake:
+                    if (const std::error_code e = mismatch(*decoder_->peer_handshake(), wanted_)) return set_failure(e);
+                    if (accepted_) deadline_.reset();
                     break;
-                case decoder::found::deaf:
+                case decoder::found::stop_sending:
                     if (sends_) abandon();
                     break;
                 case decoder::found::end:
                     ended_ = true;
-                    verdict_ = std::error_code();
+                    end_status_ = std::error_code();
                     return false;
-                case decoder::found::broken:
+                case decoder::found::peer_error:
                     ended_ = true;
-                    verdict_ = decoder_->error();
+                    end_status_ = decoder_->error();
                     return false;
-                case decoder::found::error: return fails(decoder_->error());
+                case decoder::found::error: return set_failure(decoder_->error());
                 case decoder::found::nothing: return false;
             }
         }
     }
-    bool fails(std::error_code e) noexcept {
-        verdict_ = e;
-        ours_ = true;
+    bool set_failure(std::error_code e) noexcept {
+        end_status_ = e;
+        failed_here_ = true;
         return false;
     }
 
-    // False when the channel is full.
+    // False if the channel is full.
     bool hand_over() noexcept {
         try {
-            const inlet::outcome o = inlet_->pass_on();
-            full_ = o == inlet::outcome::full;
-            if (o == inlet::outcome::closed) nobody_receives();
+            const channel_writer::status o = writer_->deliver();
+            full_ = o == channel_writer::status::full;
+            if (o == channel_writer::status::closed) on_receiver_gone();
         } catch (...) {
-            fails(current_error(ipc_errc::not_decoded));
+            set_failure(current_error(ipc_errc::not_decoded));
         }
         return !full_;
     }
 
-    void nobody_receives() noexcept {
+    void on_receiver_gone() noexcept {
         stop_receiving();
-        if (sends_) tell_deaf();
+        if (sends_) request_stop_sending();
     }
 
     void stop_receiving() noexcept {
-        if (decoder_) decoder_->stop_diverting();
-        inlet_.reset();
+        if (decoder_) decoder_->abandon_direct();
+        writer_.reset();
         full_ = false;
     }
 
     // The stream has ended, well or not.
-    void conclude() noexcept {
-        const std::error_code e = *std::exchange(verdict_, std::nullopt);
-        if (std::exchange(ours_, false)) return break_connection(e);
-        report_->note(e);
+    void apply_end_status() noexcept {
+        const std::error_code e = *std::exchange(end_status_, std::nullopt);
+        if (std::exchange(failed_here_, false)) return fail_connection(e);
+        errors_->note(e);
         stop_receiving();
-        if (e) lost();
+        if (e) disconnect();
     }
 
-    void lost() noexcept {
-        lost_ = true;
+    void disconnect() noexcept {
+        disconnected_ = true;
         if (sends_) abandon();
     }
 
-    // Ends both ways, and tells the peer why.
-    void break_connection(std::error_code why) noexcept {
-        report_->note(why);
+    // Ends both directions, and tells the peer why.
+    void fail_connection(std::error_code why) noexcept {
+        errors_->note(why);
         stop_receiving();
-        // Who does not speak the protocol gets no answer.
-        if (kind_ != medium::socket || ended_ || (decoder_ && !decoder_->speaks())) return lost();
-        const ipc_errc said = told_as(why, ipc_errc::not_decoded);
-        if (sends_) return break_off(said);
-        tell_broken(fd_.get(), said);
-        part();
+        // A peer that does not speak the protocol gets no answer.
+        if (!transport_->is_duplex() || ended_ || (decoder_ && !decoder_->speaks_protocol())) return disconnect();
+        const ipc_errc reason = as_ipc_errc(why, ipc_errc::not_decoded);
+        if (sends_) return end_with_error(reason);
+        error_frame last = make_error_frame(reason);
+        const iovec bytes{&last, sizeof last};
+        (void)transport_->write(&bytes, 1);
+        start_draining();
     }
-    void break_connection(ipc_errc why) noexcept { break_connection(make_error_code(why)); }
+    void fail_connection(ipc_errc why) noexcept { fail_connection(make_error_code(why)); }
 
-    void part() noexcept {
-        parts_ = true;
+    void start_draining() noexcept {
+        draining_ = true;
         linger();
-        if (::shutdown(fd_.get(), SHUT_WR) != 0) lost();
+        if (!transport_->shut_down_writing()) disconnect();
     }
-    void read_and_forget() noexcept {
-        for (std::size_t budget = turn; budget > 0;) {
-            const ssize_t size = read_some(fd_.get(), kind_, scratch_.data(), (std::min)(scratch_.size(), budget));
+    void drain() noexcept {
+        for (std::size_t budget = read_budget; budget > 0;) {
+            const ssize_t size = transport_->read(scratch_.first((std::min)(scratch_.size(), budget)));
             if (size <= 0) {
-                if (size == 0 || !would_block(errno)) lost();
+                if (size == 0 || !would_block(errno)) disconnect();
                 return;
             }
             budget -= static_cast<std::size_t>(size);
         }
     }
 
-    // What was read to the loop's memory and is not used up.
-    void keep() noexcept {
+    // Keeps the bytes in scratch memory that are not used up.
+    void release_scratch() noexcept {
         try {
-            decoder_->keep();
+            decoder_->release_scratch();
         } catch (...) {
-            break_connection(ipc_errc::no_memory);
+            fail_connection(ipc_errc::no_memory);
         }
     }
 
@@ -346,10 +350,10 @@ private:
         try {
             space = decoder_->space(scratch_);
         } catch (...) {
-            fails(ipc_errc::no_memory);
+            set_failure(ipc_errc::no_memory);
             return false;
         }
-        const ssize_t size = read_some(fd_.get(), kind_, space.data(), space.size());
+        const ssize_t size = transport_->read(space);
         if (size > 0) {
             const auto got = static_cast<std::size_t>(size);
             decoder_->received(got);
@@ -357,87 +361,84 @@ private:
             return got == space.size() && budget > 0;
         }
         if (size == -1 && would_block(errno)) return false;
-        // The peer is gone. If it did not say that it would go, nor was told to, it died; a client that has said nothing at
-        // all has only looked whether anybody listens.
+        // The peer is gone. If it did not announce that, nor was told to go, it died; a client that has sent nothing
+        // at all has only tried whether somebody listens.
         const int error = size == 0 ? ECONNRESET : errno;
-        const bool only_looked = kind_ == medium::socket && !two_way_ && decoder_->silent();
-        if (inlet_ && !ended_ && !only_looked && !is_broken_off()) report_->note(from_errno(error));
+        const bool only_tried = transport_->is_duplex() && !two_way_ && decoder_->nothing_received();
+        if (writer_ && !ended_ && !only_tried && !is_ending_by_error()) errors_->note(from_errno(error));
         stop_receiving();
-        lost();
+        disconnect();
         return false;
     }
 
     // ---- Sending
 
-    flushed flush(outbox& box) noexcept override {
+    flushed flush(write_buffer& box) noexcept override {
         while (!box.empty()) {
             iovec parts[2];
             const int count = box.parts(parts);
-            const ssize_t written = write_some(fd_.get(), kind_, parts, count);
+            const ssize_t written = transport_->write(parts, count);
             if (written < 0) {
                 if (would_block(errno)) return flushed::blocked;
                 if (write_error_ == 0) write_error_ = errno;
-                return flushed::gone;
+                return flushed::failed;
             }
             box.wrote(static_cast<std::size_t>(written));
         }
         return flushed::all;
     }
 
-    // Who only reads may go at any time, and may say why; but a network may fail.
-    void note_gone() noexcept override {
-        if (!reads_ && kind_ == medium::socket && !lost_) watch_peer();
-        reader_gone(write_error_);
+    // A peer that only receives may go at any time, and may have sent why.
+    void note_write_error() noexcept override {
+        if (!reads_ && transport_->is_duplex() && !disconnected_) read_peer_error();
+        note_reader_gone(write_error_);
     }
-    void reader_gone(int error) noexcept {
-        if (error != EPIPE && error != ECONNRESET) report_->note(from_errno(error));
+    void note_reader_gone(int error) noexcept {
+        if (error != EPIPE && error != ECONNRESET) errors_->note(from_errno(error));
     }
 
-    void say_end(outbox& box) override { append_plain(box.bytes, end_of_stream); }
-    void say_broken(outbox& box, ipc_errc why) override { append_plain(box.bytes, breaking_off(why)); }
+    void append_end(write_buffer& box) override { append_plain(box.bytes, end_of_stream); }
+    void append_error(write_buffer& box, ipc_errc why) override { append_plain(box.bytes, make_error_frame(why)); }
 
-    // Nothing is expected from the peer but that it goes, and perhaps says why.
-    void watch_peer() noexcept {
-        if (kind_ == medium::socket) {
-            const ssize_t size = read_some(fd_.get(), kind_, heard_.data() + heard_size_, heard_.size() - heard_size_);
+    // Of a peer that sends no messages: all that can come is an error_frame, and its end.
+    void read_peer_error() noexcept {
+        if (transport_->is_duplex()) {
+            const ssize_t size = transport_->read(std::span(peer_error_).subspan(peer_error_size_));
             if (size == -1 && would_block(errno)) return;
-            if (size == -1) reader_gone(errno);
+            if (size == -1) note_reader_gone(errno);
             if (size > 0) {
-                heard_size_ += static_cast<std::size_t>(size);
-                broken_frame said;
-                std::memcpy(&said, heard_.data(), heard_.size());
-                if (heard_size_ < heard_.size()) return;
-                report_->note(reason_of(said));
+                peer_error_size_ += static_cast<std::size_t>(size);
+                error_frame got;
+                std::memcpy(&got, peer_error_.data(), peer_error_.size());
+                if (peer_error_size_ < peer_error_.size()) return;
+                errors_->note(reason_of(got));
             }
         }
-        lost();
+        disconnect();
     }
 
-    const std::shared_ptr<void> place_;
-    const descriptor fd_;
-    const medium kind_;
-    const bool remote_;
+    const std::shared_ptr<void> slot_;
+    const std::unique_ptr<byte_transport> transport_;
     std::chrono::steady_clock::duration linger_{};
-    std::span<std::byte> scratch_;  // while at work
-    std::optional<life_watch> alive_;
-    std::optional<station_waiter<sluice::detail::waiter>> closing_;
+    std::span<std::byte> scratch_;  // during work()
+    std::optional<handler_waiter<sluice::detail::waiter>> closing_;
 
-    bool serves_ = false, two_way_ = false;
+    bool accepted_ = false, two_way_ = false;
     bool sends_ = false, reads_ = false;
-    greeting wanted_;
-    std::unique_ptr<inlet> inlet_;  // while messages are received
+    handshake wanted_;
+    std::unique_ptr<channel_writer> writer_;  // while messages are received
     std::optional<decoder> decoder_;
-    std::optional<std::error_code> verdict_;  // how the stream has ended, once all its messages are handed over
-    bool ours_ = false;                       // that was found here, so that the peer is to be told
-    std::array<std::byte, sizeof(broken_frame)> heard_{};
-    std::size_t heard_size_ = 0;
+    std::optional<std::error_code> end_status_;  // how the stream has ended; applied when its messages are delivered
+    bool failed_here_ = false;                   // by an error found here, of which the peer is told
+    std::array<std::byte, sizeof(error_frame)> peer_error_{};
+    std::size_t peer_error_size_ = 0;
     int write_error_ = 0;
     std::optional<time_point> deadline_;
-    bool full_ = false;     // the channel of the inlet
-    bool blocked_ = false;  // the system takes no more
-    bool ended_ = false;    // the peer has said so
-    bool parts_ = false;    // nothing more is sent, but the peer's end is waited for
-    bool lost_ = false;     // the connection is of no use any more
+    bool full_ = false;          // the channel that is received into
+    bool blocked_ = false;       // the system takes no more
+    bool ended_ = false;         // the peer has sent end_of_stream or an error_frame
+    bool draining_ = false;      // nothing more is sent; the peer's end is waited for
+    bool disconnected_ = false;  // nothing more is read or written
 };
 
 }  // namespace sluice::ipc::detail

@@ -1,5 +1,5 @@
-// type_id<T>(): what both ends of a link must agree on. Made of what a type is, not of how one compiler or one
-// standard library spells it.
+// type_id<T>(): the number on which both ends of a connection must agree. It is made of what a type is, not of how one
+// compiler or one standard library spells it.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@ struct codec;
 
 namespace ipc::detail {
 
-// Fowler, Noll and Vo's hash, version 1a.
+// The hash of Fowler, Noll and Vo, version 1a, 64 bits.
 inline constexpr std::uint64_t hash_basis = 0xcbf29ce484222325u;
 constexpr std::uint64_t hash(std::string_view text, std::uint64_t h = hash_basis) {
     for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
@@ -37,7 +37,7 @@ template <class T>
 constexpr auto signature() {
     return std::string_view(__PRETTY_FUNCTION__);
 }
-// The name as the compiler spells it.
+// The name of a type as the compiler spells it.
 template <class T>
 constexpr std::string_view spelling() {
     constexpr std::string_view sample = signature<int>();
@@ -45,7 +45,7 @@ constexpr std::string_view spelling() {
     const std::string_view name = signature<T>();
     return name.substr(begin, name.size() - begin - behind);
 }
-// Of a template, that without the arguments.
+// The name of a template, without its arguments.
 constexpr std::string_view without_arguments(std::string_view name) {
     std::size_t open = 0;
     for (std::size_t i = name.size(); i-- > 0;) {
@@ -55,8 +55,8 @@ constexpr std::string_view without_arguments(std::string_view name) {
     return name;
 }
 
-// Hashes a name without what differs: spaces, inline namespaces of the standard libraries, and what stands for a
-// namespace without a name.
+// Hashes a name without what differs between compilers: spaces, inline namespaces of the standard libraries, and what
+// stands for an unnamed namespace.
 constexpr std::uint64_t hash_name(std::string_view name, std::uint64_t h) {
     constexpr std::string_view left_out[] = {
         " ", "__cxx11::", "__1::", "_V2::", "__ndk1::", "{anonymous}::", "__8::", "(anonymous namespace)::"};
@@ -106,7 +106,7 @@ constexpr std::uint64_t combined(std::string_view name, std::initializer_list<st
     return h;
 }
 
-// A class of a user that has changed its size is another one.
+// The size counts for trivially copyable classes outside of std: one that has changed its size is another type.
 template <class T>
 constexpr std::uint64_t size_of() {
     if constexpr (may_be_message<T>) {
@@ -181,7 +181,7 @@ struct identity<std::ratio<Num, Den>> {
         combined("ratio", {static_cast<std::uint64_t>(Num), static_cast<std::uint64_t>(Den)});
 };
 
-/// Never 0, which stands for no message at all.
+// Never 0, which stands for no messages.
 template <class T>
 constexpr std::uint64_t type_id() {
     constexpr std::uint64_t id = identity_of<T>();

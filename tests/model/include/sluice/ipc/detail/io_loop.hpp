@@ -1,5 +1,5 @@
-// Takes the place of the library's ipc/detail/io_loop.hpp in the model tests: the same names, as far as who writes uses them. A thread
-// of the model does what the loop's would.
+// Takes the place of the library's ipc/detail/io_loop.hpp and io_handler.hpp in the model tests: the same names, as far as outgoing.hpp
+// uses them. A thread of the model does what the loop's would.
 #pragma once
 
 #include <memory>
@@ -11,41 +11,41 @@
 namespace sluice::ipc::detail {
 
 class io_loop;
-class station;
+class io_handler;
 
-struct contact {
+struct handler_ref {
     const std::shared_ptr<io_loop> loop;
-    station* of;
-    sluice::detail::sync::atomic<bool> curious{false};
+    io_handler* handler;
+    sluice::detail::sync::atomic<bool> always_signal{false};
 };
 
-class station {
+class io_handler {
 public:
-    explicit station(std::shared_ptr<io_loop> by) : contact_(new contact{std::move(by), this}) {}
-    station(const station&) = delete;
-    station& operator=(const station&) = delete;
-    virtual ~station();
+    explicit io_handler(std::shared_ptr<io_loop> by) : ref_(new handler_ref{std::move(by), this}) {}
+    io_handler(const io_handler&) = delete;
+    io_handler& operator=(const io_handler&) = delete;
+    virtual ~io_handler();
 
-    io_loop& loop() const noexcept { return *contact_->loop; }
-    const std::shared_ptr<contact>& reach() const noexcept { return contact_; }
+    io_loop& loop() const noexcept { return *ref_->loop; }
+    const std::shared_ptr<handler_ref>& ref() const noexcept { return ref_; }
 
 private:
     friend io_loop;
-    const std::shared_ptr<contact> contact_;
+    const std::shared_ptr<handler_ref> ref_;
     bool posted_ = false;  // guarded by the lock of the loop
 };
 
 class io_loop {
 public:
     template <class F>
-    void post(station& s, F&& change) noexcept {
+    void post(io_handler& s, F&& change) noexcept {
         const std::lock_guard<sluice::detail::sync::mutex> held(mutex_);
         change();
-        call(s);
+        enqueue(s);
     }
-    void post(const contact& to) noexcept {
+    void post(const handler_ref& to) noexcept {
         const std::lock_guard<sluice::detail::sync::mutex> held(mutex_);
-        if (to.of) call(*to.of);
+        if (to.handler) enqueue(*to.handler);
     }
     template <class F>
     void wait_until(F&& done) noexcept {
@@ -55,14 +55,14 @@ public:
 
     // ---- For the models
 
-    // In the loop's thread: waits until the station is posted, or the system has `something` for it, which is asked under the lock.
+    // In the loop's thread: waits until the handler is posted, or something() is true, which is called under the lock.
     template <class F>
-    void wait_for_work(station& s, F&& something) {
+    void wait_for_work(io_handler& s, F&& something) {
         std::unique_lock<sluice::detail::sync::mutex> lock(mutex_);
         while (!something() && !s.posted_) changed_.wait(lock);
         s.posted_ = false;
     }
-    // What the system tells the loop of.
+    // Changes the state of the system, of which the loop hears.
     template <class F>
     void change(F&& f) {
         const std::lock_guard<sluice::detail::sync::mutex> held(mutex_);
@@ -71,8 +71,8 @@ public:
     }
 
 private:
-    friend station;
-    void call(station& s) noexcept {
+    friend io_handler;
+    void enqueue(io_handler& s) noexcept {
         s.posted_ = true;
         changed_.notify_all();
     }
@@ -81,9 +81,9 @@ private:
     sluice::detail::sync::condition_variable changed_;
 };
 
-inline station::~station() {
+inline io_handler::~io_handler() {
     const std::lock_guard<sluice::detail::sync::mutex> held(loop().mutex_);
-    contact_->of = nullptr;
+    ref_->handler = nullptr;
 }
 
 }  // namespace sluice::ipc::detail

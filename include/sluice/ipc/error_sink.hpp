@@ -1,4 +1,4 @@
-// fault: why an end has closed, where that was no clean end.
+// error_sink: where remote ends note why they have closed.
 #pragma once
 
 #include <mutex>
@@ -8,16 +8,18 @@
 
 namespace sluice::ipc {
 
-/// Notes the last error of the ends that were opened with it. It is noted before the channel closes, so that who hears
-/// `closed` finds it here. Safe to use from any thread.
-class fault {
+/// Keeps the last error of the ends that were opened with it: see options::error_sink. An error is noted before the
+/// channel of its end closes, so it is found here once an operation has reported `closed`.
+///
+/// No member blocks for longer than a moment; all may be called from any thread.
+class error_sink {
 public:
-    /// None, unless there was an error.
+    /// The last error that was noted; none if there was none.
     [[nodiscard]] std::error_code error() const {
         const std::lock_guard<sluice::detail::sync::mutex> held(mutex_);
         return error_;
     }
-    /// Notes an error; none leaves it as it is.
+    /// Replaces the error by `e`, unless that is no error.
     void note(std::error_code e) {
         if (!e) return;
         const std::lock_guard<sluice::detail::sync::mutex> held(mutex_);
