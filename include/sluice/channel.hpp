@@ -228,12 +228,10 @@ private:
         }
     }
 
-    /// @cond
     // For the other parts of the library.
     friend detail::channel_core<T>* core_of(const sender& h) noexcept {
         return static_cast<detail::channel_core<T>*>(h.channel_);
     }
-    /// @endcond
     detail::channel_core<T>& core() const noexcept { return *core_of(*this); }
 };
 
@@ -383,12 +381,10 @@ private:
         return message;
     }
 
-    /// @cond
     // For the other parts of the library.
     friend detail::channel_core<T>* core_of(const receiver& h) noexcept {
         return static_cast<detail::channel_core<T>*>(h.channel_);
     }
-    /// @endcond
     detail::channel_core<T>& core() const noexcept { return *core_of(*this); }
 };
 
