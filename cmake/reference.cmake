@@ -20,8 +20,9 @@ if(NOT DOXYGEN)
     message(FATAL_ERROR "skipped: no doxygen here; Debian has it in the package of that name")
 endif()
 
-# version.hpp documents the namespace, without which nothing in it is missed.
-set(input "\"${map}\" \"${include}/version.hpp\"")
+# version.hpp documents the namespace, without which nothing in it is missed; handle.hpp what senders and receivers
+# inherit.
+set(input "\"${map}\" \"${include}/version.hpp\" \"${include}/detail/handle.hpp\"")
 foreach(header IN LISTS headers)
     if(NOT EXISTS ${include}/${header})
         message(FATAL_ERROR "there is no header ${include}/${header}")

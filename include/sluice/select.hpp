@@ -58,14 +58,17 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
 
 }  // namespace detail
 
-// ---- The cases. A case refers to what it was given as an lvalue, and to the value of an on_send in any event: use it
-// in the full expression that makes it. A handler may be anything that can be called; what it returns is ignored. A case
-// on an empty handle is never ready, which is the way to switch it off.
-
-/// Ready when a message can be received. A handler that takes the message is called with it; a closed and drained
-/// channel takes the case out of the race. A handler that is declared to take a `result<T>` is then called too, with
-/// `closed`: a lambda, a function, a std::function, a class with one operator(). What declares no type takes the message:
-/// a generic handler, and what std::bind_front, std::bind and std::ref return.
+/// @{
+/// A case of select(): ready when a message can be received. If it is chosen, the message is received and the handler
+/// called with it. A channel that is closed and drained takes the case out of the race; but if the handler is declared
+/// to take a `result<T>`, the case is ready then, and the handler is called with `closed`.
+///
+/// It is the declared parameter that counts: of a lambda, a function, a std::function, or a class with one operator().
+/// What declares no type takes the message: a generic handler, and what std::bind_front, std::bind and std::ref return.
+/// If a message throws as it is moved into the parameter, it has been received, and is lost with the exception.
+///
+/// A receiver and a handler that are lvalues are referred to until the select returns. A case on an empty handle is
+/// never ready, whatever its handler: this switches a case off.
 template <class T, class Handler>
 [[nodiscard]] detail::receive_case<T, const receiver<T>&, Handler> on_recv(const receiver<T>& rx, Handler&& handler) {
     return {rx, std::forward<Handler>(handler)};
@@ -74,24 +77,18 @@ template <class T, class Handler>
 [[nodiscard]] detail::receive_case<T, receiver<T>, Handler> on_recv(receiver<T>&& rx, Handler&& handler) {
     return {std::move(rx), std::forward<Handler>(handler)};
 }
+/// @}
 
-template <class T, class Handler>
-detail::refused_case on_recv(const sender<T>&, Handler&&) {
-    static_assert(!std::is_object_v<T>, "sluice: on_recv takes a receiver, or a timer; this is a sender");
-    return {};
-}
-template <class Source>
-detail::refused_case on_recv(const Source&) {
-    static_assert(
-        !std::is_object_v<Source>,
-        "sluice: on_recv takes a handler, which is called with the message: on_recv(rx, [](T message) { ... })");
-    return {};
-}
-
-/// Ready when the value can be sent. An rvalue is moved from only if this case is chosen; an lvalue may be copied
-/// beforehand, once, unless the select can send it at once: where that is dear, give an rvalue, or use a selector, which
-/// owns it. A handler that takes nothing is called after that; a closed channel takes the case out of the race. One
-/// that is declared to take a `result<void>` is then called too, with `closed`.
+/// @{
+/// A case of select(): ready when the value can be sent. If it is chosen, the value is sent, and then the handler
+/// called, if there is one: with nothing, or if it is declared to take a `result<void>`, with that. A closed channel
+/// takes the case out of the race; but for a handler that takes a `result<void>`, the case is ready then, and the
+/// handler is called with `closed`.
+///
+/// The value is a `T`, or what converts to `T` implicitly. It is referred to until the select returns. An rvalue is
+/// moved from only if this case is chosen. An lvalue is copied at most once, and possibly in vain if the select has to
+/// wait; a selector owns the value, and makes no other copy. A sender and a handler that are lvalues are referred to as
+/// well. A case on an empty handle is never ready.
 template <class T, class Handler = detail::no_handler>
 [[nodiscard]] detail::send_case<T, const sender<T>&, const T&, Handler> on_send(const sender<T>& tx,
                                                                                 const std::type_identity_t<T>& value,
@@ -115,6 +112,59 @@ template <class T, class Handler = detail::no_handler>
                                                                     Handler&& handler = {}) {
     return {std::move(tx), std::forward<Handler>(handler), std::move(value)};
 }
+/// @}
+
+/// A case of select(): chosen if no other case is ready within `timeout`, which counts from the beginning of the
+/// select, or of each wait of a selector. A duration of any unit, rounded up to that of steady_clock (nanoseconds, as a
+/// rule). One that is not positive is chosen if nothing is ready now, and before an otherwise(); `duration::max()` is
+/// never over. The handler takes nothing.
+template <class Rep, class Period, class Handler>
+[[nodiscard]] detail::time_case<std::chrono::duration<Rep, Period>, Handler> on_timeout(
+    const std::chrono::duration<Rep, Period>& timeout, Handler&& handler) {
+    return {timeout, std::forward<Handler>(handler)};
+}
+
+/// A case of select(): chosen if no other case is ready by `deadline`, a time point of any clock, whose changes are
+/// followed. One in the past is chosen if nothing is ready now, and before an otherwise(); `time_point::max()` never
+/// comes. The handler takes nothing.
+template <class Clock, class Duration, class Handler>
+[[nodiscard]] detail::time_case<std::chrono::time_point<Clock, Duration>, Handler> on_deadline(
+    const std::chrono::time_point<Clock, Duration>& deadline, Handler&& handler) {
+    return {deadline, std::forward<Handler>(handler)};
+}
+
+#if defined(__cpp_lib_jthread)
+/// A case of select(): ready when a stop is requested. If that was before the call, it is chosen before all others,
+/// except by select_biased() and a biased selector, which keep to their order. A token for which no stop can be
+/// requested takes the case out of the race. The handler takes nothing. Only where the standard library has
+/// std::stop_token.
+template <class Handler>
+[[nodiscard]] detail::stop_case<Handler> on_stop(detail::stop_token token, Handler&& handler) {
+    return {std::move(token), std::forward<Handler>(handler)};
+}
+#endif
+
+/// A case of select(): chosen if no other case is ready now, so that the select never blocks. A select takes at most
+/// one: a second does not compile, and selector::add() throws. The handler takes nothing.
+template <class Handler>
+[[nodiscard]] detail::otherwise_case<Handler> otherwise(Handler&& handler) {
+    return {std::forward<Handler>(handler)};
+}
+
+/// @cond
+// What is no case does not compile, with a sentence that says why.
+template <class T, class Handler>
+detail::refused_case on_recv(const sender<T>&, Handler&&) {
+    static_assert(!std::is_object_v<T>, "sluice: on_recv takes a receiver, or a timer; this is a sender");
+    return {};
+}
+template <class Source>
+detail::refused_case on_recv(const Source&) {
+    static_assert(
+        !std::is_object_v<Source>,
+        "sluice: on_recv takes a handler, which is called with the message: on_recv(rx, [](T message) { ... })");
+    return {};
+}
 template <class T, class... Arguments>
 detail::refused_case on_send(const receiver<T>&, Arguments&&...) {
     static_assert(!std::is_object_v<T>, "sluice: on_send takes a sender; this is a receiver");
@@ -126,39 +176,31 @@ detail::refused_case on_send(const sender<T>&, U&&, Handler&&...) {
     detail::refuse_to_send<U, T>();
     return {};
 }
+/// @endcond
 
-/// Runs if nothing else was ready for that long, counted from the beginning of the select.
-template <class Rep, class Period, class Handler>
-[[nodiscard]] detail::time_case<std::chrono::duration<Rep, Period>, Handler> on_timeout(
-    const std::chrono::duration<Rep, Period>& timeout, Handler&& handler) {
-    return {timeout, std::forward<Handler>(handler)};
-}
-
-/// Runs if nothing else was ready by then, on the clock of the time point.
-template <class Clock, class Duration, class Handler>
-[[nodiscard]] detail::time_case<std::chrono::time_point<Clock, Duration>, Handler> on_deadline(
-    const std::chrono::time_point<Clock, Duration>& deadline, Handler&& handler) {
-    return {deadline, std::forward<Handler>(handler)};
-}
-
-#if defined(__cpp_lib_jthread)
-/// Ready when a stop was requested.
-template <class Handler>
-[[nodiscard]] detail::stop_case<Handler> on_stop(detail::stop_token token, Handler&& handler) {
-    return {std::move(token), std::forward<Handler>(handler)};
-}
-#endif
-
-/// Runs if nothing else is ready now, so that the select never blocks.
-template <class Handler>
-[[nodiscard]] detail::otherwise_case<Handler> otherwise(Handler&& handler) {
-    return {std::forward<Handler>(handler)};
-}
-
-/// Waits until one of the cases is ready, does what it says, and runs its handler with no lock held; its exceptions
-/// pass through. Among cases that are ready at once each is equally likely, but that a stop which was requested before the
-/// call comes first. The others have no effect at all: nothing is received, no value moved from. Returns the index of the
-/// case that ran, or `closed` when nothing can ever become ready, and none ran.
+/// Waits until a case is ready, chooses one that is, and does what it stands for: receives or sends, and calls the
+/// handler, in this thread and with no lock held, so that it may use any channel. What the handler returns is ignored.
+///
+/// **Choice.** Of cases that are ready at once each is equally likely, except that an on_stop() whose stop was
+/// requested before the call comes first. A case that is not chosen has no effect: nothing is received, no value is
+/// moved from. An otherwise(), an on_timeout() or an on_deadline() is chosen only if there was a moment during the call
+/// at which no other case was ready.
+///
+/// **Blocking.** Blocks until a case is ready, or the first on_timeout() or on_deadline() is over; with an otherwise(),
+/// never.
+///
+/// **Failure.** Returns the index of the chosen case, counted from 0, or `closed` if none can ever become ready: if
+/// there is no case for time, no otherwise(), and all others are out of the race or on empty handles. So
+/// `while (sluice::select(...)) {}` ends when everything is closed and drained. What a handler throws leaves the call,
+/// after the case has been done. What the move of a message throws, or std::bad_alloc, leaves it too, and then no
+/// handler runs, and no other case has an effect.
+///
+/// **Cases** are made in the call itself, since they refer to their arguments; one that was stored in a variable does
+/// not compile. Rvalue handles and handlers are moved into them.
+///
+/// **Thread safety.** May be called by any number of threads at once, on the same channels and handles, but not from a
+/// signal handler. Selects may complete each other, also on a rendezvous; a select never completes itself, even with
+/// both ends of a channel among its cases.
 template <class... Cases>
 result<std::size_t> select(Cases&&... cases) {
     if constexpr ((detail::check_case<Cases>() && ...)) {
@@ -168,7 +210,7 @@ result<std::size_t> select(Cases&&... cases) {
     }
 }
 
-/// The same, but of several cases that are ready at once the first is taken.
+/// As select(), but of cases that are ready at once chooses the one that is listed first, on_stop() included.
 template <class... Cases>
 result<std::size_t> select_biased(Cases&&... cases) {
     if constexpr ((detail::check_case<Cases>() && ...)) {
@@ -178,33 +220,49 @@ result<std::size_t> select_biased(Cases&&... cases) {
     }
 }
 
-/// Makes a selector that prefers its cases in the order in which they were added.
+/// The type of `biased`.
 struct biased_t {
+    /// Explicit, so that `{}` does not stand for it.
     explicit biased_t() = default;
 };
+/// Makes a selector that prefers its cases in the order in which they were added: `selector group(sluice::biased);`
 inline constexpr biased_t biased{};
 
-/// A select whose cases are known only at run time. A case holds copies of its handles and handler, and owns the value
-/// of an on_send. It removes itself, before its handler is called, once nothing more can come of it: when its value was
-/// sent; when its channel has closed (for an on_recv: and is drained), after which a handler that takes a result is
-/// called once more, with `closed`. So a handler may add its own successor. Timers' cases stay, also when they are over.
+/// A select whose cases are known only at run time: they are added and removed, and each wait chooses one of them, as
+/// select() does.
 ///
-/// The choice among cases that are ready is fair: no ready case waits for more than size() others.
+/// **Cases.** A case in a selector holds copies of its handles and its handler, moved where they were rvalues, and owns
+/// the value of an on_send(). It removes itself before its handler is called, once nothing more can come of it: when
+/// its value was sent, or when its channel has closed (for an on_recv(): and is drained). A handler that takes a result
+/// is then called once more, with `closed`. So a handler may add its own successor. The case of a timer stays until it
+/// is removed.
 ///
-/// A selector is used by one thread at a time; it is movable while nobody waits. Handlers may add and remove cases of
-/// their own group, but not wait on it.
+/// **Choice.** It is fair: no ready case waits for more than size() others. A selector made with `biased` chooses the
+/// one that was added first instead.
+///
+/// **Failure.** What a handler throws leaves the wait, after its case has been done. What the move of a message throws,
+/// or std::bad_alloc, leaves it too, and then no handler runs. The selector can be used afterwards in both cases.
+///
+/// **Thread safety.** A selector is used by one thread at a time; others may use its channels meanwhile. Handlers may
+/// add and remove cases of the selector that calls them, but not wait on it, nor move or destroy it.
 class selector {
 public:
+    /// Without cases, and fair.
     selector() = default;
+    /// Without cases; prefers those that were added first.
     explicit selector(biased_t) noexcept : biased_(true) {}
     selector(const selector&) = delete;
     selector& operator=(const selector&) = delete;
+    /// @{
+    /// Moves the cases, with their ids; not while a thread waits.
     selector(selector&&) = default;
     selector& operator=(selector&&) = default;
+    /// @}
     ~selector() = default;
 
-    /// Adds a case and returns its id, which is never used again. Throws std::invalid_argument for a second
-    /// `otherwise`. If it throws, the value of an on_send is as it was.
+    /// Adds a case, and returns its id, which no other case of this selector ever has. Does not block. Throws
+    /// std::invalid_argument for a second otherwise(), std::bad_alloc, and what copying the handler or the value
+    /// throws; then nothing was added, and the value of an on_send() is as it was.
     template <class Case>
     std::size_t add(Case&& c) {
         if constexpr (detail::check_case<Case>()) {
@@ -219,7 +277,8 @@ public:
         return next_id_++;
     }
 
-    /// Removes a case, and with it its handles; false if there is none of this id (any more).
+    /// Removes a case, with the handles, the handler and the value that it holds. Does not block. Returns false if no
+    /// case has this id, or none has it any more.
     bool remove(std::size_t id) {
         const auto found = std::find_if(members_.begin(), members_.end(), [id](const member& m) { return m.id == id; });
         if (found == members_.end()) return false;
@@ -230,16 +289,21 @@ public:
 
     /// How many cases there are.
     std::size_t size() const noexcept { return members_.size(); }
+    /// Whether there is no case.
     bool empty() const noexcept { return members_.empty(); }
 
-    /// Runs one case as select does, and returns its id. Blocks until one is ready. Fails with `closed` if none can ever
-    /// be, as in an empty group, or with `stopped` if a stop was requested first.
+    /// Waits until a case is ready, does what it stands for, and returns its id. Blocks until then, or until the first
+    /// on_timeout() or on_deadline() is over. Fails with `stopped` if a stop was requested before the call, or is
+    /// requested before a case is ready; or with `closed` if none can ever be ready, as without cases.
     result<std::size_t> wait(const detail::stop_token& stop = {}) {
         return choose(detail::deadline::never(), errc::timeout, stop);
     }
-    /// The same if one is ready now; else fails with `empty`. Never blocks.
+    /// As wait(), but never blocks: fails with `empty` if no case is ready now, and there is no otherwise().
     result<std::size_t> try_wait() { return choose(detail::deadline::immediate(), errc::empty, {}); }
-    /// The same if one is ready in time; else fails with `timeout`.
+    /// @{
+    /// As wait(), but blocks for at most `timeout` (of any unit; zero and less is one try), or until `deadline` (of any
+    /// clock, whose changes are followed). Fails with `timeout` if no case is ready by then, and there is no
+    /// otherwise().
     template <class Rep, class Period>
     result<std::size_t> wait_timeout(const std::chrono::duration<Rep, Period>& timeout,
                                      const detail::stop_token& stop = {}) {
@@ -250,6 +314,7 @@ public:
                                    const detail::stop_token& stop = {}) {
         return choose(detail::deadline::at(deadline), errc::timeout, stop);
     }
+    /// @}
 
 private:
     template <class Case>

@@ -8,8 +8,8 @@
 
 namespace sluice::detail {
 
-// A short spin before a thread blocks: 157 pauses of the processor and four yields, two to six microseconds by how long
-// a pause takes there.
+// A short spin before a thread blocks: 157 pauses of the processor and four yields, which take two to six microseconds,
+// depending on how long a pause of the processor is.
 class backoff {
 public:
     // Waits once; false when the budget is used up.
@@ -27,15 +27,15 @@ public:
 
 private:
     static constexpr int pausing_steps = 40, max_steps = 44;
-    int step_ = sync::multicore() ? 0 : pausing_steps;  // alone on a CPU, only giving it away helps
+    int step_ = sync::multicore() ? 0 : pausing_steps;  // with one CPU, only yielding it helps
     unsigned pauses_ = 1;
 };
 
-// An adaptive delay before the other end's counter is read again, so that one cache miss yields a batch: each read takes
-// the cache line away from the other end, and where both run, an end that takes what it finds at once soon finds a single
-// message at every read. It doubles after a delay that helped and is halved after one in vain, since an end whose peer
-// waits for an answer delays in vain; from zero, a short one is probed every `probe_interval_` messages. Guarded by its
-// end's lock, but for wait(). The bounds are those with which bench/ was fastest.
+// An adaptive delay before the other end's counter is read again, so that one cache miss yields a batch: each read
+// takes the cache line away from the other end, and where both run, an end that takes what it finds at once soon finds
+// a single message at every read. It doubles after a delay that helped and is halved after one in vain, since an end
+// whose peer waits for an answer delays in vain. From zero, a short one is probed every `probe_interval_` messages.
+// Guarded by its end's lock, except for wait(). The bounds are those with which bench/ was fastest.
 class batch_delay {
 public:
     // For an end that has found `available` of the `count` that the other end has counted so far: whether it is to

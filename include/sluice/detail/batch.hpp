@@ -19,11 +19,12 @@
 
 namespace sluice::detail {
 
-// Whether a value of that type and kind can be sent as a T: it converts as where a T is an argument.
+// Whether a value of that type, an lvalue or an rvalue, can be sent as a T: it converts implicitly, as an argument
+// does.
 template <class From, class T>
 inline constexpr bool sendable = std::is_convertible_v<From, T>;
 
-// Says why not.
+// Does not compile where it can't be sent, and says why.
 template <class From, class T>
 void refuse_to_send() {
     static_assert(sendable<From, T> || !std::is_same_v<std::remove_cvref_t<From>, T>,
@@ -33,7 +34,7 @@ void refuse_to_send() {
                   "explicit conversion is meant, write it");
 }
 
-// What send_many makes messages of: the elements of an rvalue container are given up.
+// What send_many makes messages of: elements of an rvalue container are rvalues.
 template <class R>
 inline constexpr bool gives_up_elements =
     !std::is_lvalue_reference_v<R> && !std::ranges::borrowed_range<R> && !std::ranges::view<std::remove_cvref_t<R>> &&
@@ -43,7 +44,7 @@ using element_of =
     std::conditional_t<gives_up_elements<R>, std::remove_reference_t<std::ranges::range_reference_t<R>>&&,
                        std::ranges::range_reference_t<R>>;
 
-// Whether send_many takes the range. Not one that receives: what could not be sent would be lost.
+// Whether send_many takes the range. Not what a receiver receives: a message that could not be sent would be lost.
 template <class R, class T>
 concept sendable_range = !receives<std::remove_cvref_t<R>> && std::ranges::input_range<R> && sendable<element_of<R>, T>;
 
@@ -107,8 +108,8 @@ std::size_t send_range(channel_core<T>& channel, R&& range, bool may_block, cons
     if (stop.stop_requested()) return 0;
     using element = element_of<R>;
     constexpr bool is_message = std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T>;
-    // Sent from where they stand; copied, or made, before they are sent, as many as fit at once; or one by one, where
-    // making one takes something away.
+    // Elements are sent from where they are; or they are copied or made before, as many as fit at once; or one at a
+    // time, where making one takes it out of the range.
     constexpr bool in_place =
         is_message && ((std::is_rvalue_reference_v<element> && !std::is_const_v<std::remove_reference_t<element>>) ||
                        copies_in_place<T>);
@@ -161,8 +162,8 @@ std::size_t send_range(channel_core<T>& channel, R&& range, bool may_block, cons
 
 // ---- Receiving
 
-// The container behind a std::back_insert_iterator that may be written to under the channel's locks: one of the standard
-// library's, whose allocator runs nobody's code either. Null for any other output iterator.
+// The container behind a std::back_insert_iterator, if it may be written to under the channel's locks: a std::vector
+// with the standard allocator, which runs no code of the user's. Null for any other output iterator.
 template <class T, class Out>
 std::nullptr_t appended_container(const Out&) {
     return nullptr;
@@ -191,9 +192,9 @@ std::size_t recv_chunks(channel_core<T>& channel, std::size_t limit, const stop_
     return taken;
 }
 
-// Messages are taken in chunks where none can be in between when something throws: if neither a move nor writing to
-// `out` does, from a buffer and with no lock held; at the end of a std::vector, in its place, when it has room. Else
-// they are taken one by one.
+// Receives up to `limit` messages that are there; returns how many. They are taken in chunks where none can be lost on
+// the way: through a buffer, from which they are written with no lock held, if neither a move nor writing to `out`
+// throws; straight to the end of a std::vector once it has room. Otherwise they are taken one at a time.
 template <class T, class Out>
 std::size_t recv_some(channel_core<T>& channel, Out& out, std::size_t limit, const stop_token& stop) {
     std::size_t taken = 0;

@@ -39,9 +39,9 @@ struct receiving {
     static bool unregister(channel_base& c, waiter& self) { return c.unregister_receiver(self); }
 };
 
-// A thread that blocks backs off with its eye on the other end's counter, without a lock, before it registers and parks;
-// on a rendezvous, where nothing can happen before one side registers, it does so at once and backs off with its eye on
-// its own parker. Where a stop and a deadline may both come, a first attempt is made here, after the stop callback was
+// A thread that blocks backs off, watching the other end's counter without a lock, before it registers and parks; on a
+// rendezvous, where nothing can happen before one side registers, it registers at once, and backs off watching its own
+// parker. Where a stop and a deadline may both come, a first attempt is made here, after the stop callback was
 // registered, so that it is known which of the two was first.
 template <class Direction>
 class blocking {
@@ -49,9 +49,9 @@ public:
     blocking(channel_base& channel, void* message, const deadline& until) noexcept
         : channel_(channel), message_(message), until_(until) {}
 
-    // That it is told of a stop, or has seen its deadline pass, counts only if it finds nothing after that.
+    // A stop, or a deadline that has passed, counts only if the operation is found to be blocked after it.
     errc operator()(const stop_token& stop) {
-        std::optional<registered_op> me;  // late, if it may be: it takes time to make
+        std::optional<registered_op> me;  // made late where possible, since that takes time
         const auto interrupt = [this, &me] {
             if (until_.passed()) return;
             me->stopped.store(true, std::memory_order_release);
@@ -63,7 +63,7 @@ public:
             me.emplace(channel_);
             on_stop.emplace(stop, interrupt);
         } else if (until_.is_immediate()) {
-            return errc::timeout;  // before the attempt that was made
+            return errc::timeout;  // the caller has tried already
         }
         if (!until_.is_never()) {
             const bool passed = until_.passed();
@@ -96,8 +96,8 @@ private:
             if (in_line) leave();
         }
 
-        // False if it was completed, by one that has nothing more to do with it now. Not over until then: the thread may
-        // be cancelled as it waits for that.
+        // Leaves the line; false if the operation was completed, and then its peer does not touch it any more. The
+        // thread may be cancelled as it waits for that, so `in_line` is cleared last.
         bool leave() {
             const bool withdrawn = Direction::unregister(channel, self);
             if (!withdrawn) sleeper.wait_for_wake();
@@ -112,7 +112,7 @@ private:
         sync::atomic<bool> stopped{false};  // before the deadline
     };
 
-    // A receiver's thread at the feeder, if there is one.
+    // The presence of a receiver's thread at the feeder of the channel, if there is one.
     struct visit {
         explicit visit(channel_base& c) {
             if (!Direction::receives || !c.feeder_.load(std::memory_order_acquire)) return;

@@ -17,11 +17,11 @@
 
 namespace sluice::detail {
 
-// What an on_...() function returns holds what was written: by reference where it was an lvalue. `stored` is the same with
+// What an on_...() function returns holds its arguments, those that are lvalues by reference. `stored` is the same with
 // everything copied or moved in, for a selector to keep. `registration` is what the engine works with while it chooses.
 
 // What the cases of channels have in common, whatever the type of the message. A closed channel takes a case out of the
-// race, unless its handler hears of the closing: then it is ready by that.
+// race, unless its handler hears of the closing, which then makes the case ready.
 class channel_case : public select_case {
 public:
     bool is_unchanged() const final { return !channel_ || closed_ || stays_blocked(); }
@@ -166,7 +166,7 @@ struct send_case {
 
     Sender to;
     Handler handler;
-    Value value;  // after what may throw as it is copied
+    Value value;  // last, since copying the others may throw
 
     class registration final : public send_registration {
     public:
@@ -181,7 +181,8 @@ struct send_case {
         }
 
     private:
-        // Copied by the send itself if that runs nobody's code, and before the first time that it may be sent if not.
+        // An lvalue is copied by the send itself if that runs no code of the user's, and otherwise before the first
+        // attempt that may send it.
         static constexpr bool in_place = !std::is_lvalue_reference_v<Value> || copies_in_place<T>;
 
         void* message() override {
@@ -275,7 +276,7 @@ struct stop_case {
         bool is_unchanged() const override { return !case_.token.stop_requested(); }
         bool is_due() const override { return case_.token.stop_requested(); }
         bool maybe_ready() const noexcept override { return case_.token.stop_requested(); }
-        // The one who requests the stop completes the case, as a peer.
+        // The thread that requests the stop completes the case, as a peer.
         op_status try_register() override {
             if (!case_.token.stop_possible()) return op_status::closed;
             if (!on_stop_) on_stop_.emplace(case_.token, completion{&self_});
@@ -302,7 +303,7 @@ inline constexpr bool is_otherwise = false;
 template <class Handler>
 inline constexpr bool is_otherwise<otherwise_case<Handler>> = true;
 
-// What stands for a case whose making was refused, so that a select does not complain once more.
+// What stands for a case that did not compile, so that select reports no second error.
 struct refused_case {};
 
 template <class Case>

@@ -1,5 +1,5 @@
-// What is done with a channel under its locks: attempts to send and to receive, and standing in line. For what is inlined
-// where it is called, it is told the type of the messages; the rest is the same for all types.
+// What is done with a channel under its locks: attempts to send and to receive, and standing in line. What is inlined
+// into its callers is a template on the type of the messages; the rest is compiled once for all types.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,8 @@ namespace sluice::detail {
 
 class channel_base : public channel_state {
 public:
-    // What is kept for a stream; see queue.hpp. For a receiver that has slept for a while.
+    // Memory that the queue retains for a stream (see queue.hpp) is given back by a receiver that has slept for a
+    // while.
     bool retains_memory() const noexcept { return producer_.has_excess_or_retains(); }
     void give_back_memory() {
         section front(front_lock_);
@@ -29,8 +30,8 @@ public:
     // moved from only by an attempt that is `done`. If its move throws, it stays where it was. `Messages` is
     // messages_of<T> or erased_messages; `message` points to a T, `out` to a result<T>.
 
-    // What a message does that meets nobody is inlined as a whole, by order: left to itself, GCC spends half as many
-    // instructions again on calls.
+    // The path of a message that meets no waiter is inlined as a whole; without the attribute GCC makes calls of parts
+    // of it.
     template <class Messages>
     [[gnu::always_inline]] op_status try_send(Messages messages, void* message, bool may_delay = false) {
         spin_lock_guard back(back_lock_);
@@ -57,7 +58,7 @@ public:
     }
 
     // The same without a lock, where the process has only one thread and nothing on the way can start another: no code
-    // of the message's, no allocator. False, and nothing is done, where that is not so, or there is more to do.
+    // of the message's, no allocator. False, with nothing done, where that is not so, or where there is more to do.
     template <class Messages>
     [[gnu::always_inline]] bool try_send_alone(Messages messages, void* message) {
         return sync::single_threaded() && !closed_under_lock() && receivers_.empty() &&
@@ -78,7 +79,7 @@ public:
         if (!others) return try_send(messages(), message);
         section back(back_lock_);
         if (closed_under_lock()) return op_status::closed;
-        // Room only grows under this lock, and whoever is completed below was waiting before.
+        // Room only grows under this lock, and a receiver that is completed below was in line before.
         if (receivers_.empty() && producer_.room(limit_, consumer_) == 0) return op_status::blocked;
         return others->holds() ? send_locked(message, nullptr, back) : op_status::superseded;
     }
@@ -98,7 +99,7 @@ public:
     errc send_blocking(void* message, const deadline& until, const stop_token& stop);
     errc recv_blocking(void* out, const deadline& until, const stop_token& stop);
 
-    // ---- Lines. These look once more with both locks held, and where that would block put `self` in line. For the case
+    // ---- Lines. These look once more with both locks held, and where that would block put `self` in line. For a case
     // of a select the attempt is `superseded` if the select was decided before.
 
     [[gnu::noinline]] op_status register_sender(void* message, blocked_op& self) {
@@ -114,7 +115,7 @@ public:
         return tried;
     }
 
-    // Leaves the line; false for one that is not in it, because it was completed.
+    // Takes `self` out of the line; false if it is not in it, because it was completed.
     bool unregister_sender(waiter& self) {
         const spin_lock_guard front(front_lock_);
         if (!self.linked) return false;
@@ -160,9 +161,9 @@ protected:
         return claim::try_claim(self, nullptr, enqueue) == claim_result::won ? op_status::done : op_status::superseded;
     }
 
-    // Takes the oldest message from the queue and lets those in who wait for the room; where there is none, as on a
-    // rendezvous, takes from the first sender in line. Requires the front lock, and the back lock too if `self` is
-    // given; else takes it if need be.
+    // Takes the oldest message from the queue, and puts those of blocked senders into the room; where the queue is
+    // empty, as on a rendezvous, takes the message of the first sender in line. Requires the front lock, and the back
+    // lock too if `self` is given; else takes it if need be.
     op_status recv_locked(void* out, waiter* self, section& locked) {
         if (consumer_.available(producer_) == 0) {
             const auto take_over = [&](blocked_op& sender) {
@@ -218,9 +219,9 @@ protected:
         consumer_.publish(number + 1);
     }
 
-    // Completes the first waiter in line that can be, by running transfer() with it; `blocked` if none can. One whose own
-    // message could not be moved is completed as well, to hear of it, and the next one takes its turn. Requires the lock
-    // that guards the line.
+    // Completes the first waiter in line that can be, by running transfer() with it; `blocked` if none can. One whose
+    // own message could not be moved is completed as well, with the exception, and the next one is tried. Requires the
+    // lock that guards the line.
     template <class Transfer>
     static op_status complete_first_waiter(wait_queue& line, waiter* self, section& locked, Transfer&& transfer) {
         for (waiter* next = line.front(); waiter* const w = next;) {
@@ -240,11 +241,12 @@ protected:
         return self && self->decision && self->decision == w->decision;
     }
 
-    // Moves the message of a blocked sender by f(). What that throws is the sender's to hear; false then.
+    // Moves the message of a blocked sender by f(). If that throws, keeps the exception for the sender, and returns
+    // false.
     template <class F>
     static bool move_for(blocked_op& sender, F&& f) {
         std::exception_ptr error = thrown_by(std::forward<F>(f));
-        if (!error) return true;  // without a look at its second cache line
+        if (!error) return true;  // and its second cache line was not touched
         sender.error = std::move(error);
         return false;
     }
@@ -270,8 +272,7 @@ protected:
         return try_recv(messages(), out);
     }
 
-    // After messages were taken: whoever finds the queue empty by that gives back what a burst took. Requires the front
-    // lock.
+    // After messages were taken: if that has emptied the queue, gives back what a burst took. Requires the front lock.
     bool may_shrink() const noexcept { return consumer_.is_cache_exhausted() && producer_.has_excess(); }
     void shrink_after_burst(section& locked) {
         if (may_shrink()) shrink(locked, false);

@@ -1,5 +1,5 @@
-// The part of a channel that is made for each type of message: how one is moved, and what is inlined where it is sent or
-// received.
+// The part of a channel that is made for each type of message: how one is moved, and what is inlined where it is sent
+// or received.
 #pragma once
 
 #include <bit>
@@ -20,7 +20,7 @@
 
 namespace sluice::detail {
 
-// Whether a copy of a T runs nobody's code, so that it may be made in its place, under the channel's locks.
+// Whether a copy of a T runs no code of the user's, so that it may be made in its place, under the channel's locks.
 template <class T>
 inline constexpr bool copies_in_place = std::is_trivially_copyable_v<T>&& std::is_trivially_copy_constructible_v<T>;
 
@@ -85,8 +85,8 @@ class channel_core : public channel_base {
     using messages_type = messages_of<T>;
 
 public:
-    // Without a sender it is a channel into which nobody will ever send, and which is open all the same. Only tests begin
-    // with another number than 0.
+    // With no sender it is a channel into which nothing is ever sent, but which is open. Only tests begin with a number
+    // other than 0.
     static channel_core* make(std::optional<std::size_t> limit, std::size_t senders = 1, std::size_t first = 0) {
         const auto [memory, place] = allocate();
         return ::new (place) channel_core(memory, ops_of<T>, limit, senders, first);
@@ -109,7 +109,8 @@ public:
     }
 
     // A stop that was requested before wins over everything. Where a stop and a deadline may both come, even the first
-    // attempt is left to the slow path, which learns of the stop as it comes and so knows which was first.
+    // attempt is left to the slow path, which is told of the stop when it is requested, and so knows which of the two
+    // was first.
 
     errc send(message_type& message, const deadline& until, const stop_token& stop) {
         if (stop.stop_requested()) return errc::stopped;
@@ -154,8 +155,8 @@ public:
         return op_status::done;
     }
 
-    // Hands up to `count` queued messages to `sink`, under one lock; returns how many. Those who wait to send on a
-    // rendezvous channel are not served.
+    // Hands up to `count` queued messages to `sink`, under one lock; returns how many. Takes nothing from blocked
+    // senders of a rendezvous.
     template <class Sink>
     std::size_t try_recv_some(Sink&& sink, std::size_t count) {
         section front(front_lock_);
@@ -170,7 +171,7 @@ public:
                 front.lock_also(back_lock_);
                 refill_from_blocked_senders(front);
             };
-            const scope_exit<decltype(settle)> settled{settle};  // whatever the sink throws
+            const scope_exit<decltype(settle)> settled{settle};  // also if the sink throws
             for (const std::size_t end = number + count; number != end; ++number) {
                 T* const message = std::launder(static_cast<T*>(consumer_.message(messages_type(), number)));
                 sink(std::move(*message));
@@ -181,8 +182,9 @@ public:
         return count;
     }
 
-    // Sends; where there is no room, the oldest message makes some and comes out in `evicted`. It would pass those who
-    // wait to send, so it is only for channels on which nobody does. Throws before anything has changed, or not at all.
+    // Sends; where there is no room, takes the oldest message out of the queue first, into `evicted`. It would pass
+    // blocked senders, so it is only for channels on which no send blocks. Throws before anything has changed, or not
+    // at all.
     op_status send_evicting(T& message, std::optional<T>& evicted) {
         static_assert(std::is_nothrow_move_constructible_v<T>);
         section both(front_lock_, back_lock_);
@@ -201,7 +203,7 @@ public:
         return op_status::done;
     }
 
-    // For a select; see channel_base.
+    // A message as channel_base takes it.
     static void* address_of(const T& message) noexcept {
         return const_cast<void*>(static_cast<const void*>(std::addressof(message)));
     }

@@ -1,5 +1,5 @@
-// What a channel consists of, whatever the type of its messages: two locks, the queue, those who wait, and the counts of
-// handles; what an observer sees of it; closing and the end. Knows nothing of select but its claims.
+// What a channel consists of, whatever the type of its messages: two locks, the queue, the lines of waiters, and the
+// counts of handles; what an observer sees of it; closing and the end. Of select it knows only the claims.
 #pragma once
 
 #include <atomic>
@@ -24,9 +24,10 @@ namespace sluice::detail {
 // Locks. `back_lock_` is held to push, `front_lock_` to pop; a send takes only the one and a receive only the other, so
 // a producer and a consumer that keep up with each other share no lock, and read each other's counter only when the
 // messages or the room that they know of are used up. Both together are held to register a waiter, to close, and by a
-// receiver that finds blocked senders. Order: front, back, then the claims of selects, then the lock of a timer. Under a
-// lock of a channel the moves of messages run, with the allocations of the queue (and the end of a message that was
-// just moved from), but no wake-up, no copy, no handler and no destructor of a message: a section does what comes after.
+// receiver that finds blocked senders. Order: front, back, then the claims of selects, then the lock of a timer. Under
+// a lock of a channel the moves of messages run, with the allocations of the queue (and the destructor of a message
+// that was just moved from), but no wake-up, no copy, no handler and no destructor of a message: a section does what
+// comes after.
 //
 //              guarded by
 //   producer_  back_lock_                 the front reads its counter
@@ -38,26 +39,26 @@ namespace sluice::detail {
 //   feeder_    front_lock_ to write; read without it as a hint
 //
 // Invariants, whenever both locks are free:
-//   1. While a receiver waits that can still be completed, the queue is empty. It registered when it saw no message with
-//      both locks held; since then every send has found it in `receivers_`. (A receiver whose select was decided may
-//      stand in line a little longer; whoever meets it removes it.)
+//   1. While a receiver waits that can still be completed, the queue is empty. It registered when it saw no message
+//      with both locks held; since then every send has found it in `receivers_`. (A receiver whose select was decided
+//      may stand in line a little longer; an operation that meets it removes it.)
 //   2. While a sender waits that can still be completed, there is no room. It registered when it saw none with both
 //      locks held; since then every receive has found it in `senders_` and let the first in line put its message in
 //      before it let go of the front lock.
 //   3. So a message is never passed by a later one, and of two that wait on the same side the first is served first. (A
-//      send that evicts passes blocked senders: it is used only where nobody blocks, and asserts that.)
+//      send that evicts would pass blocked senders: it is used only where no send blocks, and asserts that.)
 //   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own
 //      peer.
-//   5. After close nobody waits and nothing is pushed.
-// That no wake-up is lost follows from 1 and 2: a thread that registers has looked for its message or its room with
-// every lock held under which it could come, and stands in line before it lets go of them.
+//   5. After close no waiter is in line, and nothing is pushed. That no wake-up is lost follows from 1 and 2: a thread
+//      that registers has looked for its message or its room with every lock held under which it could come, and stands
+//      in line before it lets go of them.
 //
 // Why it is built like this. With one lock, a producer and a consumer take its cache line from each other at every
 // message, and a queue that is swapped between two locks takes both of them whenever it runs dry. Here the ends meet
 // only at two counters, each on a pair of cache lines that its owner writes and the other reads, and reads only when
-// what it knows of is used up; batch_delay sees to it that there is then a batch, and not a single message, where the
-// other side is under way. Where there can be only one, as at capacity 1, the message lies on the counter's line and
-// comes along with it. What waits is on the lock's line, which a hand-over needs anyway.
+// what it knows of is used up; batch_delay makes it likely that there is a batch then, and not a single message, where
+// the other side is under way. Where there can be only one, as at capacity 1, the message lies on the counter's cache
+// line and comes along with it. The line of waiters is on the lock's cache line, which a hand-over needs anyway.
 
 // What a look at a channel found to be so, for telling later whether it has been so all the time since then.
 using snapshot = std::uintptr_t;
@@ -93,11 +94,11 @@ public:
         for (;;) {
             const std::size_t head = consumer_.head();
             const std::size_t size = producer_.tail() - head;
-            // More than fit for the moment in which one replaces another.
+            // While an eviction replaces one message by another, both are counted.
             if (consumer_.head() == head) return size < limit_ ? size : limit_;
         }
     }
-    // How many more messages fit, about.
+    // How many more messages fit, at some moment of the call.
     std::size_t room() const noexcept { return limit_ - size(); }
     bool full() const noexcept { return bounded_ && size() >= limit_; }
     std::size_t sender_count() const noexcept { return sender_count_.load(std::memory_order_acquire); }
@@ -107,13 +108,12 @@ public:
     // attempt would have blocked. `tail` is read again at the end since a sender whose message was put in has left the
     // line before the look at it.
     //
-    // recv_stays_blocked() and send_stays_blocked() then tell, of what was `seen`, whether that has been so all the time
-    // from the end of that call to the beginning of this one:
-    //   - with room for messages, a receive stays blocked as long as nothing is sent: nobody waits to send, as there is
-    //     room. The counters only grow;
-    //   - likewise a send as long as nothing is received; who waits to receive does not count, as it waits for an empty
-    //     queue;
-    //   - on a rendezvous both depend on who waits, and the line says whether it was empty all the time;
+    // recv_stays_blocked() and send_stays_blocked() then tell, of what was `seen`, whether that has been so all the
+    // time from the end of that call to the beginning of this one:
+    //   - with room for messages, a receive stays blocked as long as nothing is sent, since no sender waits while there
+    //     is room. The counters only grow;
+    //   - likewise a send as long as nothing is received, since no receiver waits while there are messages;
+    //   - on a rendezvous both depend on the line of the other side, which says whether it was empty all the time;
     //   - a channel that is not closed has not been closed before.
     bool maybe_ready_to_recv(snapshot& seen) const noexcept {
         if (is_rendezvous()) {
@@ -149,7 +149,7 @@ public:
         return maybe_ready_to_send(seen);
     }
 
-    // One, before anyone receives; later none any more.
+    // Sets the feeder, before the first receive, or takes it away for good: null.
     void feed_by(feeder* f) {
         const spin_lock_guard front(front_lock_);
         feeder_.store(f, std::memory_order_release);
@@ -162,7 +162,7 @@ public:
         close_observers_.push_back(self);
         return true;
     }
-    // No longer; false if it was completed.
+    // Ends that; false if `self` was completed.
     bool unobserve_close(waiter& self) {
         const section both(front_lock_, back_lock_);
         if (!self.linked) return false;
@@ -171,8 +171,8 @@ public:
     }
 
 protected:
-    // At most `limit` messages fit; without one, any number. Starts with one receiver, and with one sender or none. `first`
-    // is the number of the first message.
+    // At most `limit` messages fit; without one, any number. Starts with one receiver, and with one sender or none.
+    // `first` is the number of the first message.
     channel_state(void* memory, const message_ops& ops, std::optional<std::size_t> limit, std::size_t senders,
                   std::size_t first) noexcept
         : consumer_(first, ops),
@@ -185,8 +185,8 @@ protected:
           producer_(first) {}
     ~channel_state() = default;
 
-    // Memory for a channel, and where in it the channel is to begin: see the members. Aligned by hand: aligned operator
-    // new costs several times what all the rest of a channel does.
+    // Memory for a channel, and where in it the channel is to begin: see the members. Aligned by hand, since aligned
+    // operator new is slower.
     static std::pair<void*, void*> allocate() {
         std::size_t space = sizeof(channel_state) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
         void* const memory = ::operator new(space);
@@ -209,7 +209,8 @@ protected:
                 if (!w->decision || claim::claim_for_close(*w)) locked.wake_after(*w);
             }
         }
-        // Last: once anyone sees that the channel is closed, no select that waits on it takes its deadline for the first.
+        // Last, when the closing has decided the selects in line: so for them, a deadline that passes after a thread
+        // has seen the channel closed comes too late.
         closed_.store(true, std::memory_order_release);
         return true;
     }
@@ -220,7 +221,7 @@ private:
     // ---- The end
 
     static bool release_ref(sync::atomic<std::size_t>& count) noexcept {
-        // Of a single handle nobody else can make a copy, so nobody else can be counting.
+        // The only handle is this one, which no other thread may copy now: no other thread changes the count.
         if (count.load(std::memory_order_acquire) == 1) {
             count.store(0, std::memory_order_relaxed);
             return true;
@@ -255,10 +256,10 @@ private:
     }
 
 protected:
-    // On cache lines: the front's lock with those who wait for what is done under it and what is used up by it; the
-    // front's counter, at which the back looks; what is seldom written, on two lines; and the back's lock and counter
-    // likewise. Processors fetch a pair of lines at a time, so a channel begins with the second half of one: no line
-    // that is written all the time shares a pair with another. (Not by alignas, which would lengthen the last line.)
+    // On cache lines: the front's lock, with the line of senders and what only the consumer uses; the front's counter,
+    // at which the back looks; what is seldom written, on two lines; and the back's lock and counter likewise.
+    // Processors fetch a pair of lines at a time, so a channel begins with the second half of one: no line that is
+    // written all the time shares a pair with another. (Not by alignas, which would lengthen the last line.)
     // tests/layout_test.cpp checks it.
     sync::mutex front_lock_;
     wait_queue senders_;
@@ -274,7 +275,7 @@ protected:
     void* memory_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
-    sync::atomic<feeder*> feeder_{nullptr};  // of most there is none
+    sync::atomic<feeder*> feeder_{nullptr};  // most channels have none
 
     sync::mutex back_lock_;
     wait_queue receivers_;

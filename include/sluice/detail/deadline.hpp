@@ -35,7 +35,7 @@ Ticks saturated(const std::chrono::duration<Rep, Period>& d) {
     if (wide.count() >= bound) return (Ticks::max)();
     if (!(wide.count() > -bound)) return (Ticks::min)();
     if constexpr (std::is_integral_v<Rep>) {
-        // The whole units of `Ticks` apart from the rest, as duration_cast's product of both overflows.
+        // The whole units of `Ticks` and the rest apart, since the product of both, as in duration_cast, may overflow.
         using ratio = std::ratio_divide<Period, typename Ticks::period>;
         using number = std::common_type_t<Rep, std::intmax_t>;
         const auto count = static_cast<number>(d.count());
@@ -47,7 +47,8 @@ Ticks saturated(const std::chrono::duration<Rep, Period>& d) {
     }
 }
 
-// When to give up. Made once, at the start of an operation. Refers to the time point if that is of a clock of the user's.
+// When to give up. Made once, at the start of an operation. Refers to the time point if that is of a clock of the
+// user's.
 class deadline {
 public:
     using clock = sync::clock;
@@ -64,7 +65,7 @@ public:
         return wait == (clock::duration::max)() ? never() : deadline(clock::now() + wait);
     }
 
-    // A time point of another clock is compared with that clock again and again, whose changes are so followed.
+    // A time point of another clock is compared with that clock again and again, so that its changes are followed.
     template <class Clock, class Duration>
     static deadline at(const std::chrono::time_point<Clock, Duration>& when) {
         if constexpr (std::is_same_v<Clock, clock>) {
@@ -125,8 +126,8 @@ public:
         }
     }
 
-    // Until when to sleep, on the steady clock, before passed() is asked again. What cannot be waited for on it is looked
-    // at every 20 ms.
+    // Until when to sleep, on the steady clock, before passed() is asked again. What cannot be waited for on it is
+    // looked at every 20 ms.
     clock::time_point wake_time() const {
         constexpr clock::duration grain = std::chrono::milliseconds(20);
         switch (kind_) {

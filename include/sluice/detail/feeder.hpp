@@ -8,22 +8,23 @@
 namespace sluice::detail {
 
 // Brings messages to a channel. A thread that waits for one may fetch it by itself, which saves a change of threads.
-// The code of a feeder may be unloaded, after the feeder: so it is called only between enter() and leave(), for whose
-// last one it waits before it goes.
+// The code of a feeder may be unloaded once the feeder is destroyed, so it is called only between enter() and leave(),
+// and destroyed after the last leave().
 class feeder {
 public:
     feeder() = default;
     feeder(const feeder&) = delete;
     feeder& operator=(const feeder&) = delete;
 
-    // Under a lock of the channel, under which it is also made known and taken away.
+    // enter() is called with the front lock of the channel held, under which the feeder is also set and taken away;
+    // leave() with no lock.
     virtual void enter() noexcept = 0;
     virtual void leave() noexcept = 0;
 
-    // Whether wait() is likely to fetch, so that there is nothing to be waited for before it; a hint.
+    // Whether wait() is likely to fetch, so that backing off before it is in vain; a hint.
     virtual bool fetches() const noexcept = 0;
-    // Instead of sleeper.wait(until, spin), which it also ends like: waits for the operation of this thread, which stands
-    // in line.
+    // Waits for the operation of this thread, which stands in line, in place of sleeper.wait(until, spin) and with its
+    // result.
     virtual bool wait(parker& sleeper, const deadline& until, backoff& spin) = 0;
 
 protected:

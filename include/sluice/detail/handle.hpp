@@ -1,4 +1,5 @@
-// What senders and receivers have in common: a share in the channel, close() and the observers.
+// What senders and receivers have in common: a share in the channel, close() and the observers. The reference shows the
+// public members of `handle` as those of sender and receiver, and nothing else of this header.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,7 @@ class receiver;
 
 namespace detail {
 
-// What must hold of a message type even where it is incomplete; the rest is asked in core.
+// What is required of a message type even where it is incomplete; channel_core requires the rest.
 template <class T>
 struct message_type {
     static_assert(!std::is_reference_v<T>,
@@ -36,9 +37,12 @@ struct message_type {
 // Which of the counts of a channel a handle is in.
 enum class side : std::uint8_t { sending, receiving };
 
+/// What senders and receivers have in common: closing, and observers. The observers never block, and say what was so at
+/// some moment of the call, if other threads use the channel meanwhile.
 template <side Side>
 class handle {
 public:
+    /// @cond
     handle() = default;
     explicit handle(channel_base* c) noexcept : channel_(c) {}
     handle(const handle& other) noexcept : channel_(other.channel_) {
@@ -55,35 +59,41 @@ public:
         if (channel_) Side == side::sending ? channel_->drop_sender() : channel_->drop_receiver();
     }
 
+    /// @endcond
+
     /// Whether the handle belongs to a channel: not if it was default constructed or moved from.
     explicit operator bool() const noexcept { return channel_ != nullptr; }
 
-    /// Closes the channel for everybody: sends report `closed` from now on, receives once the channel is empty, and
-    /// everyone who is blocked wakes. Never blocks. True for the call that closed it. What is buffered can still be
-    /// received.
+    /// Closes the channel, for all its handles: sends report `closed` from now on, receives do once the channel is
+    /// drained, and all threads that are blocked on it wake; a blocked send keeps its message. What the channel holds
+    /// can still be received. Never blocks. Returns true for the call that closed it, false if it was closed before or
+    /// the handle is empty. May be called from any thread, as all of this class, but not from a signal handler.
     bool close() const { return channel_ && channel_->close(); }
 
-    /// Whether the channel was closed, or one side has dropped its last handle. Messages may still be there to be
-    /// received. It and the other observers never block, and tell what was so at some moment of the call.
+    /// Whether the channel was closed, or one side has dropped its last handle; true of an empty handle. There may
+    /// still be messages to receive.
     bool is_closed() const noexcept { return !channel_ || channel_->is_closed(); }
-    /// The number of buffered messages; 0 for a rendezvous.
+    /// How many messages the channel holds; 0 for a rendezvous and for an empty handle.
     std::size_t size() const noexcept { return channel_ ? channel_->size() : 0; }
-    /// Whether no message is buffered.
+    /// Whether the channel holds no message; always so for a rendezvous and for an empty handle.
     bool empty() const noexcept { return size() == 0; }
-    /// Whether as many messages are buffered as the capacity says; always so for a rendezvous, never for an unbounded
-    /// channel.
+    /// Whether the channel holds as many messages as its capacity; always so for a rendezvous and for an empty handle,
+    /// never for an unbounded channel.
     bool full() const noexcept { return !channel_ || channel_->full(); }
-    /// How many messages can be buffered; empty for an unbounded channel, 0 for a rendezvous.
+    /// How many messages the channel can hold: no value for an unbounded channel, 0 for a rendezvous and for an empty
+    /// handle. It never changes.
     std::optional<std::size_t> capacity() const noexcept {
         return channel_ ? channel_->capacity() : std::optional<std::size_t>(0);
     }
-    /// How many handles of senders there are.
+    /// How many senders the channel has, this handle included where it is one; 0 for an empty handle.
     std::size_t sender_count() const noexcept { return channel_ ? channel_->sender_count() : 0; }
-    /// How many handles of receivers there are.
+    /// How many receivers the channel has, this handle included where it is one; 0 for an empty handle.
     std::size_t receiver_count() const noexcept { return channel_ ? channel_->receiver_count() : 0; }
 
 protected:
+    /// @cond
     channel_base* channel_ = nullptr;
+    /// @endcond
 };
 
 // Iterates over what a handle receives; see receiver::begin().
@@ -117,7 +127,7 @@ public:
     friend bool operator==(const message_iterator& it, std::default_sentinel_t) { return !it.fetch(); }
 
 private:
-    // Receives only when the message is asked for, so that one that nobody asks for stays in the channel.
+    // Receives only when the message is asked for; until then it stays in the channel.
     result<value_type>& fetch() const {
         if (!fetched_) {
             current_ = unexpected(errc::closed);
@@ -133,7 +143,7 @@ private:
     mutable bool fetched_ = false;
 };
 
-// What a handle receives until it is closed and drained, or a stop is requested.
+// What a handle receives until its channel is closed and drained, or a stop is requested.
 template <class Handle>
 class message_range : public std::ranges::view_base {
 public:

@@ -49,7 +49,7 @@ constexpr handler_kind kind_of_handler() {
     if constexpr (std::is_same_v<Parameter, Outcome>) {
         return callable_with<F, Outcome> ? handler_kind::outcome : handler_kind::neither;
     } else if constexpr (is_result<Parameter>) {
-        return handler_kind::neither;  // it would never hear of the closing
+        return handler_kind::neither;  // a result of another type is never told of the closing
     } else if constexpr (callable_with<F, Message...>) {
         return handler_kind::message;
     } else if constexpr (callable_with<F, Outcome>) {
@@ -74,7 +74,8 @@ template <class Handler>
 concept send_handler = kind_of_handler<Handler, result<void>>()
 != handler_kind::neither;
 
-// Moves from the outcome, and ends what the handler leaves of it: a message may hold a channel.
+// Calls the handler with the outcome, as an rvalue, and destroys what the handler leaves of it: a message may hold
+// handles, which would keep a channel open.
 template <handler_kind Kind, class Handler, class Outcome>
 void call(Handler& handler, Outcome& outcome) {
     struct end_of_message {

@@ -7,10 +7,10 @@
 
 namespace sluice::detail {
 
-// Holds a mutex, or none. One that is taken is tried again a few times before the kernel is asked to wait: a lock of this
-// library is held for some ten nanoseconds, a visit to the kernel takes microseconds. It is taken also while the process
-// has only one thread, as the move of a message and the allocator run under it and may start the first other thread; a
-// mutex of the C library knows by itself when it needs no locked instruction.
+// Holds a mutex, or none. One that is held by another thread is tried again a few times before the kernel is asked to
+// wait: a lock of this library is held, as a rule, for less time than a visit to the kernel takes. The mutex is taken
+// also while the process has only one thread, as the move of a message and the allocator run under it and may start the
+// first other thread; a mutex of the C library avoids locked instructions by itself then.
 class spin_lock_guard {
 public:
     spin_lock_guard() = default;
@@ -23,7 +23,7 @@ public:
 
     explicit operator bool() const noexcept { return mutex_ != nullptr; }
 
-    // It holds none before.
+    // Requires that it holds none.
     void lock(sync::mutex& m) {
         if (sync::single_threaded()) {
             m.lock();
@@ -35,8 +35,8 @@ public:
 
 private:
     static void lock_contended(sync::mutex& m) {
-        // At growing distances: so its holder, if it comes back at once, runs on undisturbed and with its cache lines
-        // at hand.
+        // At growing intervals: so a holder that takes the mutex again at once is not disturbed, and keeps its cache
+        // lines.
         for (int pauses = 16; sync::multicore() && pauses <= 256; pauses *= 2) {
             for (int i = 0; i < pauses; ++i) sync::pause();
             if (m.try_lock()) return;

@@ -24,8 +24,8 @@ protected:
     ~bell() = default;
 };
 
-// Where one blocked thread sleeps until wake(). It stands in that thread's stack frame, so wake() must not touch it
-// once the thread may have left. The argument:
+// Where one blocked thread sleeps until wake(). It lies in that thread's stack frame, so wake() must not touch it once
+// the thread may have left. The argument:
 //   - `state_` goes from `awake` to `woken` at most once, by the exchange in wake(). A thread that sees `woken` without
 //     ever having announced `parked` leaves at once; wake() then saw `awake` and its exchange was its last access.
 //   - A thread announces `parked` with mutex_ held and gives it up only inside the condition variable, or by taking the
@@ -43,7 +43,7 @@ public:
             if (woken()) return true;
         } while (spin.wait());
         if (!until.is_on_other_clock()) return sleep(until) == event::woken;
-        // That clock is the user's, and is not asked under a lock.
+        // That clock is the user's, and is not read under a lock.
         while (!until.passed()) {
             const event e = sleep(deadline::at_steady(until.wake_time()));
             if (e != event::passed) return e == event::woken;
@@ -63,7 +63,7 @@ public:
         while (!notified_) sleeper_.wait(lock);
     }
 
-    // Called once, by the one that has completed the operation; the last that it does with it.
+    // Called once, by the thread that has completed the operation, as its last access to it.
     void wake() {
         if (state_.exchange(state::woken, std::memory_order_acq_rel) == state::awake) return;
         const std::lock_guard<sync::mutex> lock(mutex_);
@@ -71,7 +71,8 @@ public:
         notify();
     }
 
-    // Makes wait() return, to look round. The caller sees to it that the parker is still there.
+    // Makes wait() return, so that the thread looks again at what it waits for. The caller makes sure that the parker
+    // still exists.
     void interrupt() {
         const std::lock_guard<sync::mutex> lock(mutex_);
         interrupted_ = true;

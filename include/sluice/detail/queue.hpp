@@ -1,5 +1,5 @@
-// A first-in, first-out queue of messages, with one end for the thread that pushes and one for the thread that pops. It
-// knows of the type of its messages how to step from slot to slot.
+// A first-in, first-out queue of messages, with one end for the thread that pushes and one for the thread that pops. Of
+// the type of its messages it knows what message_ops says.
 #pragma once
 
 #include <atomic>
@@ -20,8 +20,8 @@ inline constexpr std::size_t cache_line = 64;
 // The scheme is that of the two-lock queue of Michael and Scott ("Simple, Fast, and Practical Non-Blocking and Blocking
 // Concurrent Queue Algorithms", 1996) with rings of slots for nodes. Messages are numbered from 0, in counters that
 // wrap round. One thread at a time may use the producer's end and one at a time the consumer's; the owner of the queue
-// keeps a lock for each. What passes between the two is the contents of slots, handed over by two counters, each written
-// by one end alone:
+// keeps a lock for each. What passes between the two is the contents of slots, handed over by two counters, each
+// written by one end alone:
 //   - the consumer touches the slot of message i only once it has read tail() > i, with acquire;
 //   - the producer fills a slot again only once it has read head() > i for the message i that was in it, with acquire.
 // A full ring is followed by one twice as large, up to 64 KiB, or 32 messages if that is more; the consumer recycles a
@@ -54,8 +54,8 @@ public:
     [[gnu::always_inline]] std::size_t available(const producer_end& producer, bool may_delay = false) noexcept;
     bool is_cache_exhausted() const noexcept { return own_head() == cached_tail_; }
 
-    // The message of that number: the oldest one, and then one after the other, as long as they are available. A segment
-    // that is emptied by that is recycled.
+    // The message of that number: the oldest one, and then one after the other, as long as they are available. A
+    // segment that is emptied by that is recycled.
     template <class Messages>
     [[gnu::always_inline]] void* message(Messages messages, std::size_t number) noexcept {
         if (!segment_) segment_ = first_;
@@ -73,14 +73,15 @@ public:
     bool is_batch_pending() const noexcept { return delay_.is_pending(); }
     void wait_for_batch() const noexcept { delay_.wait(); }
 
-    // Takes everything, with the producer standing still as well.
+    // Takes everything out. Requires that the producer's end is not in use either.
     detached_queue reset(producer_end& producer) noexcept;
 
 private:
     friend producer_end;
     friend struct layout_of_channel;
 
-    // Keeps one of the largest segments for the producer, as the only one who fills the place.
+    // Keeps one of the largest segments for the producer. Only this end fills the place, so one that is seen empty
+    // stays so.
     [[gnu::noinline]] void recycle(queue_segment* s) noexcept {
         if (s->size == s->ops->max_slots && !spare_.load(std::memory_order_relaxed)) {
             spare_.store(s, std::memory_order_release);
@@ -102,7 +103,7 @@ private:
     const message_ops* const ops_;
     batch_delay delay_;
     std::byte padding_[cache_line - (sizeof(head_) + sizeof(delay_) + sizeof(ops_)) % cache_line];
-    // What both ends use and neither goes on writing. The first segment, which the producer puts here before the first
+    // What both ends use, and is seldom written. The first segment, which the producer puts here before the first
     // message; one to be used again; and the one whose slots are those inside the producer's end.
     queue_segment* first_ = nullptr;
     sync::atomic<queue_segment*> spare_{nullptr};
@@ -167,7 +168,8 @@ public:
     bool is_batch_pending() const noexcept { return delay_.is_pending(); }
     void wait_for_batch() const noexcept { delay_.wait(); }
 
-    // Sees to it that once the oldest message is taken, the next one has a slot: all that can throw on the way.
+    // Makes sure that there is a slot for the next message once the oldest one is taken: all of an eviction that can
+    // throw.
     void reserve_for_eviction(consumer_end& consumer, const message_ops& ops) {
         const std::size_t number = own_tail();
         if (!has_consumer(number, consumer.head()) && written(number) == segment_->size)
@@ -182,8 +184,8 @@ public:
         return has_excess() || retained_.load(std::memory_order_relaxed) != 0;
     }
 
-    // The queue is empty, and both ends stand still. Retains the ring for a stream that has needed it before; else gives
-    // everything back.
+    // Requires that the queue is empty and neither end in use. Retains the ring for a stream that has needed it before;
+    // else gives everything back.
     detached_queue retain_or_reset(consumer_end& consumer) noexcept {
         const std::uint32_t size = segment_->size;
         const bool again = grown_before_ >= size;
@@ -199,7 +201,7 @@ public:
 
     static constexpr std::size_t inline_bytes = 32;
     static constexpr std::size_t small_ring = 2048;         // bytes, which are always kept
-    static constexpr std::size_t largest_ring = 64 * 1024;  // bytes, or so
+    static constexpr std::size_t largest_ring = 64 * 1024;  // bytes, unless 32 messages take more
 
 private:
     friend consumer_end;
@@ -287,8 +289,8 @@ private:
     queue_segment* segment_ = nullptr;
     std::size_t cached_limit_;  // messages before this number have a free slot, and room under the limit
     sync::atomic<std::size_t> tail_;
-    // The first few slots, beside the counter that announces what is in them: a message that is handed to and fro takes
-    // one cache line less. Only for what needs no destructor, as the slots go when the queue does.
+    // The first few slots, beside the counter that announces what is in them: a message that is passed back and forth
+    // takes one cache line less. Only for what needs no destructor, as the slots go when the queue does.
     alignas(void*) std::byte inline_slots_[inline_bytes];
     batch_delay delay_;
     sync::atomic<bool> has_excess_{false};
@@ -314,7 +316,8 @@ inline bool consumer_end::frees_memory(const producer_end& producer) const noexc
 inline detached_queue consumer_end::reset(producer_end& producer) noexcept {
     queue_segment* front = segment_ ? segment_ : first_;
     if (front) front->first = own_head();
-    // The one inside the channel may be in use again as soon as the locks are released; its messages need no destructor.
+    // The one inside the channel may be in use again as soon as the locks are released; its messages need no
+    // destructor.
     if (front && !front->is_allocated) front = front->next.load(std::memory_order_relaxed);
     segment_ = first_ = nullptr;
     cached_tail_ = producer.tail();

@@ -25,7 +25,8 @@ struct message_ops {
     void (*destroy)(queue_segment*) noexcept;  // the messages of a chain of segments, oldest first, and the segments
 };
 
-// As above for code that is not made for each type. For one that is, messages_of<T> has the same members.
+// What message_ops says, for code that is the same for all types. For code that is made for a T, messages_of<T> has the
+// same members.
 class erased_messages {
 public:
     explicit erased_messages(const message_ops* ops) noexcept : ops_(ops) {}
@@ -73,7 +74,7 @@ struct queue_segment {
     const message_ops* ops;
     std::byte* slots;
     std::uint32_t size;     // in slots, a power of two
-    bool is_allocated;      // with its slots; not so the one inside a channel
+    bool is_allocated;      // with its slots; false for the one inside a channel
     std::size_t first = 0;  // the number of the first message written here
     std::size_t end = 0;    // the number after that of the last one; written before `next` is set
     sync::atomic<queue_segment*> next{nullptr};
@@ -85,9 +86,9 @@ private:
     }
 };
 
-// Destroys them now. But where that is done on this thread already, `max_depth` times one inside the other, defers them
-// to the innermost of those: so messages that hold channels that hold messages, and so on, do not use up the stack,
-// however deep they go.
+// Destroys the messages of a chain, and its memory. Where this thread is doing that already, in `max_depth` calls one
+// inside the other, the chain is left to the innermost of these: so messages that hold channels that hold messages, and
+// so on, do not use up the stack, however deep they go.
 inline void destroy_iteratively(queue_segment* chain) noexcept {
     constexpr unsigned max_depth = 16;
     struct state {
@@ -105,7 +106,7 @@ inline void destroy_iteratively(queue_segment* chain) noexcept {
     chain->ops->destroy(chain);
     if (here.depth == max_depth) {
         while (queue_segment* const one = here.deferred) {
-            // Those that come while this one is destroyed begin a new chain: its memory goes with it.
+            // Chains that are deferred while this one is destroyed must not be linked to it, since its memory goes too.
             here.deferred = one->next_deferred;
             if (!here.deferred) here.end = &here.deferred;
             one->ops->destroy(one);

@@ -9,9 +9,9 @@
 
 namespace sluice::detail {
 
-// One case while a select chooses, as the engine sees it. To add a kind of case: derive from this, in cases.hpp or beside
-// what it waits for as timer.hpp does, with what try_now() and try_register() say of it; give it an on_...() function that
-// makes what the user writes; nothing else knows of kinds.
+// One case while a select chooses, as the engine sees it. To add a kind of case: derive from this, in cases.hpp or
+// beside what it waits for, as timer_core.hpp does; override what differs from the defaults below; and add an on_...()
+// function, which returns what makes it. The engine does not change.
 class select_case {
 public:
     enum class kind : std::uint8_t {
@@ -34,8 +34,8 @@ public:
     // Calls the handler; after the choice, with no lock held.
     virtual void run() = 0;
 
-    // ---- Events and stops. Of an attempt: `done`, chosen; `blocked`; `closed`, can never be ready any more; `superseded`,
-    // it was ready, but the precondition did not hold, or the claim was decided before.
+    // ---- Events and stops. What an attempt returns: `done`, chosen; `blocked`; `closed`, can never be ready any more;
+    // `superseded`, was ready, but the precondition did not hold, or the claim was decided before.
 
     virtual op_status try_now(const precondition*) { return op_status::closed; }
     // Whether the case has not been ready since try_now() found that it was not: from the end of that call to the
@@ -45,12 +45,12 @@ public:
     virtual bool maybe_ready() const noexcept { return true; }
     // Whether nothing can happen before it is registered, so that backing off before that is in vain.
     virtual bool must_register_first() const noexcept { return false; }
-    // Sees to it that try_register() throws nothing but what the move of a message throws.
+    // Makes sure that try_register() throws nothing but what the move of a message throws.
     virtual void prepare() {}
     // Tries once more and, where that would block, puts in_line() in line. A timer is asked again when it is due.
     virtual op_status try_register() { return op_status::closed; }
     virtual void unregister() {}
-    // Someone else has completed the case. Throws what went wrong in doing so.
+    // A peer has completed the case. Throws what the move of its message threw, if it did.
     virtual void on_completed() {}
     // Whether it can never be ready any more, given whether this choice fell on it: a handler that hears of the closing
     // has to be called before.
@@ -63,7 +63,7 @@ public:
 
     // A choice begins; of deadlines alone.
     virtual void start() {}
-    // When to look again although nobody has woken the select.
+    // When to look again although the select was not woken.
     virtual deadline wake_time() const { return deadline::never(); }
     // Whether a deadline has passed, a timer is due, or a stop was requested.
     virtual bool is_due() const { return false; }

@@ -28,10 +28,10 @@ enum class preference : std::uint8_t {
 
 inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 
-// One choice, in the phases that Go's selectgo has made familiar: try_all() looks at each case once; register_all() puts
-// the select in line at all of them, a registration; then whoever drives the engine waits, a thread in block(); the end of
-// the registration leaves the lines, and finish() says what was chosen. What differs from Go: the channels are locked one
-// at a time, and the claim keeps a second peer from completing the select.
+// One choice, in the phases of Go's selectgo: try_all() looks at each case once; register_all() puts the select in line
+// at all of them, a registration; then what drives the engine waits, a thread in block(); the end of the registration
+// leaves the lines, and finish() says what was chosen. Unlike there, the channels are locked one at a time, and the
+// claim keeps a second peer from completing the select.
 //
 // Why nothing is lost. A peer completes a case only while the claim is undecided, and deciding it and handing over the
 // message are one step under the claim's lock; so at most one case is completed, and a peer that comes too late has
@@ -40,16 +40,16 @@ inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 // the case in line there, since the look and the registration are one step under the channel's locks.
 //
 // Why "nothing is ready" is exact, and a preferred case is not passed over. Looking at one case after the other is not
-// enough: a message may go from a channel that was not looked at yet to one that was. So when all have been looked at in
-// vain, each but the last is asked whether it is unchanged; if all are, none was ready at the moment at which the last was
-// found not to be. And a case is taken before those that are listed earlier only if they are all found unchanged under
-// the lock under which it is taken. Where others are so busy that this fails again and again, the select registers
-// everywhere: it does so in the listed order, each case is tried as it is registered, and as long as the claim is
-// undecided no earlier one has become ready. (A timer that becomes due completes nobody; so whoever completes a case that
-// is listed after it looks at the clock: see try_claim().)
+// enough: a message may go from a channel that was not looked at yet to one that was. So when all have been looked at
+// in vain, each but the last is asked whether it is unchanged; if all are, none was ready at the moment at which the
+// last was found not to be. And a case is taken before those that are listed earlier only if they are all found
+// unchanged under the lock under which it is taken. Where others are so busy that this fails again and again, the
+// select registers everywhere: it does so in the listed order, each case is tried as it is registered, and as long as
+// the claim is undecided no earlier one has become ready. (A timer that becomes due completes no case by itself; so a
+// peer that completes a case listed after it looks at the clock: see try_claim().)
 //
-// Clocks and stop tokens are looked at before the channels, so that what came before a deadline or a stop is found. While
-// the select is registered, a stop decides the claim like a peer; so does a deadline, on the select's own thread.
+// Clocks and stop tokens are looked at before the channels, so that what came before a deadline or a stop is found.
+// While the select is registered, a stop decides the claim like a peer; so does a deadline, on the select's own thread.
 class select_engine {
 public:
     // `order` is scratch space as long as `cases`.
@@ -92,16 +92,16 @@ public:
         }
     }
 
-    // Whether no case can be done, after a choice that failed.
+    // After a choice that failed: true only if each case can still become ready.
     bool all_are_live() const noexcept { return live_ == count_ && !has_registered_; }
 
 private:
-    // So often a select that does not block looks round, before it registers.
+    // How often a select that does not block looks at its cases before it registers.
     static constexpr int max_looks = 4;
 
     enum class state : std::uint8_t { looking, preferred_is_ready, nothing_is_ready, stopped };
 
-    // The case of a stop that was requested before, if that is to come first.
+    // Sorts the cases by kind. Returns the case of a stop that was requested before, if that is to come first.
     std::size_t begin() {
         std::size_t stopped = no_case;
         for (std::uint32_t i = 0; i < cases_.size(); ++i) {
@@ -163,7 +163,7 @@ private:
         return true;
     }
 
-    // Waits a little while no case may be ready; false when it is time to register.
+    // Backs off while no case seems ready; false when it is time to register.
     [[gnu::noinline]] bool backed_off(backoff& spin) const {
         for (std::uint32_t place = 0; place < count_; ++place) {
             if (in_order(place).must_register_first()) return false;
@@ -205,16 +205,17 @@ private:
         registration& operator=(const registration&) = delete;
         ~registration() { leave(); }
 
-        // Sees to it that no peer can complete the select from now on; true if a peer has decided it.
+        // Ends the claim, so that no peer can complete the select any more, and leaves the lines; true if a peer has
+        // decided it.
         bool leave() {
             if (left_) return by_peer_;
             by_peer_ = decision.end();
-            if (by_peer_) sleeper.wait_for_wake();  // where the thread may be cancelled; then it comes here again
+            if (by_peer_) sleeper.wait_for_wake();  // may be cancelled in that; the destructor comes here again
             left_ = true;
             for (std::uint32_t place = 0; place < registered; ++place) engine_.in_order(place).unregister();
             return by_peer_;
         }
-        // Has `w` decide the select, and wake it.
+        // Makes `w` one of the waiters that decide this select and wake it.
         void attach(waiter& w, bool yields_to_timer) noexcept {
             w.sleeper = &sleeper;
             w.decision = &decision;
@@ -230,8 +231,8 @@ private:
         bool left_ = false, by_peer_ = false;
     };
 
-    // The case that could be completed on the way; none if the select stands in every line, or if it is `superseded`: it
-    // was decided, or is to look at a timer first.
+    // The case that could be completed on the way; none if the select stands in every line, or if it is `superseded`:
+    // it was decided, or is to look at a timer first.
     std::size_t register_all(registration& here, bool& superseded) {
         sync::clock::time_point timer_due = (sync::clock::time_point::max)();
         for (std::uint32_t place = 0; place < count_; ++place) {
@@ -269,8 +270,8 @@ private:
 
     // ---- A thread that drives it
 
-    // Registers everywhere; sleeps, if it may; leaves the lines. The case that was chosen; else `state_` says what was
-    // found, `looking` that it is time to look again.
+    // Registers everywhere; sleeps, if it may; leaves the lines. Returns the case that was chosen; without one,
+    // `state_` says what was found: `looking`, that it is time to look again.
     [[gnu::noinline]] std::size_t block(bool may_block, const deadline& limit, const stop_token& stop, backoff& spin) {
         state_ = state::looking;
         has_registered_ = true;
@@ -279,7 +280,7 @@ private:
         bool superseded = false;
         std::size_t chosen = register_all(here, superseded);
         if (chosen == no_case && !superseded) {
-            waiter stopped;              // whose case is none of the others
+            waiter stopped;              // which belongs to no case
             here.attach(stopped, true);  // a tick that came before the stop counts
             const auto decide = [&] {
                 if (!limit.passed() && claim::claim_without_transfer(stopped)) stopped.wake();
@@ -296,9 +297,9 @@ private:
         return finish(here, chosen);
     }
 
-    // Sleeps until the claim is decided or a deadline has passed; on the way sees to the timers that are due, and
-    // returns the one that was completed. Where it returns because of a deadline, or since it may not block, `state_`
-    // says that nothing is ready: if the claim is still undecided after that, nothing was.
+    // Sleeps until the claim is decided or a deadline has passed; meanwhile tries the timers that are due, and returns
+    // the one that was completed. Where it returns because of a deadline, or since it may not block, `state_` says that
+    // nothing is ready: if the claim is still undecided after that, nothing was.
     std::size_t sleep(registration& here, bool may_block, const deadline& limit, backoff& spin) {
         bool retains = false;
         for (std::uint32_t place = 0; place < count_; ++place) retains |= in_order(place).retains_memory();

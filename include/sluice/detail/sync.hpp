@@ -37,7 +37,7 @@ using stop_token = std::stop_token;
 template <class F>
 using stop_callback = std::stop_callback<F>;
 #else
-// A standard library without stop tokens: no operation takes one, and inside nothing ever stops.
+// For a standard library without stop tokens: one for which no stop is ever requested.
 struct stop_token {
     bool stop_requested() const noexcept { return false; }
     bool stop_possible() const noexcept { return false; }
@@ -54,8 +54,8 @@ inline bool multicore() noexcept {
     return multicore;
 }
 
-// Whether the process has only this thread. It may start the next one at any time, also in a message's move, so this is
-// good for choosing the quicker of two ways alone.
+// Whether the process has only this thread. It may start the next one at any time, also in a message's move, so this
+// serves only to choose the quicker of two ways that are both right.
 inline bool single_threaded() noexcept {
 #if __has_include(<sys/single_threaded.h>)
     return __libc_single_threaded;
@@ -65,8 +65,8 @@ inline bool single_threaded() noexcept {
 }
 
 // Changes in the child of each fork: what was made under another number may be locked for ever there, by a thread that
-// only the parent has. One number for all shared objects of a process. Each of them asks to be told by itself, since one
-// that is unloaded is told no more.
+// only the parent has. One number for all shared objects of a process. Each of them registers a handler of its own,
+// since the handlers of one that is unloaded go with it.
 #if defined(__unix__) || defined(__APPLE__)
 struct [[gnu::visibility("default")]] fork_counter {
     inline static std::atomic<unsigned> count{0};
@@ -91,8 +91,8 @@ inline void pause() noexcept {
 
 inline void yield() noexcept { std::this_thread::yield(); }
 
-// A number in [0, bound), the same for all practical purposes as drawn at random: Steele, Lea and Flood's SplitMix64,
-// one stream a thread. Without a destructor, so that it serves in those of other thread-local objects too.
+// A pseudo-random number in [0, bound): Steele, Lea and Flood's SplitMix64, one stream a thread. The state has no
+// destructor, so that destructors of thread-local objects may call it too.
 inline std::uint32_t random_below(std::uint32_t bound) noexcept {
     thread_local std::uint64_t state = 0;
     if (state == 0)

@@ -1,5 +1,5 @@
-// How the library throws and catches. In a build without exceptions the message of what would be thrown goes to standard
-// error, and the program ends.
+// How the library throws and catches. In a build without exceptions the message of what would be thrown goes to
+// standard error, and the program ends.
 #pragma once
 
 #include <exception>

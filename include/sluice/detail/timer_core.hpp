@@ -1,4 +1,4 @@
-// When a timer is due, those who wait for it, and its case of a select, which a plain receive uses too.
+// When a timer is due, the operations that wait for it, and its case of a select, which a plain receive uses too.
 #pragma once
 
 #include <chrono>
@@ -34,8 +34,8 @@ public:
         const spin_lock_guard held(lock_);
         return take_locked(out);
     }
-    // The same; where no tick is due, `self` is in the line afterwards. The select of `self` is decided along with taking
-    // a tick, and `superseded` says that it had been decided before. The end of the timer decides it only if
+    // The same; where no tick is due, `self` is in the line afterwards. The select of `self` is decided along with
+    // taking a tick, and `superseded` says that it had been decided before. The end of the timer decides it only if
     // `hears_of_end`.
     op_status try_register(result<clock::time_point>& out, waiter& self, bool hears_of_end) {
         op_status tried = op_status::superseded;
@@ -84,7 +84,7 @@ private:
         if (now < next_) return op_status::blocked;
         out.emplace(next_);
         if (period_ == clock::duration::zero()) {
-            // All that wait report the end.
+            // All operations that wait look again, and find the end.
             over_ = true;
             for (waiter* w = line_.front(); w; w = line_.after(*w)) w->sleeper->interrupt();
         } else {

@@ -1,5 +1,5 @@
 // One blocked operation: its place in a line, the claim by which the cases of a select exclude each other, and the
-// section that wakes whom it has completed.
+// section that wakes the operations completed in it.
 #pragma once
 
 #include <chrono>
@@ -26,9 +26,9 @@ enum class op_status : std::uint8_t {
 };
 
 // A waiter: an operation that stands in a line, of a channel or a timer. All its members are guarded by the locks that
-// guard the line while it is linked; once unlinked it belongs to whoever completed it, until that has woken it, and then
-// to its own thread. To add a kind of waiter, one that is no thread, give it a `callback`: whoever completes it calls
-// that in place of waking its parker, with no lock held, and knows no more of it.
+// guard the line while it is linked; once unlinked it belongs to the operation that has completed it, until that has
+// woken it, and then to its own thread. To add a kind of waiter that is no thread, give it a `callback`: that is called
+// in place of waking a parker, with no lock held, and nothing else changes.
 struct waiter {
     enum class status : std::uint8_t { pending, done, closed };
 
@@ -36,7 +36,7 @@ struct waiter {
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
 
-    // For the thread that has completed it, once that has released its locks; the waiter may be gone after it.
+    // For the thread that has completed it, once that has released its locks; the waiter may no longer exist after it.
     void wake() {
         if (has_callback) {
             callback(*this);
@@ -51,12 +51,12 @@ struct waiter {
     claim* decision = nullptr;       // of its select; none for a plain operation, which is completed by unlinking it
     union {
         parker* sleeper = nullptr;
-        void (*callback)(waiter&) noexcept;  // where no thread sleeps here but a loop of another kind
+        void (*callback)(waiter&) noexcept;  // of a waiter that is no thread
     };
     bool has_callback = false;
     bool linked = false;
     bool ignores_close = false;    // a select's case that just drops out when its channel closes
-    bool yields_to_timer = false;  // a timer of the select that is due comes first
+    bool yields_to_timer = false;  // a timer of its select that is due comes first
     status state = status::pending;
 };
 
@@ -128,8 +128,8 @@ public:
 
     // ---- For the select
 
-    // Before it registers: with so many cases that may still become ready, and with the time at which the first of its
-    // timers is due, for the cases that yield to it.
+    // Before it registers: with the number of its cases that may still become ready, and the time at which the first of
+    // its timers is due, for the cases that yield to it.
     void begin(std::size_t live_cases, time_point timer_due) noexcept {
         live_cases_ = live_cases;
         timer_due_ = timer_due;
@@ -149,10 +149,10 @@ public:
         decided_ = true;
         return by_peer_;
     }
-    // Once it has ended: the case that was completed; none if the select is to look round again.
+    // Once it has ended: the case that was completed; none if the select is to look at its cases again.
     waiter* selected() const noexcept { return selected_; }
 
-    // Runs attempt() unless it was decided before; that says whether it has completed one of the cases.
+    // Runs attempt() unless it was decided before; attempt() returns whether it has completed one of the cases.
     template <class F>
     bool try_decide(F&& attempt) {
         const spin_lock_guard held(lock_);
@@ -163,8 +163,8 @@ public:
 
     // ---- For channels, timers and stop callbacks
 
-    // The channel of `w` has closed. True if its select is to be woken, decided for no case, to look round again; not so
-    // if it was decided before, or if the case just drops out and others are still live.
+    // The channel of `w` has closed. True if its select is to be woken, decided for no case, to look at its cases
+    // again; not so if it was decided before, or if the case just drops out and others are still live.
     static bool claim_for_close(waiter& w) {
         claim& of = *w.decision;
         const spin_lock_guard held(of.lock_);
@@ -173,12 +173,12 @@ public:
         return true;
     }
 
-    // Completes `self` (a case of a select that is registered elsewhere, or none) and `peer` (a waiter in line, or none)
-    // together, by running transfer(); both must belong to different selects. Nothing happens where one of them was
-    // decided before. If transfer() returns false, the peer's own message could not be moved: the peer is completed, to
-    // hear of it, and the select of `self` stays undecided. If transfer() throws, the peer stays as it was and the select
-    // of `self` is over, decided for no case. A select that yields to a timer which is due by now is to look at that
-    // first: `self` has lost then, and a peer is late: decided for no case, and to be woken.
+    // Completes `self` (a case of a select that is registered elsewhere, or none) and `peer` (a waiter in line, or
+    // none) together, by running transfer(); both must belong to different selects. Nothing happens where one of them
+    // was decided before. If transfer() returns false, the peer's own message could not be moved: the peer is
+    // completed, with the exception, and the select of `self` stays undecided. If transfer() throws, the peer stays as
+    // it was and the select of `self` is over, decided for no case. A select that yields to a timer which is due by now
+    // is to look at that first: `self` has lost then, and a peer is late: decided for no case, and to be woken.
     template <class F>
     static claim_result try_claim(waiter* self, waiter* peer, F&& transfer) {
         claim* const mine = self ? self->decision : nullptr;
@@ -252,8 +252,8 @@ protected:
 
 inline bool holds(const precondition* p) { return !p || p->holds(); }
 
-// What runs under the locks of a channel. When it ends it releases them, then wakes those whom it has completed, and
-// then destroys the messages that it has taken out, so that neither happens under a lock.
+// What runs under the locks of a channel. When it ends it releases them, then wakes the waiters that it has completed,
+// and then destroys the messages that it has taken out, so that neither happens under a lock.
 class section {
 public:
     explicit section(spin_lock_guard&& held) noexcept : first_(std::move(held)) {}
@@ -297,7 +297,7 @@ private:
         waiter* last_ = nullptr;
     };
 
-    // In the order opposite to that in which they end.
+    // Declared in the opposite of the order in which they end.
     detached_queue taken_out_;
     completed_waiters completed_;
     spin_lock_guard first_, second_;
