@@ -2,10 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <iterator>
 #include <memory>
 #include <stdexcept>
@@ -15,7 +13,6 @@
 #include <sluice/channel.hpp>
 #include <sluice/detail/cases.hpp>
 #include <sluice/detail/deadline.hpp>
-#include <sluice/detail/select_engine.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/detail/timer_core.hpp>
@@ -102,15 +99,12 @@ private:
     template <class Timer, class Handler, bool is_stored>
     friend struct detail::timer_case;
 
-    // The deadline and the token are looked at before the timer: what was due by then is received.
     void recv_into(result<value_type>& tick, const deadline& until, const stop_token& stop,
                    errc on_expiry = errc::timeout) const {
-        detail::timer_registration due(core_.get(), tick, false);
-        const std::array<detail::select_case*, 1> cases{&due};
-        std::array<std::uint32_t, 1> order;
-        const auto chosen =
-            detail::select_engine(cases, order, detail::preference::listed).choose(until, on_expiry, stop);
-        if (!chosen) tick = unexpected(chosen.error());
+        const errc e = stop.stop_requested() ? errc::stopped
+                       : core_               ? detail::timer_wait(*core_)(tick, until, stop, on_expiry)
+                                             : errc::closed;
+        if (e != errc{}) tick = unexpected(e);
     }
 
     result<value_type> recv_by(const deadline& until, const stop_token& stop, errc on_expiry = errc::timeout) const {

@@ -1,12 +1,14 @@
-// When a timer is due, the operations that wait for it, and its case of a select, which a plain receive uses too.
+// When a timer is due, the operations that wait for it, and its case of a select.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <optional>
 
+#include <sluice/detail/backoff.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/lock.hpp>
+#include <sluice/detail/parker.hpp>
 #include <sluice/detail/select_case.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
@@ -39,12 +41,17 @@ public:
     // `hears_of_end`.
     op_status try_register(result<clock::time_point>& out, waiter& self, bool hears_of_end) {
         op_status tried = op_status::superseded;
-        self.decision->try_decide([&] {
+        const auto attempt = [&] {
             const spin_lock_guard held(lock_);
             tried = take_locked(out);
             if (tried == op_status::blocked && !self.linked) line_.push_back(self);
             return tried == op_status::done || (tried == op_status::closed && hears_of_end);
-        });
+        };
+        if (self.decision) {
+            self.decision->try_decide(attempt);
+        } else {
+            attempt();
+        }
         return tried;
     }
     // Leaves the line, if `self` is in it.
@@ -103,6 +110,42 @@ private:
     const clock::duration period_;
     bool over_ = false;
     wait_queue line_;
+};
+
+// A thread that receives from a timer. It registers at once, as nothing but the clock can help it.
+class timer_wait {
+public:
+    explicit timer_wait(timer_core& timer) noexcept : timer_(timer) { self_.sleeper = &sleeper_; }
+    timer_wait(const timer_wait&) = delete;
+    timer_wait& operator=(const timer_wait&) = delete;
+    ~timer_wait() { timer_.unregister(self_); }  // also where the thread is cancelled in its sleep
+
+    // Each round reads the stop and the deadline first and the timer after them, so that what was due by then is
+    // received. Of a stop and the deadline the earlier counts.
+    errc operator()(result<timer_core::clock::time_point>& out, const deadline& until, const stop_token& stop,
+                    errc on_expiry) {
+        const auto interrupt = [this, &until] {
+            if (until.passed()) return;
+            stopped_.store(true, std::memory_order_release);
+            sleeper_.interrupt();
+        };
+        const stop_callback<decltype(interrupt)> on_stop(stop, interrupt);
+        backoff spin;
+        for (;;) {
+            const bool stopped = stopped_.load(std::memory_order_acquire), over = stopped || until.passed();
+            const op_status tried = over ? timer_.take(out) : timer_.try_register(out, self_, false);
+            if (tried == op_status::done) return {};
+            if (tried == op_status::closed) return errc::closed;
+            if (over) return stopped ? errc::stopped : on_expiry;
+            sleeper_.wait(deadline::sooner(until, deadline::at_steady(timer_.wake_time(self_))), spin);
+        }
+    }
+
+private:
+    timer_core& timer_;
+    waiter self_;
+    parker sleeper_;
+    sync::atomic<bool> stopped_{false};
 };
 
 class timer_registration : public select_case {
