@@ -1,10 +1,8 @@
 // broadcaster: a channel to each subscriber, and one send that reaches them all.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -117,10 +115,15 @@ private:
     void renew() {
         const auto there = [](const subscription<T>& s) { return !s.to.is_closed(); };
         const view seen = now();
-        const auto count = static_cast<std::size_t>(std::count_if(seen.begin(), seen.end(), there));
+        std::size_t count = 0;
+        for (const subscription<T>& s : seen) {
+            if (there(s)) ++count;
+        }
         auto fresh = std::make_shared<array>();
-        fresh->reserve((std::max)(2 * count, std::size_t{1}));
-        std::copy_if(seen.begin(), seen.end(), std::back_inserter(*fresh), there);
+        fresh->reserve(count == 0 ? 1 : 2 * count);
+        for (const subscription<T>& s : seen) {
+            if (fresh->size() < count && there(s)) fresh->push_back(s);
+        }
 
         const spin_lock_guard held(lock_);  // ends before `fresh` and `seen`, which may destroy the old array
         if (current_ != seen.keeps_alive_) return;
@@ -192,9 +195,11 @@ public:
     /// proportion to their number.
     std::size_t subscriber_count() const {
         if (!audience_) return 0;
-        const auto all = audience_->now();
-        return static_cast<std::size_t>(
-            std::count_if(all.begin(), all.end(), [](const auto& s) { return !s.to.is_closed(); }));
+        std::size_t count = 0;
+        for (const auto& s : audience_->now()) {
+            if (!s.to.is_closed()) ++count;
+        }
+        return count;
     }
 
     /// Sends the message to all that had subscribed before the call, one after the other in the order in which they have

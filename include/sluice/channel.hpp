@@ -1,7 +1,6 @@
 // sender, receiver and the factories of channels: the handles through which everything is sent and received.
 #pragma once
 
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>

@@ -2,9 +2,6 @@
 // thing.
 #pragma once
 
-#include <algorithm>
-#include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,10 +43,10 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
     std::tuple<typename Cases::registration...> registrations(cases...);
     return std::apply(
         [prefers](auto&... registration) -> result<std::size_t> {
-            const std::array<select_case*, sizeof...(registration)> all{&registration...};
-            std::array<std::uint32_t, sizeof...(registration)> order;
+            select_case* const all[]{&registration..., nullptr};
+            std::uint32_t order[sizeof...(registration) + 1];
             const result<std::size_t> chosen =
-                select_engine(all, order, prefers).choose(deadline::never(), errc::timeout);
+                select_engine(all, order, sizeof...(registration), prefers).choose(deadline::never(), errc::timeout);
             if (chosen) all[*chosen]->run();
             return chosen;
         },
@@ -280,7 +277,8 @@ public:
     /// Removes a case, with the handles, the handler and the value that it holds. Does not block. Returns false if no
     /// case has this id, or none has it any more.
     bool remove(std::size_t id) {
-        const auto found = std::find_if(members_.begin(), members_.end(), [id](const member& m) { return m.id == id; });
+        auto found = members_.begin();
+        while (found != members_.end() && found->id != id) ++found;
         if (found == members_.end()) return false;
         const member removed = std::move(*found);  // what it drops may use the group
         members_.erase(found);
@@ -330,9 +328,10 @@ private:
     };
 
     bool has_otherwise() const {
-        return std::any_of(members_.begin(), members_.end(), [](const member& m) {
-            return m.registration->of_kind() == detail::select_case::kind::otherwise;
-        });
+        for (const member& m : members_) {
+            if (m.registration->of_kind() == detail::select_case::kind::otherwise) return true;
+        }
+        return false;
     }
 
     result<std::size_t> choose(const detail::deadline& limit, errc on_expiry, const detail::stop_token& stop) {
@@ -341,14 +340,14 @@ private:
         order_.resize(members_.size());
         for (std::size_t i = 0; i < members_.size(); ++i) cases_[i] = members_[i].registration.get();
         removed_.reserve(members_.size());  // before anything is received
-        detail::select_engine engine(cases_, order_, biased_ ? preference::listed : preference::in_turn);
+        detail::select_engine engine(cases_.data(), order_.data(), members_.size(),
+                                     biased_ ? preference::listed : preference::in_turn);
         result<std::size_t> chosen = engine.choose(limit, on_expiry, stop);
         if (!chosen && engine.all_are_live()) return chosen;
         const member ready = chosen ? members_[*chosen] : member{};  // the handler may remove it
         // The others have waited for longer from now on.
         if (chosen && !biased_)
-            std::rotate(members_.begin() + static_cast<std::ptrdiff_t>(*chosen),
-                        members_.begin() + static_cast<std::ptrdiff_t>(*chosen) + 1, members_.end());
+            for (std::size_t i = *chosen; i + 1 < members_.size(); ++i) std::swap(members_[i], members_[i + 1]);
         remove_done(ready.registration.get());
         if (!chosen) return chosen;
         ready.registration->run();
@@ -360,7 +359,8 @@ private:
         const auto is_done = [chosen](const member& m) {
             return m.registration->is_done(m.registration.get() == chosen);
         };
-        const auto first = std::find_if(members_.begin(), members_.end(), is_done);
+        auto first = members_.begin();
+        while (first != members_.end() && !is_done(*first)) ++first;
         if (first == members_.end()) return;
         std::vector<member> removed = std::move(removed_);  // what they drop may use the group
         auto kept = first;

@@ -1,8 +1,6 @@
 // after, at, tick and never: time as something to receive from.
 #pragma once
 
-#include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <iterator>
 #include <memory>
@@ -158,8 +156,8 @@ struct timer_case {
 template <class Rep, class Period>
 [[nodiscard]] timer after(const std::chrono::duration<Rep, Period>& delay) {
     using clock = detail::sync::clock;
-    const clock::duration wait = (std::max)(detail::saturated(delay), clock::duration::zero());
-    return detail::make_timer(detail::from_now(wait));
+    const clock::duration wait = detail::saturated(delay);
+    return detail::make_timer(detail::from_now(wait < clock::duration::zero() ? clock::duration::zero() : wait));
 }
 
 /// A timer that delivers one tick at a time point, and is closed after it. One in the past is due at once, and `max()`

@@ -22,7 +22,7 @@ std::uint32_t count = 0;
 // Random operations, beside a queue of the standard library that does the same.
 void run_beside_a_queue(std::optional<std::size_t> capacity, std::uint32_t seed) {
     std::mt19937 random(seed);
-    const auto draw = [&](std::uint32_t bound) { return random() % bound; };
+    const auto draw = [&](std::uint32_t bound) { return static_cast<std::uint32_t>(random() % bound); };
     auto [tx, rx] = capacity ? sluice::bounded<std::uint32_t>(*capacity) : sluice::unbounded<std::uint32_t>();
     std::deque<std::uint32_t> expected;
     const auto room = [&] { return !capacity || expected.size() < *capacity; };

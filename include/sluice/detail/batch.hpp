@@ -1,7 +1,6 @@
 // Many messages under one lock: what send_many and recv_many do.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <iterator>
@@ -60,7 +59,9 @@ void refuse_to_send_many() {
 
 // How many messages a batch handles between two visits to the channel.
 template <class T>
-inline constexpr std::size_t max_chunk = (std::clamp<std::size_t>)(4096 / sizeof(T), 1, 64);
+inline constexpr std::size_t max_chunk = sizeof(T) > 4096 ? 1
+                                         : sizeof(T) < 64 ? 64
+                                                          : 4096 / sizeof(T);
 
 // Room for up to a chunk of T, filled from the front.
 template <class T>
@@ -147,8 +148,10 @@ std::size_t send_range(channel_core<T>& channel, R&& range, bool may_block, cons
             if (channel.is_closed()) break;
             const std::size_t room = channel.room();
             if (room == 0 && !may_block && !channel.maybe_ready_to_send()) break;
-            for (const std::size_t count = (std::clamp<std::size_t>)(room, 1, most); made.size() < count && it != end;
-                 ++it)
+            for (const std::size_t count = room == 0     ? 1
+                                           : room < most ? room
+                                                         : most;
+                 made.size() < count && it != end; ++it)
                 made.add([&it]() -> T { return static_cast<element>(*it); });  // converts as an argument does
             const std::size_t done = send_chunk(
                 channel, [&](std::size_t i) -> T& { return made[i]; }, made.size(), may_block, stop);
@@ -185,7 +188,7 @@ template <class T, class Take>
 std::size_t recv_chunks(channel_core<T>& channel, std::size_t limit, const stop_token& stop, Take&& take) {
     std::size_t taken = 0;
     while (!channel.is_rendezvous() && taken < limit) {
-        const std::size_t got = take((std::min)(limit - taken, max_chunk<T>));
+        const std::size_t got = take(limit - taken < max_chunk<T> ? limit - taken : max_chunk<T>);
         taken += got;
         if (got == 0 || stop.stop_requested()) break;
     }
@@ -211,9 +214,11 @@ std::size_t recv_some(channel_core<T>& channel, Out& out, std::size_t limit, con
     } else if constexpr (!std::is_null_pointer_v<decltype(appended_container<T>(out))>) {
         std::vector<T>& container = *appended_container<T>(out);
         taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted) {
-            wanted = (std::min)(wanted, channel.size());
+            const std::size_t size = channel.size();
+            if (size < wanted) wanted = size;
             if (container.capacity() - container.size() < wanted)
-                container.reserve((std::max)(container.size() + wanted, 2 * container.capacity()));
+                container.reserve(container.size() + wanted > 2 * container.capacity() ? container.size() + wanted
+                                                                                       : 2 * container.capacity());
             return channel.try_recv_some([&](T&& m) { container.push_back(std::move(m)); }, wanted);
         });
     }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -17,37 +16,25 @@
 
 namespace sluice::detail {
 
-// What a blocking operation of the one or the other direction does with the channel.
-
-struct sending {
-    static constexpr bool receives = false;
-    static bool maybe_ready(const channel_base& c) noexcept { return c.maybe_ready_to_send(); }
-    static op_status try_now(channel_base& c, erased_messages m, void* message) { return c.try_send(m, message, true); }
-    static op_status try_register(channel_base& c, void* message, blocked_op& self) {
-        return c.register_sender(message, self);
-    }
-    static bool unregister(channel_base& c, waiter& self) { return c.unregister_sender(self); }
-};
-
-struct receiving {
-    static constexpr bool receives = true;
-    static bool maybe_ready(const channel_base& c) noexcept { return c.maybe_ready_to_recv(); }
-    static op_status try_now(channel_base& c, erased_messages m, void* out) { return c.try_recv(m, out, true); }
-    static op_status try_register(channel_base& c, void* out, blocked_op& self) {
-        return c.register_receiver(out, self);
-    }
-    static bool unregister(channel_base& c, waiter& self) { return c.unregister_receiver(self); }
+// What a blocking operation does with the channel. A table, so that the rest is compiled once for both directions.
+struct direction {
+    bool receives;
+    bool (*maybe_ready)(const channel_base&) noexcept;
+    op_status (*try_now)(channel_base&, void* message);
+    op_status (*try_register)(channel_base&, void* message, blocked_op& self);
+    bool (*unregister)(channel_base&, waiter& self);
 };
 
 // A thread that blocks backs off, watching the other end's counter without a lock, before it registers and parks; on a
 // rendezvous, where nothing can happen before one side registers, it registers at once, and backs off watching its own
 // parker. Where a stop and a deadline may both come, a first attempt is made here, after the stop callback was
 // registered, so that it is known which of the two was first.
-template <class Direction>
 class blocking {
 public:
-    blocking(channel_base& channel, void* message, const deadline& until) noexcept
-        : channel_(channel), message_(message), until_(until) {}
+    static const direction sending, receiving;
+
+    blocking(const direction& way, channel_base& channel, void* message, const deadline& until) noexcept
+        : way_(way), channel_(channel), message_(message), until_(until) {}
 
     // A stop, or a deadline that has passed, counts only if the operation is found to be blocked after it.
     errc operator()(const stop_token& stop) {
@@ -60,7 +47,7 @@ public:
         std::optional<stop_callback<decltype(interrupt)>> on_stop;
         op_status tried = op_status::blocked;
         if (stop.stop_possible()) {
-            me.emplace(channel_);
+            me.emplace(way_, channel_);
             on_stop.emplace(stop, interrupt);
         } else if (until_.is_immediate()) {
             return errc::timeout;  // the caller has tried already
@@ -72,14 +59,14 @@ public:
                 return me && me->stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
         }
         backoff spin;
-        const visit source(channel_);
+        const visit source(way_, channel_);
         const bool must_register_first = channel_.is_rendezvous() || source.fetches();
         while (!must_register_first && tried == op_status::blocked && spin.wait()) {
-            if (Direction::maybe_ready(channel_)) tried = try_now();
+            if (way_.maybe_ready(channel_)) tried = try_now();
         }
         if (tried == op_status::blocked) {
-            if (!me) me.emplace(channel_);
-            tried = Direction::try_register(channel_, message_, me->self);
+            if (!me) me.emplace(way_, channel_);
+            tried = way_.try_register(channel_, message_, me->self);
             if (tried == op_status::blocked) return park(*me, source.of, spin);
         }
         return tried == op_status::done ? errc{} : errc::closed;
@@ -89,7 +76,7 @@ private:
     // An operation that is blocked, and its thread. Leaves the line however this ends, also where the thread is
     // cancelled in its sleep. What a peer touches lies together.
     struct alignas(cache_line) registered_op {
-        explicit registered_op(channel_base& c) noexcept : channel(c) { self.sleeper = &sleeper; }
+        registered_op(const direction& w, channel_base& c) noexcept : way(w), channel(c) { self.sleeper = &sleeper; }
         registered_op(const registered_op&) = delete;
         registered_op& operator=(const registered_op&) = delete;
         ~registered_op() {
@@ -99,7 +86,7 @@ private:
         // Leaves the line; false if the operation was completed, and then its peer does not touch it any more. The
         // thread may be cancelled as it waits for that, so `in_line` is cleared last.
         bool leave() {
-            const bool withdrawn = Direction::unregister(channel, self);
+            const bool withdrawn = way.unregister(channel, self);
             if (!withdrawn) sleeper.wait_for_wake();
             in_line = false;
             return withdrawn;
@@ -107,6 +94,7 @@ private:
 
         blocked_op self;
         parker sleeper;
+        const direction& way;
         channel_base& channel;
         bool in_line = false;
         sync::atomic<bool> stopped{false};  // before the deadline
@@ -114,8 +102,8 @@ private:
 
     // The presence of a receiver's thread at the feeder of the channel, if there is one.
     struct visit {
-        explicit visit(channel_base& c) {
-            if (!Direction::receives || !c.feeder_.load(std::memory_order_acquire)) return;
+        visit(const direction& way, channel_base& c) {
+            if (!way.receives || !c.feeder_.load(std::memory_order_acquire)) return;
             const spin_lock_guard front(c.front_lock_);
             of = c.feeder_.load(std::memory_order_relaxed);
             if (of) of->enter();
@@ -129,7 +117,7 @@ private:
         feeder* of = nullptr;
     };
 
-    op_status try_now() { return Direction::try_now(channel_, channel_.messages(), message_); }
+    op_status try_now() { return way_.try_now(channel_, message_); }
 
     // Sleeps until the operation, which stands in line, is completed, or it is time to give up. A receiver that has
     // slept for a while gives back the memory that is retained for a stream.
@@ -140,8 +128,8 @@ private:
             return source ? source->wait(me.sleeper, d, spin) : me.sleeper.wait(d, spin);
         };
         bool woken = false, over = false;
-        if (Direction::receives && channel_.retains_memory()) {
-            const deadline idle = deadline::after(std::chrono::milliseconds(10));
+        if (way_.receives && channel_.retains_memory()) {
+            const deadline idle = deadline::in(std::chrono::milliseconds(10));
             woken = sleep(deadline::sooner(until_, idle));
             over = !woken && gives_up();
             if (!woken && !over) channel_.give_back_memory();
@@ -152,21 +140,37 @@ private:
         }
         if (!woken && me.leave()) return me.stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
         me.in_line = false;
-        if (!Direction::receives && me.self.error) std::rethrow_exception(me.self.error);
+        if (!way_.receives && me.self.error) std::rethrow_exception(me.self.error);
         return me.self.state == waiter::status::done ? errc{} : errc::closed;
     }
 
+    const direction& way_;
     channel_base& channel_;
     void* const message_;
     const deadline& until_;
 };
 
+inline constexpr direction blocking::sending = {
+    .receives = false,
+    .maybe_ready = [](const channel_base& c) noexcept { return c.maybe_ready_to_send(); },
+    .try_now = [](channel_base& c, void* message) { return c.try_send(c.messages(), message, true); },
+    .try_register = [](channel_base& c, void* message, blocked_op& self) { return c.register_sender(message, self); },
+    .unregister = [](channel_base& c, waiter& self) { return c.unregister_sender(self); },
+};
+inline constexpr direction blocking::receiving = {
+    .receives = true,
+    .maybe_ready = [](const channel_base& c) noexcept { return c.maybe_ready_to_recv(); },
+    .try_now = [](channel_base& c, void* out) { return c.try_recv(c.messages(), out, true); },
+    .try_register = [](channel_base& c, void* out, blocked_op& self) { return c.register_receiver(out, self); },
+    .unregister = [](channel_base& c, waiter& self) { return c.unregister_receiver(self); },
+};
+
 [[gnu::noinline]] inline errc channel_base::send_blocking(void* message, const deadline& until,
                                                           const stop_token& stop) {
-    return blocking<sending>(*this, message, until)(stop);
+    return blocking(blocking::sending, *this, message, until)(stop);
 }
 [[gnu::noinline]] inline errc channel_base::recv_blocking(void* out, const deadline& until, const stop_token& stop) {
-    return blocking<receiving>(*this, out, until)(stop);
+    return blocking(blocking::receiving, *this, out, until)(stop);
 }
 
 }  // namespace sluice::detail

@@ -1,7 +1,6 @@
 // The kinds of case that a select takes: receive, send, deadline, stop and otherwise.
 #pragma once
 
-#include <chrono>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -60,7 +59,7 @@ public:
     op_status try_now(const precondition* others) final {
         if (!channel_) return op_status::closed;
         if (!channel_->maybe_ready_to_recv(seen_)) return op_status::blocked;
-        return noted(channel_->try_recv_if(others, out_), others);
+        return noted(others ? channel_->try_recv_if(*others, out_) : try_recv(), others);
     }
     bool maybe_ready() const noexcept final { return channel_ && channel_->maybe_ready_to_recv(); }
     void unregister() final {
@@ -78,6 +77,9 @@ protected:
     recv_registration(channel_base* channel, handler_kind takes, void* out) noexcept
         : channel_case(channel, takes), out_(out) {}
 
+    // An attempt that prefers no other case.
+    virtual op_status try_recv() = 0;
+
 private:
     bool stays_blocked() const noexcept final { return channel_->recv_stays_blocked(seen_); }
     op_status register_op() final { return channel_->register_receiver(out_, op_); }
@@ -90,7 +92,9 @@ public:
     op_status try_now(const precondition* others) final {
         if (!channel_) return op_status::closed;
         if (!channel_->maybe_ready_to_send(seen_)) return op_status::blocked;
-        const op_status tried = channel_->is_closed() ? op_status::closed : channel_->try_send_if(others, message());
+        const op_status tried = channel_->is_closed() ? op_status::closed
+                                : others              ? channel_->try_send_if(*others, message())
+                                                      : try_send();
         sent_ = tried == op_status::done;
         return noted(tried, others);
     }
@@ -112,6 +116,8 @@ protected:
 
     // Where the message is; a copy is made at the first call.
     virtual void* message() = 0;
+    // An attempt that prefers no other case.
+    virtual op_status try_send() = 0;
 
     bool is_closed() const noexcept { return closed_; }
 
@@ -142,6 +148,8 @@ struct receive_case {
         void run() override { call<takes>(case_.handler, got_); }
 
     private:
+        op_status try_recv() override { return core_of(case_.from)->try_recv(got_); }
+
         receive_case& case_;
         result<T> got_ = unexpected(errc::closed);
     };
@@ -185,6 +193,9 @@ struct send_case {
         // attempt that may send it.
         static constexpr bool in_place = !std::is_lvalue_reference_v<Value> || copies_in_place<T>;
 
+        op_status try_send() override {
+            return core_of(case_.to)->try_send(*static_cast<typename channel_core<T>::message_type*>(message()));
+        }
         void* message() override {
             if constexpr (in_place) {
                 return channel_core<T>::address_of(case_.value);

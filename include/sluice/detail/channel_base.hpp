@@ -75,20 +75,18 @@ public:
 
     // The same for a select that may have to prefer another case.
 
-    [[gnu::noinline]] op_status try_send_if(const precondition* others, void* message) {
-        if (!others) return try_send(messages(), message);
+    [[gnu::noinline]] op_status try_send_if(const precondition& others, void* message) {
         section back(back_lock_);
         if (closed_under_lock()) return op_status::closed;
         // Room only grows under this lock, and a receiver that is completed below was in line before.
         if (receivers_.empty() && producer_.room(limit_, consumer_) == 0) return op_status::blocked;
-        return others->holds() ? send_locked(message, nullptr, back) : op_status::superseded;
+        return others.holds() ? send_locked(message, nullptr, back) : op_status::superseded;
     }
-    [[gnu::noinline]] op_status try_recv_if(const precondition* others, void* out) {
-        if (!others) return try_recv(messages(), out);
+    [[gnu::noinline]] op_status try_recv_if(const precondition& others, void* out) {
         section front(front_lock_);
         if (consumer_.available(producer_) == 0 && senders_.empty())
             return closed_under_lock() ? op_status::closed : op_status::blocked;
-        if (!others->holds()) return op_status::superseded;
+        if (!others.holds()) return op_status::superseded;
         const op_status tried = recv_locked(out, nullptr, front);
         shrink_after_burst(front);
         return tried;
@@ -296,7 +294,6 @@ protected:
     }
 
 private:
-    template <class Direction>
     friend class blocking;
 };
 

@@ -1,7 +1,6 @@
 // When an operation gives up: durations and time points of any clock, saturated and rounded up.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <ratio>
@@ -131,17 +130,19 @@ public:
     clock::time_point wake_time() const {
         constexpr clock::duration grain = std::chrono::milliseconds(20);
         switch (kind_) {
-            case clock_kind::system:
+            case clock_kind::system: {
+                const auto now = sync::system_clock::now();
+                if (system_when_ <= now) return clock::now();
+                const bool is_near = system_when_ < now + grain;
                 return clock::now() +
-                       sooner_of(saturated(std::chrono::duration<long double, sync::system_clock::period>(
-                                               system_when_.time_since_epoch()) -
-                                           sync::system_clock::now().time_since_epoch()),
-                                 grain);
+                       (is_near ? std::chrono::duration_cast<clock::duration>(system_when_ - now) : grain);
+            }
             case clock_kind::other: return clock::now() + sooner_of(other_left_(other_when_), grain);
             case clock_kind::steady: break;
         }
         return when_;
     }
+    static deadline in(clock::duration wait) { return deadline(clock::now() + wait); }
 
 private:
     // steady and system: a condition variable waits on them, and follows when the system's clock is set.

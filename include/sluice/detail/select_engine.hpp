@@ -2,11 +2,9 @@
 // choose().
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <utility>
 
 #include <sluice/detail/backoff.hpp>
@@ -52,9 +50,9 @@ inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 // While the select is registered, a stop decides the claim like a peer; so does a deadline, on the select's own thread.
 class select_engine {
 public:
-    // `order` is scratch space as long as `cases`.
-    select_engine(std::span<select_case* const> cases, std::span<std::uint32_t> order, preference prefers) noexcept
-        : cases_(cases), order_(order), prefers_(prefers) {}
+    // `order` is scratch space for as many numbers as there are `cases`.
+    select_engine(select_case* const* cases, std::uint32_t* order, std::size_t size, preference prefers) noexcept
+        : cases_(cases), order_(order), size_(static_cast<std::uint32_t>(size)), prefers_(prefers) {}
 
     // Waits until a case is chosen, or `limit` has passed: then fails with `on_expiry`. The index of the case; it has
     // not been run.
@@ -104,7 +102,7 @@ private:
     // Sorts the cases by kind. Returns the case of a stop that was requested before, if that is to come first.
     std::size_t begin() {
         std::size_t stopped = no_case;
-        for (std::uint32_t i = 0; i < cases_.size(); ++i) {
+        for (std::uint32_t i = 0; i < size_; ++i) {
             switch (cases_[i]->of_kind()) {
                 case select_case::kind::stop:
                     if (prefers_ != preference::listed && stopped == no_case && cases_[i]->is_due()) stopped = i;
@@ -178,7 +176,7 @@ private:
 
     std::size_t passed_deadline() const {
         if (!has_deadline_) return no_case;
-        for (std::size_t i = 0; i < cases_.size(); ++i) {
+        for (std::uint32_t i = 0; i < size_; ++i) {
             if (cases_[i]->of_kind() == select_case::kind::deadline && cases_[i]->is_due()) return i;
         }
         return no_case;
@@ -187,8 +185,9 @@ private:
     deadline next_deadline() const {
         deadline next = deadline::never();
         if (has_deadline_) {
-            for (select_case* const c : cases_) {
-                if (c->of_kind() == select_case::kind::deadline) next = deadline::sooner(next, c->wake_time());
+            for (std::uint32_t i = 0; i < size_; ++i) {
+                if (cases_[i]->of_kind() == select_case::kind::deadline)
+                    next = deadline::sooner(next, cases_[i]->wake_time());
             }
         }
         return next;
@@ -303,7 +302,7 @@ private:
     std::size_t sleep(registration& here, bool may_block, const deadline& limit, backoff& spin) {
         bool retains = false;
         for (std::uint32_t place = 0; place < count_; ++place) retains |= in_order(place).retains_memory();
-        deadline idle = retains ? deadline::after(std::chrono::milliseconds(10)) : deadline::never();
+        deadline idle = retains ? deadline::in(std::chrono::milliseconds(10)) : deadline::never();
         for (;;) {
             if (here.decision.is_decided()) return no_case;
             expired_ = passed_deadline();
@@ -329,8 +328,9 @@ private:
         }
     }
 
-    std::span<select_case* const> cases_;
-    std::span<std::uint32_t> order_;
+    select_case* const* const cases_;
+    std::uint32_t* const order_;
+    const std::uint32_t size_;
     const preference prefers_;
     state state_ = state::looking;
     std::uint32_t count_ = 0;  // how many events and stops are in `order_`

@@ -1,9 +1,9 @@
 // The only names for mutex, condition variable, atomics, clock and thread pause; the model tests put a scheduler in
-// their place.
+// their place. Durations, time points and clocks come with <condition_variable>, whose functions take them: <chrono> itself
+// would bring calendars and their formatting into every file of the user's, which takes longer to compile than this.
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>

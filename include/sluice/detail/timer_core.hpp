@@ -1,7 +1,6 @@
 // When a timer is due, the operations that wait for it, and its case of a select.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <optional>
 

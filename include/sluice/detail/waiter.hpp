@@ -2,7 +2,6 @@
 // section that wakes the operations completed in it.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
