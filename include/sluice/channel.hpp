@@ -53,7 +53,10 @@ inline errc to_errc(op_status s, errc blocked) noexcept {
 /// **Thread safety.** All members may be called from any number of threads at once, on one handle or on copies of it,
 /// but not from a signal handler. Assigning to a handle beside its use is not safe.
 template <class T>
-class sender : public detail::handle<detail::side::sending>, detail::message_type<T> {
+class sender : public detail::handle<T, detail::side::sending> {
+    using base = detail::handle<T, detail::side::sending>;
+    using base::channel_;
+
     using stop_token = detail::stop_token;
     using deadline = detail::deadline;
 
@@ -64,7 +67,7 @@ public:
     /// An empty handle, which belongs to no channel. Allocates nothing.
     sender() = default;
     /// For the library's own use; channels are made by unbounded(), bounded() and rendezvous().
-    explicit sender(detail::channel_core<T>* c) noexcept : handle(c) {}
+    explicit sender(detail::channel_core<T>* c) noexcept : base(c) {}
 
     /// Whether both belong to the same channel, or both are empty.
     friend bool operator==(const sender& a, const sender& b) noexcept { return a.channel_ == b.channel_; }
@@ -257,7 +260,10 @@ private:
 /// but not from a signal handler. Assigning to a handle beside its use is not safe. A thread that is cancelled
 /// (pthread_cancel) while it is blocked leaves the channel in order, but what was just handed to it is lost.
 template <class T>
-class receiver : public detail::handle<detail::side::receiving>, detail::message_type<T> {
+class receiver : public detail::handle<T, detail::side::receiving> {
+    using base = detail::handle<T, detail::side::receiving>;
+    using base::channel_;
+
     using stop_token = detail::stop_token;
     using deadline = detail::deadline;
 
@@ -270,7 +276,7 @@ public:
     /// An empty handle, which belongs to no channel. Allocates nothing.
     receiver() = default;
     /// For the library's own use; channels are made by unbounded(), bounded() and rendezvous().
-    explicit receiver(detail::channel_core<T>* c) noexcept : handle(c) {}
+    explicit receiver(detail::channel_core<T>* c) noexcept : base(c) {}
 
     /// Whether both belong to the same channel, or both are empty.
     friend bool operator==(const receiver& a, const receiver& b) noexcept { return a.channel_ == b.channel_; }

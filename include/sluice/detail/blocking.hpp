@@ -20,8 +20,8 @@ namespace sluice::detail {
 struct direction {
     bool receives;
     bool (*maybe_ready)(const channel_base&) noexcept;
-    op_status (*try_now)(channel_base&, void* message);
-    op_status (*try_register)(channel_base&, void* message, blocked_op& self);
+    op_status (*try_now)(channel_base&, const message_ops&, void* message);
+    op_status (*try_register)(channel_base&, const message_ops&, void* message, blocked_op& self);
     bool (*unregister)(channel_base&, waiter& self);
 };
 
@@ -33,8 +33,9 @@ class blocking {
 public:
     static const direction sending, receiving;
 
-    blocking(const direction& way, channel_base& channel, void* message, const deadline& until) noexcept
-        : way_(way), channel_(channel), message_(message), until_(until) {}
+    blocking(const direction& way, channel_base& channel, const message_ops& ops, void* message,
+             const deadline& until) noexcept
+        : way_(way), channel_(channel), ops_(ops), message_(message), until_(until) {}
 
     // A stop, or a deadline that has passed, counts only if the operation is found to be blocked after it.
     errc operator()(const stop_token& stop) {
@@ -66,7 +67,7 @@ public:
         }
         if (tried == op_status::blocked) {
             if (!me) me.emplace(way_, channel_);
-            tried = way_.try_register(channel_, message_, me->self);
+            tried = way_.try_register(channel_, ops_, message_, me->self);
             if (tried == op_status::blocked) return park(*me, source.of, spin);
         }
         return tried == op_status::done ? errc{} : errc::closed;
@@ -117,7 +118,7 @@ private:
         feeder* of = nullptr;
     };
 
-    op_status try_now() { return way_.try_now(channel_, message_); }
+    op_status try_now() { return way_.try_now(channel_, ops_, message_); }
 
     // Sleeps until the operation, which stands in line, is completed, or it is time to give up. A receiver that has
     // slept for a while gives back the memory that is retained for a stream.
@@ -132,7 +133,7 @@ private:
             const deadline idle = deadline::in(std::chrono::milliseconds(10));
             woken = sleep(deadline::sooner(until_, idle));
             over = !woken && gives_up();
-            if (!woken && !over) channel_.give_back_memory();
+            if (!woken && !over) channel_.give_back_memory(ops_);
         }
         while (!woken && !over) {
             woken = sleep(until_);
@@ -146,6 +147,7 @@ private:
 
     const direction& way_;
     channel_base& channel_;
+    const message_ops& ops_;
     void* const message_;
     const deadline& until_;
 };
@@ -153,24 +155,29 @@ private:
 inline constexpr direction blocking::sending = {
     .receives = false,
     .maybe_ready = [](const channel_base& c) noexcept { return c.maybe_ready_to_send(); },
-    .try_now = [](channel_base& c, void* message) { return c.try_send(c.messages(), message, true); },
-    .try_register = [](channel_base& c, void* message, blocked_op& self) { return c.register_sender(message, self); },
+    .try_now = [](channel_base& c, const message_ops& ops,
+                  void* message) { return c.try_send(erased_messages(ops), message, true); },
+    .try_register = [](channel_base& c, const message_ops& ops, void* message,
+                       blocked_op& self) { return c.register_sender(ops, message, self); },
     .unregister = [](channel_base& c, waiter& self) { return c.unregister_sender(self); },
 };
 inline constexpr direction blocking::receiving = {
     .receives = true,
     .maybe_ready = [](const channel_base& c) noexcept { return c.maybe_ready_to_recv(); },
-    .try_now = [](channel_base& c, void* out) { return c.try_recv(c.messages(), out, true); },
-    .try_register = [](channel_base& c, void* out, blocked_op& self) { return c.register_receiver(out, self); },
+    .try_now = [](channel_base& c, const message_ops& ops,
+                  void* out) { return c.try_recv(erased_messages(ops), out, true); },
+    .try_register = [](channel_base& c, const message_ops& ops, void* out,
+                       blocked_op& self) { return c.register_receiver(ops, out, self); },
     .unregister = [](channel_base& c, waiter& self) { return c.unregister_receiver(self); },
 };
 
-[[gnu::noinline]] inline errc channel_base::send_blocking(void* message, const deadline& until,
+[[gnu::noinline]] inline errc channel_base::send_blocking(const message_ops& ops, void* message, const deadline& until,
                                                           const stop_token& stop) {
-    return blocking(blocking::sending, *this, message, until)(stop);
+    return blocking(blocking::sending, *this, ops, message, until)(stop);
 }
-[[gnu::noinline]] inline errc channel_base::recv_blocking(void* out, const deadline& until, const stop_token& stop) {
-    return blocking(blocking::receiving, *this, out, until)(stop);
+[[gnu::noinline]] inline errc channel_base::recv_blocking(const message_ops& ops, void* out, const deadline& until,
+                                                          const stop_token& stop) {
+    return blocking(blocking::receiving, *this, ops, out, until)(stop);
 }
 
 }  // namespace sluice::detail

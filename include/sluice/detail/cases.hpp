@@ -32,8 +32,8 @@ public:
     }
 
 protected:
-    channel_case(channel_base* channel, handler_kind takes) noexcept
-        : select_case(op_), channel_(channel), hears_of_close_(takes == handler_kind::outcome) {
+    channel_case(channel_base* channel, const message_ops& ops, handler_kind takes) noexcept
+        : select_case(op_), channel_(channel), ops_(ops), hears_of_close_(takes == handler_kind::outcome) {
         op_.ignores_close = !hears_of_close_;
     }
 
@@ -48,6 +48,7 @@ protected:
     bool is_done_by_close(bool chosen) const noexcept { return closed_ && (chosen || !hears_of_close_); }
 
     channel_base* const channel_;
+    const message_ops& ops_;
     blocked_op op_;
     snapshot seen_ = 0;
     const bool hears_of_close_;
@@ -59,7 +60,7 @@ public:
     op_status try_now(const precondition* others) final {
         if (!channel_) return op_status::closed;
         if (!channel_->maybe_ready_to_recv(seen_)) return op_status::blocked;
-        return noted(others ? channel_->try_recv_if(*others, out_) : try_recv(), others);
+        return noted(others ? channel_->try_recv_if(ops_, *others, out_) : try_recv(), others);
     }
     bool maybe_ready() const noexcept final { return channel_ && channel_->maybe_ready_to_recv(); }
     void unregister() final {
@@ -69,20 +70,20 @@ public:
     bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
     bool retains_memory() const noexcept final { return channel_ && channel_->retains_memory(); }
     void give_back_memory() final {
-        if (retains_memory()) channel_->give_back_memory();
+        if (retains_memory()) channel_->give_back_memory(ops_);
     }
 
 protected:
     // `out` is a result<T>*.
-    recv_registration(channel_base* channel, handler_kind takes, void* out) noexcept
-        : channel_case(channel, takes), out_(out) {}
+    recv_registration(channel_base* channel, const message_ops& ops, handler_kind takes, void* out) noexcept
+        : channel_case(channel, ops, takes), out_(out) {}
 
     // An attempt that prefers no other case.
     virtual op_status try_recv() = 0;
 
 private:
     bool stays_blocked() const noexcept final { return channel_->recv_stays_blocked(seen_); }
-    op_status register_op() final { return channel_->register_receiver(out_, op_); }
+    op_status register_op() final { return channel_->register_receiver(ops_, out_, op_); }
 
     void* const out_;
 };
@@ -93,7 +94,7 @@ public:
         if (!channel_) return op_status::closed;
         if (!channel_->maybe_ready_to_send(seen_)) return op_status::blocked;
         const op_status tried = channel_->is_closed() ? op_status::closed
-                                : others              ? channel_->try_send_if(*others, message())
+                                : others              ? channel_->try_send_if(ops_, *others, message())
                                                       : try_send();
         sent_ = tried == op_status::done;
         return noted(tried, others);
@@ -112,7 +113,8 @@ public:
     bool is_done(bool chosen) const noexcept final { return sent_ || is_done_by_close(chosen); }
 
 protected:
-    send_registration(channel_base* channel, handler_kind takes) noexcept : channel_case(channel, takes) {}
+    send_registration(channel_base* channel, const message_ops& ops, handler_kind takes) noexcept
+        : channel_case(channel, ops, takes) {}
 
     // Where the message is; a copy is made at the first call.
     virtual void* message() = 0;
@@ -124,7 +126,7 @@ protected:
 private:
     bool stays_blocked() const noexcept final { return channel_->send_stays_blocked(seen_); }
     op_status register_op() final {
-        const op_status tried = channel_->register_sender(message(), op_);
+        const op_status tried = channel_->register_sender(ops_, message(), op_);
         sent_ = tried == op_status::done;
         return tried;
     }
@@ -144,7 +146,8 @@ struct receive_case {
 
     class registration final : public recv_registration {
     public:
-        explicit registration(receive_case& c) : recv_registration(core_of(c.from), takes, &got_), case_(c) {}
+        explicit registration(receive_case& c)
+            : recv_registration(core_of(c.from), ops_of<T>, takes, &got_), case_(c) {}
         void run() override { call<takes>(case_.handler, got_); }
 
     private:
@@ -178,7 +181,7 @@ struct send_case {
 
     class registration final : public send_registration {
     public:
-        explicit registration(send_case& c) : send_registration(core_of(c.to), takes), case_(c) {}
+        explicit registration(send_case& c) : send_registration(core_of(c.to), ops_of<T>, takes), case_(c) {}
 
         void run() override {
             if constexpr (takes == handler_kind::message) {

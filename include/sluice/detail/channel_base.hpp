@@ -21,9 +21,9 @@ public:
     // Memory that the queue retains for a stream (see queue.hpp) is given back by a receiver that has slept for a
     // while.
     bool retains_memory() const noexcept { return producer_.has_excess_or_retains(); }
-    void give_back_memory() {
+    void give_back_memory(const message_ops& ops) {
         section front(front_lock_);
-        shrink(front, true);
+        shrink(ops, front, true);
     }
 
     // ---- Attempts, which never block; one that `may_delay` may take a microsecond to let a batch gather. A message is
@@ -39,7 +39,7 @@ public:
             if (push(messages, message, may_delay)) return op_status::done;
             if (!may_delay || !producer_.is_batch_pending()) return op_status::blocked;
         }
-        return try_send_slowly(message, std::move(back));
+        return try_send_slowly(messages.ops(), message, std::move(back));
     }
 
     template <class Messages>
@@ -48,13 +48,13 @@ public:
         if (senders_.empty()) {
             if (consumer_.available(producer_, may_delay) > 0) {
                 pop(messages, out);
-                if (may_shrink()) shrink_slowly(std::move(front));
+                if (may_shrink()) shrink_slowly(messages.ops(), std::move(front));
                 return op_status::done;
             }
             if (!may_delay || !consumer_.is_batch_pending())
                 return closed_under_lock() ? op_status::closed : op_status::blocked;
         }
-        return try_recv_slowly(out, std::move(front));
+        return try_recv_slowly(messages.ops(), out, std::move(front));
     }
 
     // The same without a lock, where the process has only one thread and nothing on the way can start another: no code
@@ -75,40 +75,40 @@ public:
 
     // The same for a select that may have to prefer another case.
 
-    [[gnu::noinline]] op_status try_send_if(const precondition& others, void* message) {
+    [[gnu::noinline]] op_status try_send_if(const message_ops& ops, const precondition& others, void* message) {
         section back(back_lock_);
         if (closed_under_lock()) return op_status::closed;
         // Room only grows under this lock, and a receiver that is completed below was in line before.
         if (receivers_.empty() && producer_.room(limit_, consumer_) == 0) return op_status::blocked;
-        return others.holds() ? send_locked(message, nullptr, back) : op_status::superseded;
+        return others.holds() ? send_locked(ops, message, nullptr, back) : op_status::superseded;
     }
-    [[gnu::noinline]] op_status try_recv_if(const precondition& others, void* out) {
+    [[gnu::noinline]] op_status try_recv_if(const message_ops& ops, const precondition& others, void* out) {
         section front(front_lock_);
         if (consumer_.available(producer_) == 0 && senders_.empty())
             return closed_under_lock() ? op_status::closed : op_status::blocked;
         if (!others.holds()) return op_status::superseded;
-        const op_status tried = recv_locked(out, nullptr, front);
-        shrink_after_burst(front);
+        const op_status tried = recv_locked(ops, out, nullptr, front);
+        shrink_after_burst(ops, front);
         return tried;
     }
 
     // ---- Operations that block: see blocking.hpp. errc{} says that they have succeeded.
 
-    errc send_blocking(void* message, const deadline& until, const stop_token& stop);
-    errc recv_blocking(void* out, const deadline& until, const stop_token& stop);
+    errc send_blocking(const message_ops& ops, void* message, const deadline& until, const stop_token& stop);
+    errc recv_blocking(const message_ops& ops, void* out, const deadline& until, const stop_token& stop);
 
     // ---- Lines. These look once more with both locks held, and where that would block put `self` in line. For a case
     // of a select the attempt is `superseded` if the select was decided before.
 
-    [[gnu::noinline]] op_status register_sender(void* message, blocked_op& self) {
+    [[gnu::noinline]] op_status register_sender(const message_ops& ops, void* message, blocked_op& self) {
         section both(front_lock_, back_lock_);
-        const op_status tried = send_locked(message, &self, both);
+        const op_status tried = send_locked(ops, message, &self, both);
         if (tried == op_status::blocked) insert(senders_, self, message);
         return tried;
     }
-    [[gnu::noinline]] op_status register_receiver(void* out, blocked_op& self) {
+    [[gnu::noinline]] op_status register_receiver(const message_ops& ops, void* out, blocked_op& self) {
         section both(front_lock_, back_lock_);
-        const op_status tried = recv_locked(out, &self, both);
+        const op_status tried = recv_locked(ops, out, &self, both);
         if (tried == op_status::blocked) insert(receivers_, self, out);
         return tried;
     }
@@ -132,8 +132,6 @@ protected:
 
     // ---- Under a lock
 
-    erased_messages messages() const noexcept { return erased_messages(&consumer_.ops()); }
-
     // Both locks held.
     static void insert(wait_queue& line, blocked_op& self, void* message) noexcept {
         self.message = message;
@@ -143,54 +141,54 @@ protected:
 
     // Hands the message to the first receiver in line, or puts it into the queue. Requires the back lock, and the front
     // lock too if `self` is given.
-    op_status send_locked(void* message, waiter* self, section& locked) {
+    op_status send_locked(const message_ops& ops, void* message, waiter* self, section& locked) {
         if (closed_under_lock()) return op_status::closed;
         if (!receivers_.empty()) {
             const auto hand_over = [&](blocked_op& receiver) {
-                messages().deliver(message, receiver.message);
+                ops.deliver(message, receiver.message);
                 return true;
             };
             const op_status tried = complete_first_waiter(receivers_, self, locked, hand_over);
             if (tried != op_status::blocked) return tried;
         }
-        if (!self) return push(messages(), message, false) ? op_status::done : op_status::blocked;
+        if (!self) return push(erased_messages(ops), message, false) ? op_status::done : op_status::blocked;
         if (producer_.room(limit_, consumer_) == 0) return op_status::blocked;
-        const auto enqueue = [&] { return push(messages(), message, false); };
+        const auto enqueue = [&] { return push(erased_messages(ops), message, false); };
         return claim::try_claim(self, nullptr, enqueue) == claim_result::won ? op_status::done : op_status::superseded;
     }
 
     // Takes the oldest message from the queue, and puts those of blocked senders into the room; where the queue is
     // empty, as on a rendezvous, takes the message of the first sender in line. Requires the front lock, and the back
     // lock too if `self` is given; else takes it if need be.
-    op_status recv_locked(void* out, waiter* self, section& locked) {
+    op_status recv_locked(const message_ops& ops, void* out, waiter* self, section& locked) {
         if (consumer_.available(producer_) == 0) {
             const auto take_over = [&](blocked_op& sender) {
-                return move_for(sender, [&] { messages().deliver(sender.message, out); });
+                return move_for(sender, [&] { ops.deliver(sender.message, out); });
             };
             const op_status tried = complete_first_waiter(senders_, self, locked, take_over);
             return tried == op_status::blocked && closed_under_lock() ? op_status::closed : tried;
         }
         if (self) {
             const auto dequeue = [&] {
-                pop(messages(), out);
+                pop(erased_messages(ops), out);
                 return true;
             };
             if (claim::try_claim(self, nullptr, dequeue) != claim_result::won) return op_status::superseded;
         } else {
-            pop(messages(), out);
+            pop(erased_messages(ops), out);
             if (senders_.empty()) return op_status::done;
             locked.lock_also(back_lock_);
         }
-        refill_from_blocked_senders(locked);
+        refill_from_blocked_senders(ops, locked);
         return op_status::done;
     }
 
     // Puts the messages of blocked senders into the queue while there is room. Requires both locks.
-    void refill_from_blocked_senders(section& locked) {
-        const auto enqueue = [this](blocked_op& sender) {
+    void refill_from_blocked_senders(const message_ops& ops, section& locked) {
+        const auto enqueue = [&](blocked_op& sender) {
             return move_for(sender, [&] {
                 const std::size_t number = producer_.own_tail();
-                messages().put(sender.message, producer_.slot(messages(), number, limit_, consumer_));
+                ops.put(sender.message, producer_.slot(erased_messages(ops), number, limit_, consumer_));
                 producer_.publish(number + 1);
             });
         };
@@ -249,47 +247,47 @@ protected:
         return false;
     }
 
-    [[gnu::noinline]] op_status try_send_slowly(void* message, spin_lock_guard&& back) {
+    [[gnu::noinline]] op_status try_send_slowly(const message_ops& ops, void* message, spin_lock_guard&& back) {
         {
             section locked(std::move(back));
-            if (closed_under_lock() || !receivers_.empty()) return send_locked(message, nullptr, locked);
+            if (closed_under_lock() || !receivers_.empty()) return send_locked(ops, message, nullptr, locked);
         }
         producer_.wait_for_batch();
-        return try_send(messages(), message);
+        return try_send(erased_messages(ops), message);
     }
-    [[gnu::noinline]] op_status try_recv_slowly(void* out, spin_lock_guard&& front) {
+    [[gnu::noinline]] op_status try_recv_slowly(const message_ops& ops, void* out, spin_lock_guard&& front) {
         {
             section locked(std::move(front));
             if (!senders_.empty()) {
-                const op_status tried = recv_locked(out, nullptr, locked);
-                shrink_after_burst(locked);
+                const op_status tried = recv_locked(ops, out, nullptr, locked);
+                shrink_after_burst(ops, locked);
                 return tried;
             }
         }
         consumer_.wait_for_batch();
-        return try_recv(messages(), out);
+        return try_recv(erased_messages(ops), out);
     }
 
     // After messages were taken: if that has emptied the queue, gives back what a burst took. Requires the front lock.
     bool may_shrink() const noexcept { return consumer_.is_cache_exhausted() && producer_.has_excess(); }
-    void shrink_after_burst(section& locked) {
-        if (may_shrink()) shrink(locked, false);
+    void shrink_after_burst(const message_ops& ops, section& locked) {
+        if (may_shrink()) shrink(ops, locked, false);
     }
-    [[gnu::noinline]] void shrink_slowly(spin_lock_guard&& front) {
+    [[gnu::noinline]] void shrink_slowly(const message_ops& ops, spin_lock_guard&& front) {
         section locked(std::move(front));
-        shrink(locked, false);
+        shrink(ops, locked, false);
     }
 
     // If the queue is empty, gives back what a burst took; also what is retained for a stream, if it has stood `idle`.
     // Requires the front lock.
-    void shrink(section& locked, bool idle) {
+    void shrink(const message_ops& ops, section& locked, bool idle) {
         locked.lock_also(back_lock_);
         if (consumer_.available(producer_) != 0) return;
         if (idle) {
             producer_.forget_growth();
-            locked.destroy_after(consumer_.reset(producer_));
+            locked.destroy_after(consumer_.reset(producer_, ops));
         } else if (producer_.has_excess()) {
-            locked.destroy_after(producer_.retain_or_reset(consumer_));
+            locked.destroy_after(producer_.retain_or_reset(consumer_, ops));
         }
     }
 

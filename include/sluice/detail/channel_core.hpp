@@ -89,7 +89,7 @@ public:
     // other than 0.
     static channel_core* make(std::optional<std::size_t> limit, std::size_t senders = 1, std::size_t first = 0) {
         const auto [memory, place] = allocate();
-        return ::new (place) channel_core(memory, ops_of<T>, limit, senders, first);
+        return ::new (place) channel_core(memory, limit, senders, first);
     }
 
     // What is sent is moved from; it may be a const T where a copy is as good.
@@ -119,7 +119,7 @@ public:
             if (tried == op_status::done) return {};
             if (tried == op_status::closed) return errc::closed;
         }
-        return send_blocking(address_of(message), until, stop);
+        return send_blocking(ops_of<T>, address_of(message), until, stop);
     }
     errc recv(result<T>& out, const deadline& until, const stop_token& stop) {
         if (stop.stop_requested()) return errc::stopped;
@@ -128,8 +128,16 @@ public:
             if (tried == op_status::done) return {};
             if (tried == op_status::closed) return errc::closed;
         }
-        return recv_blocking(&out, until, stop);
+        return recv_blocking(ops_of<T>, &out, until, stop);
     }
+
+    op_status register_sender(message_type& message, blocked_op& self) {
+        return channel_base::register_sender(ops_of<T>, address_of(message), self);
+    }
+    op_status register_receiver(result<T>& out, blocked_op& self) {
+        return channel_base::register_receiver(ops_of<T>, &out, self);
+    }
+    void give_back_memory() { channel_base::give_back_memory(ops_of<T>); }
 
     // Sends `at(sent)` and what follows it, up to `at(count - 1)`, under one lock while there is room, counting in
     // `sent`.
@@ -138,7 +146,7 @@ public:
         section back(back_lock_);
         while (sent != count) {
             if (closed_under_lock() || !receivers_.empty()) {
-                const op_status one = send_locked(address_of(at(sent)), nullptr, back);
+                const op_status one = send_locked(ops_of<T>, address_of(at(sent)), nullptr, back);
                 if (one != op_status::done) return one;
                 ++sent;
                 continue;
@@ -169,7 +177,7 @@ public:
                 consumer_.publish(number);
                 if (senders_.empty()) return;
                 front.lock_also(back_lock_);
-                refill_from_blocked_senders(front);
+                refill_from_blocked_senders(ops_of<T>, front);
             };
             const scope_exit<decltype(settle)> settled{settle};  // also if the sink throws
             for (const std::size_t end = number + count; number != end; ++number) {
@@ -178,7 +186,7 @@ public:
                 std::destroy_at(message);
             }
         }
-        shrink_after_burst(front);
+        shrink_after_burst(ops_of<T>, front);
         return count;
     }
 
@@ -189,7 +197,7 @@ public:
         static_assert(std::is_nothrow_move_constructible_v<T>);
         section both(front_lock_, back_lock_);
         assert(senders_.empty());
-        const op_status tried = send_locked(address_of(message), nullptr, both);
+        const op_status tried = send_locked(ops_of<T>, address_of(message), nullptr, both);
         if (tried != op_status::blocked || consumer_.available(producer_) == 0) return tried;
         producer_.reserve_for_eviction(consumer_, ops_of<T>);
         // The new one is counted before the old one is not counted any more, so that no look finds room, or too little.

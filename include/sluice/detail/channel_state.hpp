@@ -72,11 +72,11 @@ public:
 
     void add_sender() noexcept { sender_count_.fetch_add(1, std::memory_order_relaxed); }
     void add_receiver() noexcept { receiver_count_.fetch_add(1, std::memory_order_relaxed); }
-    void drop_sender() {
-        if (release_ref(sender_count_)) drop_side(false);
+    void drop_sender(const message_ops& ops) {
+        if (release_ref(sender_count_)) drop_side(false, ops);
     }
-    void drop_receiver() {
-        if (release_ref(receiver_count_)) drop_side(true);
+    void drop_receiver(const message_ops& ops) {
+        if (release_ref(receiver_count_)) drop_side(true, ops);
     }
 
     // True for the call that closed the channel.
@@ -173,9 +173,8 @@ public:
 protected:
     // At most `limit` messages fit; without one, any number. Starts with one receiver, and with one sender or none.
     // `first` is the number of the first message.
-    channel_state(void* memory, const message_ops& ops, std::optional<std::size_t> limit, std::size_t senders,
-                  std::size_t first) noexcept
-        : consumer_(first, ops),
+    channel_state(void* memory, std::optional<std::size_t> limit, std::size_t senders, std::size_t first) noexcept
+        : consumer_(first),
           limit_(limit.value_or((std::numeric_limits<std::size_t>::max)())),
           bounded_(limit.has_value()),
           one_side_gone_(senders == 0),
@@ -232,16 +231,16 @@ private:
     // The last handle of one side is gone. If the other side is still there the channel closes. If both leave at the
     // same time both may close it, of which the second does nothing, and then the exchange of `one_side_gone_` tells
     // them apart: to the side that comes first it is the last access, and the one that comes second frees the channel.
-    [[gnu::noinline]] void drop_side(bool discard) {
+    [[gnu::noinline]] void drop_side(bool discard, const message_ops& ops) {
         if (made_in_ != sync::fork_count()) return abandon();
         if (!one_side_gone_.load(std::memory_order_acquire)) {
             section both(front_lock_, back_lock_);
             close_locked(both);
-            if (discard) both.destroy_after(consumer_.reset(producer_));
+            if (discard) both.destroy_after(consumer_.reset(producer_, ops));
         }
         if (!one_side_gone_.exchange(true, std::memory_order_acq_rel)) return;
         if (discard) {
-            const detached_queue rest = consumer_.reset(producer_);
+            const detached_queue rest = consumer_.reset(producer_, ops);
         }
         void* const memory = memory_;
         this->~channel_state();

@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <sluice/detail/channel_base.hpp>
+#include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/result.hpp>
 
@@ -39,8 +39,8 @@ enum class side : std::uint8_t { sending, receiving };
 
 /// What senders and receivers have in common: closing, and observers. The observers never block, and say what was so at
 /// some moment of the call, if other threads use the channel meanwhile.
-template <side Side>
-class handle {
+template <class T, side Side>
+class handle : message_type<T> {
 public:
     /// @cond
     handle() = default;
@@ -56,7 +56,7 @@ public:
         return *this;
     }
     ~handle() {
-        if (channel_) Side == side::sending ? channel_->drop_sender() : channel_->drop_receiver();
+        if (channel_) Side == side::sending ? channel_->drop_sender(ops_of<T>) : channel_->drop_receiver(ops_of<T>);
     }
 
     /// @endcond

@@ -38,12 +38,9 @@ class producer_end;
 // it; the counter at which the other end looks has the next line.
 class consumer_end {
 public:
-    consumer_end(std::size_t first, const message_ops& ops) noexcept : cached_tail_(first), head_(first), ops_(&ops) {}
-    ~consumer_end() { drop_spare(); }
+    explicit consumer_end(std::size_t first) noexcept : cached_tail_(first), head_(first) {}
     consumer_end(const consumer_end&) = delete;
     consumer_end& operator=(const consumer_end&) = delete;
-
-    const message_ops& ops() const noexcept { return *ops_; }
 
     // How many messages were taken: the number of the oldest one. For the other end, and for this one.
     std::size_t head() const noexcept { return head_.load(std::memory_order_acquire); }
@@ -60,7 +57,7 @@ public:
     [[gnu::always_inline]] void* message(Messages messages, std::size_t number) noexcept {
         if (!segment_) segment_ = first_;
         queue_segment* const following = segment_->next.load(std::memory_order_acquire);
-        if (following && segment_->end == number) recycle(std::exchange(segment_, following));
+        if (following && segment_->end == number) recycle(std::exchange(segment_, following), messages.ops());
         return segment_->slot(messages, number);
     }
 
@@ -74,7 +71,7 @@ public:
     void wait_for_batch() const noexcept { delay_.wait(); }
 
     // Takes everything out. Requires that the producer's end is not in use either.
-    detached_queue reset(producer_end& producer) noexcept;
+    detached_queue reset(producer_end& producer, const message_ops& ops) noexcept;
 
 private:
     friend producer_end;
@@ -82,27 +79,26 @@ private:
 
     // Keeps one of the largest segments for the producer. Only this end fills the place, so one that is seen empty
     // stays so.
-    [[gnu::noinline]] void recycle(queue_segment* s) noexcept {
-        if (s->size == s->ops->max_slots && !spare_.load(std::memory_order_relaxed)) {
+    [[gnu::noinline]] void recycle(queue_segment* s, const message_ops& ops) noexcept {
+        if (s->size == ops.max_slots && !spare_.load(std::memory_order_relaxed)) {
             spare_.store(s, std::memory_order_release);
         } else {
-            queue_segment::free(s);
+            queue_segment::free(s, ops);
         }
     }
     queue_segment* take_spare() noexcept {
         if (!spare_.load(std::memory_order_relaxed)) return nullptr;
         return spare_.exchange(nullptr, std::memory_order_acquire);
     }
-    void drop_spare() noexcept {
-        if (queue_segment* const s = take_spare()) queue_segment::free(s);
+    void drop_spare(const message_ops& ops) noexcept {
+        if (queue_segment* const s = take_spare()) queue_segment::free(s, ops);
     }
 
     queue_segment* segment_ = nullptr;
     std::size_t cached_tail_;
     sync::atomic<std::size_t> head_;
-    const message_ops* const ops_;
     batch_delay delay_;
-    std::byte padding_[cache_line - (sizeof(head_) + sizeof(delay_) + sizeof(ops_)) % cache_line];
+    std::byte padding_[cache_line - (sizeof(head_) + sizeof(delay_)) % cache_line];
     // What both ends use, and is seldom written. The first segment, which the producer puts here before the first
     // message; one to be used again; and the one whose slots are those inside the producer's end.
     queue_segment* first_ = nullptr;
@@ -186,12 +182,12 @@ public:
 
     // Requires that the queue is empty and neither end in use. Retains the ring for a stream that has needed it before;
     // else gives everything back.
-    detached_queue retain_or_reset(consumer_end& consumer) noexcept {
+    detached_queue retain_or_reset(consumer_end& consumer, const message_ops& ops) noexcept {
         const std::uint32_t size = segment_->size;
         const bool again = grown_before_ >= size;
         if (grown_before_ < size) grown_before_ = size;
-        release_retained();
-        if (!again || !retained_memory::reserve(bytes_retained(size))) return consumer.reset(*this);
+        release_retained(ops);
+        if (!again || !retained_memory::reserve(bytes_retained(size, ops))) return consumer.reset(*this, ops);
         retained_.store(size, std::memory_order_relaxed);
         has_excess_.store(false, std::memory_order_relaxed);
         return {};
@@ -227,8 +223,8 @@ private:
     bool use_free_slots(std::size_t number, std::size_t limit, std::size_t head) noexcept {
         if (!segment_) return false;
         const std::size_t used = has_consumer(number, head) ? number - head : written(number);
-        const std::size_t room = limit - (number - head), slots = segment_->size - used;
-        cached_limit_ = number + (slots < room ? slots : room);
+        const std::size_t room = limit - (number - head), unused = segment_->size - used;
+        cached_limit_ = number + (unused < room ? unused : room);
         return cached_limit_ != number;
     }
 
@@ -246,8 +242,8 @@ private:
             following->next.store(nullptr, std::memory_order_relaxed);
         } else if (!segment_ && ops.inline_slots > 0) {
             const std::uint32_t inline_size = size < ops.inline_slots ? size : ops.inline_slots;
-            following = ::new (static_cast<void*>(&consumer.inline_.segment))
-                queue_segment{&ops, inline_slots_, inline_size, false};
+            following =
+                ::new (static_cast<void*>(&consumer.inline_.segment)) queue_segment{inline_slots_, inline_size, false};
         } else {
             following = queue_segment::make(size, ops);
         }
@@ -264,25 +260,22 @@ private:
             has_excess_.store(true, std::memory_order_relaxed);
     }
 
-    void restart() noexcept {
-        if (segment_) {
-            segment_->end = own_tail();
-            release_retained();
-        }
+    void restart(const message_ops& ops) noexcept {
+        if (segment_) segment_->end = own_tail();
+        release_retained(ops);
         segment_ = nullptr;
         cached_limit_ = own_tail();
         has_excess_.store(false, std::memory_order_relaxed);
     }
 
-    void release_retained() noexcept {
+    void release_retained(const message_ops& ops) noexcept {
         if (const std::uint32_t size = retained_.load(std::memory_order_relaxed)) {
             retained_.store(0, std::memory_order_relaxed);
-            retained_memory::release(bytes_retained(size));
+            retained_memory::release(bytes_retained(size, ops));
         }
     }
     // With a spare one, if it is one of the largest.
-    std::size_t bytes_retained(std::uint32_t size) const noexcept {
-        const message_ops& ops = *segment_->ops;
+    static std::size_t bytes_retained(std::uint32_t size, const message_ops& ops) noexcept {
         return size * ops.size * (size == ops.max_slots ? 2 : 1);
     }
 
@@ -313,7 +306,7 @@ inline bool consumer_end::frees_memory(const producer_end& producer) const noexc
     return producer.has_excess() || (segment_ && segment_->next.load(std::memory_order_relaxed));
 }
 
-inline detached_queue consumer_end::reset(producer_end& producer) noexcept {
+inline detached_queue consumer_end::reset(producer_end& producer, const message_ops& ops) noexcept {
     queue_segment* front = segment_ ? segment_ : first_;
     if (front) front->first = own_head();
     // The one inside the channel may be in use again as soon as the locks are released; its messages need no
@@ -322,9 +315,9 @@ inline detached_queue consumer_end::reset(producer_end& producer) noexcept {
     segment_ = first_ = nullptr;
     cached_tail_ = producer.tail();
     publish(cached_tail_);
-    producer.restart();
-    drop_spare();
-    return detached_queue(front);
+    producer.restart(ops);
+    drop_spare(ops);
+    return detached_queue(front, ops);
 }
 
 }  // namespace sluice::detail

@@ -14,7 +14,8 @@ namespace sluice::detail {
 struct queue_segment;
 
 // What the queue and the slow paths of a channel know of a message type: how large it is, how many fit where, and how
-// one is moved. `out` is a result<T>*.
+// one is moved. `out` is a result<T>*. It comes along with each call, from whoever knows the type: a channel keeps none,
+// since it may outlive the shared object in which it was made.
 struct message_ops {
     std::size_t size, alignment;
     std::uint32_t inline_slots;            // beside the counter that announces what is in them
@@ -29,7 +30,7 @@ struct message_ops {
 // same members.
 class erased_messages {
 public:
-    explicit erased_messages(const message_ops* ops) noexcept : ops_(ops) {}
+    explicit erased_messages(const message_ops& ops) noexcept : ops_(&ops) {}
     std::size_t size() const noexcept { return ops_->size; }
     const message_ops& ops() const noexcept { return *ops_; }
     void put(void* message, void* slot) const { ops_->put(message, slot); }
@@ -48,36 +49,38 @@ struct queue_segment {
         const std::size_t bytes = header + size * of.size;
         void* const memory =
             is_over_aligned(of) ? ::operator new(bytes, std::align_val_t(of.alignment)) : ::operator new(bytes);
-        auto* const slots = static_cast<std::byte*>(memory) + header;
-        return ::new (memory) queue_segment{&of, slots, size, true};
+        auto* const storage = static_cast<std::byte*>(memory) + header;
+        return ::new (memory) queue_segment{storage, size, true};
     }
-    static void free(queue_segment* s) noexcept {
+    static void free(queue_segment* s, const message_ops& of) noexcept {
         if (!s->is_allocated) return;
-        if (is_over_aligned(*s->ops)) {
-            ::operator delete(s, std::align_val_t(s->ops->alignment));
+        if (is_over_aligned(of)) {
+            ::operator delete(s, std::align_val_t(of.alignment));
         } else {
             ::operator delete(s);
         }
     }
-    static void free_all(queue_segment* s) noexcept {
-        while (s) {
-            queue_segment* const following = s->next.load(std::memory_order_acquire);
-            free(std::exchange(s, following));
+    // A chain that was detached.
+    static void free_all(queue_segment* chain) noexcept {
+        const message_ops& of = *chain->ops;
+        while (chain) {
+            queue_segment* const following = chain->next.load(std::memory_order_acquire);
+            free(std::exchange(chain, following), of);
         }
     }
 
     template <class Messages>
     void* slot(Messages messages, std::size_t number) noexcept {
-        return slots + (number & (size - 1u)) * messages.size();
+        return storage + (number & (size - 1u)) * messages.size();
     }
 
-    const message_ops* ops;
-    std::byte* slots;
+    std::byte* storage;
     std::uint32_t size;     // in slots, a power of two
     bool is_allocated;      // with its slots; false for the one inside a channel
     std::size_t first = 0;  // the number of the first message written here
     std::size_t end = 0;    // the number after that of the last one; written before `next` is set
     sync::atomic<queue_segment*> next{nullptr};
+    const message_ops* ops = nullptr;        // of the first in a chain that was detached
     queue_segment* next_deferred = nullptr;  // see destroy_iteratively()
 
 private:
@@ -135,7 +138,9 @@ private:
 class detached_queue {
 public:
     detached_queue() = default;
-    explicit detached_queue(queue_segment* first) noexcept : first_(first) {}
+    detached_queue(queue_segment* first, const message_ops& of) noexcept : first_(first) {
+        if (first) first->ops = &of;
+    }
     detached_queue(const detached_queue&) = delete;
     detached_queue& operator=(detached_queue&& other) noexcept {
         std::swap(first_, other.first_);

@@ -24,6 +24,12 @@ const object* contents() {
             },
         .listen = [](const sluice::ipc::address& where) { return std::make_unique<sluice::ipc::listener>(where); },
         .make_channel = [] { return sluice::bounded<int>(1); },
+        .make_texts =
+            [] {
+                auto texts = sluice::unbounded<std::string>();
+                for (int i = 0; i < 100; ++i) (void)texts.tx.send(std::string(100, 'a'));
+                return texts;
+            },
         .tour =
             [] {
                 tour::everything();

@@ -5,6 +5,7 @@
 #include <sluice/sluice.hpp>
 
 #include <memory>
+#include <string>
 #include <system_error>
 
 struct object {
@@ -17,5 +18,6 @@ struct object {
     bool (*catches)(void (*f)());
     std::unique_ptr<sluice::ipc::listener> (*listen)(const sluice::ipc::address& where);
     sluice::channel<int> (*make_channel)();
+    sluice::channel<std::string> (*make_texts)();  // with messages
     void (*tour)();
 };

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <utility>
 
 #include <dlfcn.h>
@@ -57,5 +58,12 @@ int main() {
     expect(get && get() != contents(), "it has contents of its own");
     check(*contents(), *get());
     check(*get(), *contents());
+
+    // A channel knows nothing of the object that has made it, which may be gone when it is used.
+    auto [tx, rx] = get()->make_texts();
+    ::dlclose(opened);
+    expect(!::dlopen(OPENED, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD), "the object is unloaded");
+    for (int i = 0; i < 1000; ++i) expect(tx.send(std::string(100, 'b')).has_value(), "its channel takes a message");
+    for (int i = 0; i < 500; ++i) expect(rx.recv()->size() == 100, "its channel has a message");
     std::puts("one of each");
 }

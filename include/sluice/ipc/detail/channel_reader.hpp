@@ -88,7 +88,7 @@ public:
     bool may_have_message() const noexcept override { return core_of(from_)->maybe_ready_to_recv(); }
 
     wait_result wait() override {
-        const auto status = core_of(from_)->register_receiver(&arrived_, waiter_);
+        const auto status = core_of(from_)->register_receiver(arrived_, waiter_);
         if (status == sluice::detail::op_status::blocked) return wait_result::waiting;
         return status == sluice::detail::op_status::closed ? wait_result::closed : wait_result::message;
     }

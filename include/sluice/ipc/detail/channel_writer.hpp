@@ -107,7 +107,7 @@ public:
             next_ += sent;
             if (tried == op_status::blocked) {
                 room_.arm();
-                tried = core_of(to_)->register_sender(&decoded_[next_].message, room_);
+                tried = core_of(to_)->register_sender(decoded_[next_].message, room_);
                 if (tried == op_status::blocked) return status::full;
                 room_.disarm();
                 if (tried == op_status::done) ++next_;
