@@ -469,3 +469,38 @@ TEST_CASE("a crowd that waits by the clock uses little of a processor", "[hostil
     CAPTURE(used);
     CHECK(used < watched / (sanitized ? 2 : 20));
 }
+
+// Functions that take everything, with names that the library uses: none of its calls may find them.
+namespace greedy {
+
+struct message {
+    int value = 0;
+};
+template <auto K, class... X>
+void call(X&&...) = delete;
+template <class... X>
+void core_of(X&&...) = delete;
+template <class... X>
+void holds(X&&...) = delete;
+template <class... X>
+void thrown_by(X&&...) = delete;
+template <class X>
+void operator&(X&&) = delete;
+
+}  // namespace greedy
+
+TEST_CASE("A namespace of greedy functions takes no call of the library's") {
+    const auto [tx, rx] = sluice::bounded<greedy::message>(4);
+    CHECK(tx.send(greedy::message{1}));
+    CHECK(rx.recv()->value == 1);
+    CHECK(tx.send_many(std::vector<greedy::message>(2)) == 2);
+    std::vector<greedy::message> received;
+    CHECK(rx.recv_many(std::back_inserter(received), 2) == 2);
+
+    sluice::selector both;
+    both.add(sluice::on_recv(rx, [&](sluice::result<greedy::message> m) { received.push_back(*m); }));
+    both.add(sluice::on_send(tx, greedy::message{2}));
+    CHECK(both.wait());
+    CHECK(both.wait());
+    CHECK(received.back().value == 2);
+}

@@ -5,6 +5,7 @@
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
 
+#include <cstdint>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -879,4 +880,52 @@ TEST_CASE("a group is moved with its cases, and not copied", "[selector]") {
     task sender([&] { return a.tx.send(7).has_value(); });
     CHECK(group.wait().has_value());
     CHECK(sender.get());
+}
+
+namespace {
+
+// A case that is never ready, never sure of it, and closes a channel as its select leaves the lines.
+class closes_on_leaving final : public sluice::detail::select_case {
+public:
+    explicit closes_on_leaving(const sluice::sender<int>* tx) : select_case(waiter_), tx_(tx) {}
+    void run() override {}
+    sluice::detail::op_status try_now(const sluice::detail::precondition*) override {
+        return sluice::detail::op_status::blocked;
+    }
+    bool is_unchanged() const override { return false; }
+    sluice::detail::op_status try_register() override { return sluice::detail::op_status::blocked; }
+    void unregister() override {
+        if (tx_) std::exchange(tx_, nullptr)->close();
+    }
+
+private:
+    sluice::detail::waiter waiter_;
+    const sluice::sender<int>* tx_;
+};
+
+}  // namespace
+
+TEST_CASE("A kept case that takes the last message after its channel has closed is not done") {
+    const auto [tx, rx] = sluice::unbounded<int>();
+    int messages = 0, closed = 0;
+    auto receive = sluice::on_recv(rx, [&](const sluice::result<int>& got) { ++(got ? messages : closed); });
+    auto send = sluice::on_send(tx, 1);
+    decltype(receive)::registration receiving(receive);
+    decltype(send)::registration sending(send);
+    closes_on_leaving closes(&tx);
+    std::uint32_t order[3];
+
+    // The receive waits, the select sends to its channel, and that closes before the receive has left the line.
+    sluice::detail::select_case* const first[]{&closes, &receiving, &sending};
+    const auto sent = sluice::detail::select_engine(first, order, 3, sluice::detail::preference::listed)
+                          .choose(sluice::detail::deadline::never(), sluice::errc::timeout);
+    CHECK(sent == 2u);
+
+    const auto received = sluice::detail::select_engine(first, order, 2, sluice::detail::preference::listed)
+                              .choose(sluice::detail::deadline::never(), sluice::errc::timeout);
+    CHECK(received == 1u);
+    CHECK(!receiving.is_done(true));
+    receiving.run();
+    CHECK(messages == 1);
+    CHECK(closed == 0);
 }

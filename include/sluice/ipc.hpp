@@ -16,3 +16,6 @@
 #if defined(__linux__)
 #include <sluice/ipc/message_queue.hpp>  // message_queue: a named queue of the system
 #endif
+
+/// Channels between processes: the same handles, with another process at the far end.
+namespace sluice::ipc {}

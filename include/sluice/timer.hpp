@@ -141,7 +141,7 @@ struct timer_case {
         // In a selector a timer that is over is never ready.
         explicit registration(timer_case& c)
             : timer_registration(c.from.core_.get(), got_, takes == handler_kind::outcome && !is_stored), case_(c) {}
-        void run() override { call<takes>(case_.handler, got_); }
+        void run() override { detail::call<takes>(case_.handler, got_); }
 
     private:
         timer_case& case_;

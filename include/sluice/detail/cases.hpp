@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -27,6 +28,7 @@ public:
     bool must_register_first() const noexcept final { return channel_ && channel_->is_rendezvous(); }
     op_status try_register() final {
         if (!channel_) return op_status::closed;
+        op_.state = waiter::status::pending;  // an earlier wait of a selector may have left it closed
         const op_status tried = noted(register_op(), nullptr);
         return tried == op_status::done && closed_ ? claim::claim_own(op_) : tried;
     }
@@ -147,11 +149,11 @@ struct receive_case {
     class registration final : public recv_registration {
     public:
         explicit registration(receive_case& c)
-            : recv_registration(core_of(c.from), ops_of<T>, takes, &got_), case_(c) {}
-        void run() override { call<takes>(case_.handler, got_); }
+            : recv_registration(core_of(std::as_const(c.from)), ops_of<T>, takes, std::addressof(got_)), case_(c) {}
+        void run() override { detail::call<takes>(case_.handler, got_); }
 
     private:
-        op_status try_recv() override { return core_of(case_.from)->try_recv(got_); }
+        op_status try_recv() override { return core_of(std::as_const(case_.from))->try_recv(got_); }
 
         receive_case& case_;
         result<T> got_ = unexpected(errc::closed);
@@ -181,7 +183,8 @@ struct send_case {
 
     class registration final : public send_registration {
     public:
-        explicit registration(send_case& c) : send_registration(core_of(c.to), ops_of<T>, takes), case_(c) {}
+        explicit registration(send_case& c)
+            : send_registration(core_of(std::as_const(c.to)), ops_of<T>, takes), case_(c) {}
 
         void run() override {
             if constexpr (takes == handler_kind::message) {
@@ -197,7 +200,8 @@ struct send_case {
         static constexpr bool in_place = !std::is_lvalue_reference_v<Value> || copies_in_place<T>;
 
         op_status try_send() override {
-            return core_of(case_.to)->try_send(*static_cast<typename channel_core<T>::message_type*>(message()));
+            return core_of(std::as_const(case_.to))
+                ->try_send(*static_cast<typename channel_core<T>::message_type*>(message()));
         }
         void* message() override {
             if constexpr (in_place) {

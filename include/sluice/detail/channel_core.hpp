@@ -103,9 +103,9 @@ public:
     }
     [[gnu::always_inline]] op_status try_recv(result<T>& out, bool may_delay = false) {
         if constexpr (std::is_trivially_copyable_v<T>) {
-            if (try_recv_alone(messages_type(), &out)) return op_status::done;
+            if (try_recv_alone(messages_type(), std::addressof(out))) return op_status::done;
         }
-        return channel_base::try_recv(messages_type(), &out, may_delay);
+        return channel_base::try_recv(messages_type(), std::addressof(out), may_delay);
     }
 
     // A stop that was requested before wins over everything. Where a stop and a deadline may both come, even the first
@@ -128,14 +128,14 @@ public:
             if (tried == op_status::done) return {};
             if (tried == op_status::closed) return errc::closed;
         }
-        return recv_blocking(ops_of<T>, &out, until, stop);
+        return recv_blocking(ops_of<T>, std::addressof(out), until, stop);
     }
 
     op_status register_sender(message_type& message, blocked_op& self) {
         return channel_base::register_sender(ops_of<T>, address_of(message), self);
     }
     op_status register_receiver(result<T>& out, blocked_op& self) {
-        return channel_base::register_receiver(ops_of<T>, &out, self);
+        return channel_base::register_receiver(ops_of<T>, std::addressof(out), self);
     }
     void give_back_memory() { channel_base::give_back_memory(ops_of<T>); }
 
