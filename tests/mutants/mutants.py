@@ -158,8 +158,6 @@ MUTANTS = [
      "                first_ = w->next;  // before wake(): after it, `w` may be gone\n                w->wake();",
      "                w->wake();\n                first_ = w->next;",
      models("lives", "life/sleep-again$")),
-    ("a section wakes before it releases the locks", WAITER, "    detached_queue taken_out_;\n    completed_waiters completed_;\n    spin_lock_guard first_, second_;",
-     "    detached_queue taken_out_;\n    spin_lock_guard first_, second_;\n    completed_waiters completed_;", SEND_RECV),
     ("the first in line stays the first when it leaves", WAITER,
      "                begin_at(*second);\n", "", models("triples", "rendezvous/send+recv_timeout+recv_timeout$")),
     ("a line that is empty again says so as before", WAITER, "first_.store(w.times_empty + 2, std::memory_order_release);",
@@ -367,6 +365,7 @@ MUTANTS = [
 #     the lock held under which both are written;
 #   - a hint that says "perhaps" too often (maybe_ready_to_send(), maybe_ready_to_recv(), has_excess(), batch_delay): it is checked again under the lock, and
 #     only time is lost;
+#   - a section that wakes before it releases its locks: the woken thread waits for them, and only time is lost;
 #   - a spurious wake-up that ends the sleep of a parker: who waits looks round again, and sleeps again;
 #   - abandoned, deaf, broken off or curious noted without an order: the lock of the channel, which is closed or asked for the turn next,
 #     orders it;
