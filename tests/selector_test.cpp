@@ -909,7 +909,8 @@ TEST_CASE("A kept case that takes the last message after its channel has closed 
     const auto [tx, rx] = sluice::unbounded<int>();
     int messages = 0, closed = 0;
     auto receive = sluice::on_recv(rx, [&](const sluice::result<int>& got) { ++(got ? messages : closed); });
-    auto send = sluice::on_send(tx, 1);
+    const int message = 1;  // the case refers to it
+    auto send = sluice::on_send(tx, message);
     decltype(receive)::registration receiving(receive);
     decltype(send)::registration sending(send);
     closes_on_leaving closes(&tx);
