@@ -25,6 +25,20 @@ CONTENTS = {"string": "std::string", "number": "long"}
 # `kinds`: which channels `use` opens. `use`: the definition for one message type, the @ being its number. `folders`: where
 # distributions keep the header, beside the folders in which the compiler looks anyway.
 Library = collections.namedtuple("Library", "header kinds use folders", defaults=[[]])
+
+
+def moodycamel(queue):
+    return """
+void use_@(std::size_t, content what) {
+    moodycamel::QUEUE<message_@> queue;
+    queue.enqueue(message_@{@, std::move(what)});
+    message_@ received;
+    queue.wait_dequeue(received);
+    take(received.kind, received.what);
+}
+""".replace("QUEUE", queue)
+
+
 LIBRARIES = {
     "sluice": Library("sluice/sluice.hpp", "both", """
 void use_@(std::size_t capacity, content what) {
@@ -51,24 +65,8 @@ void use_@(std::size_t capacity, content what) {
     if (channel.pop(received) == boost::fibers::channel_op_status::success) take(received.kind, received.what);
 }
 """),
-    "moodycamel MPMC": Library("blockingconcurrentqueue.h", "unbounded", """
-void use_@(std::size_t, content what) {
-    moodycamel::BlockingConcurrentQueue<message_@> queue;
-    queue.enqueue(message_@{@, std::move(what)});
-    message_@ received;
-    queue.wait_dequeue(received);
-    take(received.kind, received.what);
-}
-""", ["concurrentqueue", "concurrentqueue/moodycamel", "moodycamel"]),
-    "moodycamel SPSC": Library("readerwriterqueue.h", "unbounded", """
-void use_@(std::size_t, content what) {
-    moodycamel::BlockingReaderWriterQueue<message_@> queue;
-    queue.enqueue(message_@{@, std::move(what)});
-    message_@ received;
-    queue.wait_dequeue(received);
-    take(received.kind, received.what);
-}
-""", ["readerwriterqueue"]),
+    "moodycamel MPMC": Library("blockingconcurrentqueue.h", "unbounded", moodycamel("BlockingConcurrentQueue"), ["concurrentqueue", "concurrentqueue/moodycamel", "moodycamel"]),
+    "moodycamel SPSC": Library("readerwriterqueue.h", "unbounded", moodycamel("BlockingReaderWriterQueue"), ["readerwriterqueue"]),
     "textbook": Library("textbook_queue.hpp", "both", """
 void use_@(std::size_t capacity, content what) {
     auto queue = capacity > 0 ? bench::textbook_queue<message_@>(capacity) : bench::textbook_queue<message_@>();

@@ -66,6 +66,17 @@ bool read_all(const sluice::receiver<int>& rx, const notes& seen, way how) {
     return right;
 }
 
+// Writes a note before each message that it sends; whether all were sent.
+template <class Send>
+bool write_all(notes& written, Send&& send) {
+    bool sent = true;
+    for (int id = 0; id < messages; ++id) {
+        written.write(id);
+        sent = send(id) && sent;
+    }
+    return sent;
+}
+
 }  // namespace
 
 TEST_CASE("a send happens before the receive of its message", "[ordering]") {
@@ -74,14 +85,7 @@ TEST_CASE("a send happens before the receive of its message", "[ordering]") {
     CAPTURE(which, static_cast<int>(how));
     auto [tx, rx] = make_channel<int>(which);
     notes written;
-    task sending([&, &tx = tx] {
-        bool sent = true;
-        for (int id = 0; id < messages; ++id) {
-            written.write(id);
-            sent = tx.send(id).has_value() && sent;
-        }
-        return sent;
-    });
+    task sending([&, &tx = tx] { return write_all(written, [&](int id) { return tx.send(id).has_value(); }); });
     CHECK(read_all(rx, written, how));
     CHECK(sending.get());
 }
@@ -92,12 +96,7 @@ TEST_CASE("the send of a select happens before the receive of its message", "[or
     auto [tx, rx] = make_channel<int>(which);
     notes written;
     task sending([&, &tx = tx] {
-        bool sent = true;
-        for (int id = 0; id < messages; ++id) {
-            written.write(id);
-            sent = sluice::select(sluice::on_send(tx, id)).has_value() && sent;
-        }
-        return sent;
+        return write_all(written, [&](int id) { return sluice::select(sluice::on_send(tx, id)).has_value(); });
     });
     CHECK(read_all(rx, written, way::recv));
     CHECK(sending.get());

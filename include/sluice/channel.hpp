@@ -18,19 +18,6 @@
 
 namespace sluice {
 
-namespace detail {
-
-inline result<void> to_result(errc e) noexcept {
-    if (e == errc{}) return {};
-    return unexpected(e);
-}
-
-inline errc to_errc(op_status s, errc blocked) noexcept {
-    return s == op_status::done ? errc{} : s == op_status::closed ? errc::closed : blocked;
-}
-
-}  // namespace detail
-
 /// The sending half of a channel, made by unbounded(), bounded() or rendezvous(): a handle, cheap to copy and to move.
 /// A copy is one more producer for the same channel, and when the last sender is dropped, the channel closes.
 ///
@@ -93,14 +80,14 @@ public:
         if (!channel_ || channel_->is_closed()) return unexpected(errc::closed);
         if (!channel_->maybe_ready_to_send()) return unexpected(channel_->is_closed() ? errc::closed : errc::full);
         if constexpr (detail::copies_in_place<T>) {
-            return detail::to_result(detail::to_errc(core().try_send(message), errc::full));
+            return detail::to_result(detail::to_errc(channel_->try_send(message), errc::full));
         } else {
             return try_send(T(message));
         }
     }
     [[nodiscard]] result<void> try_send(T&& message) const {
         if (!channel_) return unexpected(errc::closed);
-        return detail::to_result(detail::to_errc(core().try_send(message), errc::full));
+        return detail::to_result(detail::to_errc(channel_->try_send(message), errc::full));
     }
     /// @}
 
@@ -149,10 +136,10 @@ public:
     template <class R>
         requires detail::sendable_range<R, T>
     [[nodiscard]] std::size_t send_many(R&& range, const stop_token& stop = {}) const {
-        return channel_ ? detail::send_range(core(), std::forward<R>(range), true, stop) : 0;
+        return channel_ ? detail::send_range(*channel_, std::forward<R>(range), true, stop) : 0;
     }
     [[nodiscard]] std::size_t send_many(std::initializer_list<T> messages, const stop_token& stop = {}) const {
-        return channel_ ? detail::send_range(core(), messages, true, stop) : 0;
+        return channel_ ? detail::send_range(*channel_, messages, true, stop) : 0;
     }
     /// @}
 
@@ -162,10 +149,10 @@ public:
     template <class R>
         requires detail::sendable_range<R, T>
     [[nodiscard]] std::size_t try_send_many(R&& range) const {
-        return channel_ ? detail::send_range(core(), std::forward<R>(range), false, {}) : 0;
+        return channel_ ? detail::send_range(*channel_, std::forward<R>(range), false, {}) : 0;
     }
     [[nodiscard]] std::size_t try_send_many(std::initializer_list<T> messages) const {
-        return channel_ ? detail::send_range(core(), messages, false, {}) : 0;
+        return channel_ ? detail::send_range(*channel_, messages, false, {}) : 0;
     }
     /// @}
 
@@ -214,7 +201,7 @@ private:
     template <class U>
     result<void> send_by(U& message, const deadline& until, const stop_token& stop) const {
         if (!channel_) return unexpected(stop.stop_requested() ? errc::stopped : errc::closed);
-        return detail::to_result(core().send(message, until, stop));
+        return detail::to_result(channel_->send(message, until, stop));
     }
 
     // Makes no copy where it is certain beforehand that it can't be sent.
@@ -231,10 +218,7 @@ private:
     }
 
     // For the other parts of the library.
-    friend detail::channel_core<T>* core_of(const sender& h) noexcept {
-        return static_cast<detail::channel_core<T>*>(h.channel_);
-    }
-    detail::channel_core<T>& core() const noexcept { return *core_of(*this); }
+    friend detail::channel_core<T>* core_of(const sender& h) noexcept { return h.channel_; }
 };
 
 /// The receiving half of a channel, made by unbounded(), bounded() or rendezvous(): a handle, cheap to copy and to
@@ -290,7 +274,7 @@ public:
     [[nodiscard]] result<T> try_recv() const {
         result<T> message = unexpected(errc::closed);
         if (channel_) {
-            if (const errc e = detail::to_errc(core().try_recv(message), errc::empty); e != errc{})
+            if (const errc e = detail::to_errc(channel_->try_recv(message), errc::empty); e != errc{})
                 message = unexpected(e);
         }
         return message;
@@ -326,19 +310,19 @@ public:
     template <std::output_iterator<T&&> Out>
     [[nodiscard]] std::size_t recv_many(Out out, std::size_t limit, const stop_token& stop = {}) const {
         if (!channel_ || limit == 0 || stop.stop_requested()) return 0;
-        if (const std::size_t taken = detail::recv_some(core(), out, limit, stop); taken > 0) return taken;
+        if (const std::size_t taken = detail::recv_some(*channel_, out, limit, stop); taken > 0) return taken;
         result<T> first = recv(stop);
         if (!first) return 0;
         *out = *std::move(first);
         ++out;
-        return 1 + detail::recv_some(core(), out, limit - 1, stop);
+        return 1 + detail::recv_some(*channel_, out, limit - 1, stop);
     }
 
     /// Receives up to `limit` messages that are there, as recv_many() does. Never blocks. Returns how many were written
     /// to `out`, 0 if there was none.
     template <std::output_iterator<T&&> Out>
     [[nodiscard]] std::size_t try_recv_many(Out out, std::size_t limit) const {
-        return channel_ ? detail::recv_some(core(), out, limit, {}) : 0;
+        return channel_ ? detail::recv_some(*channel_, out, limit, {}) : 0;
     }
 
     /// @{
@@ -374,7 +358,7 @@ private:
 
     // `message` holds nothing yet. It is filled in place: once taken from the channel, a message is not moved any more.
     void recv_into(result<T>& message, const deadline& until, const stop_token& stop) const {
-        const errc e = channel_                ? core().recv(message, until, stop)
+        const errc e = channel_                ? channel_->recv(message, until, stop)
                        : stop.stop_requested() ? errc::stopped
                                                : errc::closed;
         if (e != errc{}) message = unexpected(e);
@@ -387,10 +371,7 @@ private:
     }
 
     // For the other parts of the library.
-    friend detail::channel_core<T>* core_of(const receiver& h) noexcept {
-        return static_cast<detail::channel_core<T>*>(h.channel_);
-    }
-    detail::channel_core<T>& core() const noexcept { return *core_of(*this); }
+    friend detail::channel_core<T>* core_of(const receiver& h) noexcept { return h.channel_; }
 };
 
 /// Both ends of a channel: `auto [tx, rx] = sluice::bounded<int>(64);`. An aggregate of two handles.

@@ -1,5 +1,5 @@
 # No include of the library runs upward: a header includes only headers that stand in an earlier line of this table. To add
-# a header, put it into the first line below everything that it includes, or give it a line of its own.
+# a header, put it into the first line below everything that it includes, or give it a line of its own. None is long.
 set(layers
     # the core
     "version detail/sync detail/throw"
@@ -8,8 +8,9 @@ set(layers
     "detail/feeder detail/waiter"
     "detail/channel_state detail/select_case"
     "detail/channel_base detail/select_engine detail/timer_core"
-    "detail/blocking detail/handle"
+    "detail/blocking"
     "detail/channel_core"
+    "detail/handle"
     "detail/batch"
     "channel"
     "detail/cases"
@@ -58,6 +59,12 @@ foreach(header IN LISTS headers)
                            "below those of all that it includes"
         )
         continue()
+    endif()
+    file(READ ${checkout}/include/sluice/${header} text)
+    string(REGEX MATCHALL "\n" lines "${text}")
+    list(LENGTH lines count)
+    if(count GREATER 450)
+        message(SEND_ERROR "sluice/${header} has ${count} lines, and 450 are the limit: give one of its reasons a file of its own")
     endif()
     file(STRINGS ${checkout}/include/sluice/${header} includes REGEX "^ *# *include *[<\"]sluice/")
     foreach(include IN LISTS includes)

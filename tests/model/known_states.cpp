@@ -6,6 +6,7 @@
 #include <model/explorer/hash.hpp>
 #include <model/explorer/mutex.hpp>
 #include <model/explorer/stop_token.hpp>
+#include <model/memory_orders.hpp>
 
 #include <cstdint>
 #include <cstdio>
@@ -21,9 +22,6 @@ namespace model {
 
 namespace {
 
-constexpr auto relaxed = std::memory_order_relaxed, acquire = std::memory_order_acquire,
-               release = std::memory_order_release, acq_rel = std::memory_order_acq_rel,
-               seq_cst = std::memory_order_seq_cst;
 using number = std::uint64_t;
 
 // A program of random operations of two or three threads on the same sync objects. Its outcome is a hash of what each

@@ -7,6 +7,7 @@
 #include <model/explorer/explorer.hpp>
 #include <model/explorer/mutex.hpp>
 #include <model/explorer/stop_token.hpp>
+#include <model/memory_orders.hpp>
 
 #include <cstdint>
 #include <cstdio>
@@ -21,9 +22,6 @@ namespace model {
 
 namespace {
 
-constexpr auto relaxed = std::memory_order_relaxed, acquire = std::memory_order_acquire,
-               release = std::memory_order_release, acq_rel = std::memory_order_acq_rel,
-               seq_cst = std::memory_order_seq_cst;
 using number = std::uint64_t;
 
 struct litmus {

@@ -204,7 +204,9 @@ void fixture::run() {
     stream.reset();  // at once: no other thread uses it any more
 }
 
-void sleep_for(clock::duration d) {
+// Time goes by on the clock of the models, which the protocol reads: a sender writes by itself only long after the last
+// write. It orders nothing.
+void pass_time(clock::duration d) {
     mutex m;
     condition_variable never;
     std::unique_lock lock(m);
@@ -284,7 +286,7 @@ void check_quiet(const fixture& s, const config& how) {
             s.stream = std::make_unique<writer>(s);
             {
                 thread loop([&s] { s.run(); });
-                if (how.late) sleep_for(clock::tick);
+                if (how.late) pass_time(clock::tick);
                 {
                     thread a([&s, &first] { first(s); });
                     std::optional<thread> b;
@@ -308,7 +310,7 @@ void check_quiet(const fixture& s, const config& how) {
     const op another = [](fixture& s) { s.send(11); };
     const op apart = [](fixture& s) {
         s.send(1);
-        sleep_for(clock::tick);
+        pass_time(clock::tick);
         s.send(2);
     };
     const op close = [](fixture& s) { s.ends.tx.close(); };

@@ -13,6 +13,7 @@
 
 #include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
+#include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice {
@@ -21,6 +22,15 @@ template <class T>
 class receiver;
 
 namespace detail {
+
+inline result<void> to_result(errc e) noexcept {
+    if (e == errc{}) return {};
+    return unexpected(e);
+}
+
+inline errc to_errc(op_status s, errc blocked) noexcept {
+    return s == op_status::done ? errc{} : s == op_status::closed ? errc::closed : blocked;
+}
 
 // What is required of a message type even where it is incomplete; channel_core requires the rest.
 template <class T>
@@ -44,7 +54,7 @@ class handle : message_type<T> {
 public:
     /// @cond
     handle() = default;
-    explicit handle(channel_base* c) noexcept : channel_(c) {}
+    explicit handle(channel_core<T>* c) noexcept : channel_(c) {}
     handle(const handle& other) noexcept : channel_(other.channel_) {
         if (channel_) Side == side::sending ? channel_->add_sender() : channel_->add_receiver();
     }
@@ -92,7 +102,7 @@ public:
 
 protected:
     /// @cond
-    channel_base* channel_ = nullptr;
+    channel_core<T>* channel_ = nullptr;
     /// @endcond
 };
 

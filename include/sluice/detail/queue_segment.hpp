@@ -26,15 +26,14 @@ struct message_ops {
     void (*destroy)(queue_segment*) noexcept;  // the messages of a chain of segments, oldest first, and the segments
 };
 
-// What message_ops says, for code that is the same for all types. For code that is made for a T, messages_of<T> has the
-// same members.
+// What message_ops says, for code that is the same for all types. For code that is made for a T, messages_of<T> has
+// these members too.
 class erased_messages {
 public:
     explicit erased_messages(const message_ops& ops) noexcept : ops_(&ops) {}
     std::size_t size() const noexcept { return ops_->size; }
     const message_ops& ops() const noexcept { return *ops_; }
     void put(void* message, void* slot) const { ops_->put(message, slot); }
-    void deliver(void* message, void* out) const { ops_->deliver(message, out); }
     void take(void* slot, void* out) const { ops_->take(slot, out); }
 
 private:
