@@ -46,10 +46,12 @@ struct messages_of {
         std::destroy_at(message);
     }
     static void destroy(queue_segment* chain) noexcept {
-        for (queue_segment* s = chain; s; s = s->next.load(std::memory_order_acquire)) {
+        queue_segment* s = chain;
+        do {
             for (std::size_t number = s->first; number != s->end; ++number)
                 std::destroy_at(std::launder(static_cast<T*>(s->slot(messages_of(), number))));
-        }
+            s = s->next.load(std::memory_order_acquire);
+        } while (s);
         queue_segment::free_all(chain);
     }
 };
