@@ -24,6 +24,9 @@ struct layout_of_channel {
     static std::size_t cached_limit(const channel_state& c) { return offset(c, c.producer_.cached_limit_); }
     static std::size_t tail(const channel_state& c) { return offset(c, c.producer_.tail_); }
     static std::size_t inline_slots(const channel_state& c) { return offset(c, c.producer_.inline_slots_); }
+    static bool begins_with_state(const parker& p) {
+        return static_cast<const void*>(&p.state_) == static_cast<const void*>(&p);
+    }
 };
 
 }  // namespace sluice::detail
@@ -47,5 +50,16 @@ TEST_CASE("The two ends of a channel share no cache line, and no pair of lines")
     CHECK(layout::cached_limit(c) + sizeof(std::size_t) == 5 * line);
     CHECK(layout::tail(c) == 5 * line);
     CHECK(layout::inline_slots(c) + 32 <= 6 * line);
+}
+
+TEST_CASE("A waiter, a small message in it, and the byte that wakes its thread are on one cache line") {
+    struct alignas(sluice::detail::cache_line) operation {
+        sluice::detail::blocked_op self;
+        sluice::detail::parker sleeper;
+    };
+    const operation op;
+    CHECK(sluice::detail::layout_of_channel::begins_with_state(op.sleeper));
+    CHECK(reinterpret_cast<std::uintptr_t>(&op.sleeper) - reinterpret_cast<std::uintptr_t>(&op.self) <
+          sluice::detail::cache_line);
 }
 #endif

@@ -137,4 +137,14 @@ struct plain {
     std::uint64_t padding = 0;
 };
 
+// One so small that it travels in the waiter of a blocked operation.
+struct small {
+    explicit small(int id) : id_(id), again_(id) {}
+    int id() const {
+        expect(id_ == again_, "a message is torn");
+        return id_;
+    }
+    int id_, again_;
+};
+
 }  // namespace model

@@ -5,6 +5,7 @@ namespace model {
 
 [[maybe_unused]] static const bool added = [] {
     add_pairs_of<number>({{"rendezvous", 0, 0}, {"one", 1, 0}});
+    add_pairs_of<small>({{"small-rendezvous", 0, 0}});
     return true;
 }();
 

@@ -25,6 +25,7 @@ def models(source, *names, options=()):
 SEND_RECV = models("pairs", "pair/rendezvous/send+recv$", "pair/one/send+recv$")
 TIMEOUTS = models("pairs", "rendezvous/send+recv_timeout$", "rendezvous/send_timeout+recv$", "rendezvous/send_timeout+recv_timeout$")
 STOPS = models("pairs", "rendezvous/recv_stop+stop$", "rendezvous/select_recv_stop+stop$")
+SMALL = models("pairs", "pair/small-rendezvous/send+recv$")
 CLOSE = models("pairs", "/recv+close$", "/send+close$", "/select_recv+close$", "/select_send+close$")
 MEETING = models("selects", "rendezvous/recv-send$", "rendezvous/recv-send-reversed$")
 ONE_OF_TWO = models("selects", "rendezvous/recv-send-a-send-b$")
@@ -201,7 +202,7 @@ MUTANTS = [
     ("a waiter that was completed is not woken", CHANNEL,
      "w->state = waiter::status::done;\n            locked.wake_after(*w);", "w->state = waiter::status::done;", SEND_RECV),
     ("a waiter that was completed hears of closing", CHANNEL,
-     "            if (c != claim_result::peer_late) w->state = waiter::status::done;\n", "", SEND_RECV),
+     "            if (c == claim_result::won) w->state = waiter::status::done;\n", "", SEND_RECV),
     ("a message goes to a select that did not take it", CHANNEL,
      "            line.remove(*w);\n            if (c == claim_result::peer_lost) continue;\n", "            line.remove(*w);\n", ONE_OF_TWO),
     ("a select that was decided takes a message, or gives one", CHANNEL, "            if (c == claim_result::self_lost) return op_status::superseded;\n", "", ONE_OF_TWO),
@@ -218,18 +219,18 @@ MUTANTS = [
     # ---- Receiving
     ("a receive passes waiting senders", CHANNEL, "        if (senders_.empty()) {\n            if (consumer_.available",
      "        {\n            if (consumer_.available", BUFFERED),
-    ("a receive lets no sender in", CHANNEL, "            if (senders_.empty()) return op_status::done;\n            locked.lock_also(back_lock_);",
+    ("a receive lets no sender in", CHANNEL, "            if (senders_.empty()) return op_status::done;\n            locked.lock_also(back_lock());",
      "            return op_status::done;", BUFFERED),
     ("a select that receives lets no sender in", CHANNEL, "if (claim::try_claim(self, nullptr, dequeue) != claim_result::won) return op_status::superseded;",
      "return claim::try_claim(self, nullptr, dequeue) != claim_result::won ? op_status::superseded : op_status::done;",
      models("pairs", "pair/one/send_many+select_recv$")),
     ("a receive lets senders in without the lock", CHANNEL,
-     "            locked.lock_also(back_lock_);\n        }\n        refill", "        }\n        refill",
+     "            locked.lock_also(back_lock());\n        }\n        refill", "        }\n        refill",
      models("triples", "one-full/send+try_send+recv$", "one-full/send+send+recv$")),
     ("recv_many lets no sender in", CORE, "                if (senders_.empty()) return;\n", "                return;\n", MANY),
     ("more are let in than there is room for", CHANNEL,
      "while (!senders_.empty() && producer_.room(limit_, consumer_) > 0) {", "while (!senders_.empty()) {", models("triples", "one-full/send+send+recv$")),
-    ("what a sender's move throws is forgotten", CHANNEL, "        sender.error = std::move(error);\n        return false;",
+    ("what a sender's move throws is forgotten", CHANNEL, "        sender.fail(std::move(error));\n        return false;",
      "        return false;", FAULTS),
     ("a slot is given back before its message has ended", CHANNEL,
      "        messages.take(consumer_.message(messages, number), out);\n        consumer_.publish(number + 1);",
@@ -243,20 +244,34 @@ MUTANTS = [
     ("a sender registers without a second look", CHANNEL, "        const op_status tried = send_locked(ops, message, &self, both);",
      "        const op_status tried = closed_under_lock() ? op_status::closed : op_status::blocked;", SEND_RECV),
     ("a receiver registers with one lock", CHANNEL,
-     "        section both(front_lock_, back_lock_);\n        const op_status tried = recv_locked(ops, out, &self, both);",
+     "        section both(front_lock_, back_lock());\n        const op_status tried = recv_locked(ops, out, &self, both);",
      "        section both(front_lock_);\n        const op_status tried = recv_locked(ops, out, &self, both);", SEND_RECV),
     ("a sender registers with one lock", CHANNEL,
-     "        section both(front_lock_, back_lock_);\n        const op_status tried = send_locked(ops, message, &self, both);",
-     "        section both(back_lock_);\n        const op_status tried = send_locked(ops, message, &self, both);", BUFFERED),
+     "        section both(front_lock_, back_lock());\n        const op_status tried = send_locked(ops, message, &self, both);",
+     "        section both(back_lock());\n        const op_status tried = send_locked(ops, message, &self, both);", BUFFERED),
     ("a sender that gives up leaves the line twice", CHANNEL, "        if (!self.linked) return false;\n        senders_.remove(self);",
      "        senders_.remove(self);", TIMEOUTS),
     ("a receiver leaves the line without a lock", CHANNEL,
-     "        const spin_lock_guard back(back_lock_);\n        if (!self.linked) return false;\n        receivers_.remove(self);",
+     "        const spin_lock_guard back(back_lock());\n        if (!self.linked) return false;\n        receivers_.remove(self);",
      "        if (!self.linked) return false;\n        receivers_.remove(self);", TIMEOUTS),
     ("a message that came at the deadline is thrown away", BLOCKING,
      "        if (!woken && me.leave()) return", "        if (!woken && (me.leave() || true)) return", TIMEOUTS),
     ("a thread that is completed at the deadline does not wait for its peer", BLOCKING,
      "            if (!withdrawn) sleeper.wait_for_wake();\n", "", TIMEOUTS),
+
+    # ---- Rendezvous: one lock, and small messages that travel in the waiter
+    ("a send on a rendezvous takes another lock than a receive", CHANNEL,
+     "        spin_lock_guard back(back_lock());\n        if (!closed_under_lock() && receivers_.empty()) {",
+     "        spin_lock_guard back(back_lock_);\n        if (!closed_under_lock() && receivers_.empty()) {", SEND_RECV),
+    ("a receiver leaves the line of a rendezvous with another lock", CHANNEL, "        const spin_lock_guard back(back_lock());\n        if (!self.linked)",
+     "        const spin_lock_guard back(back_lock_);\n        if (!self.linked)", TIMEOUTS),
+    ("a select that sends on a rendezvous takes another lock", CHANNEL, "        section back(back_lock());\n        if (closed_under_lock()) return op_status::closed;",
+     "        section back(back_lock_);\n        if (closed_under_lock()) return op_status::closed;", MEETING),
+    ("a small message that was handed over is not taken", BLOCKING, "            ops_.take(me.self.carried, message_);\n", "            (void)0;\n", SMALL),
+    ("a receiver is woken before its small message is there", CHANNEL, "                    ops.put(message, receiver.carried);\n",
+     "                    receiver.sleeper->wake();\n                    ops.put(message, receiver.carried);\n", SMALL),
+    ("a sender that registers leaves its small message behind", CHANNEL, "                ops.put(message, self.carried);\n", "                (void)0;\n", SMALL),
+    ("a small message is sought where it was before", WAITER, "return carries_message ? carried : message;", "return message;", SMALL),
 
     # ---- Closing and the end
     ("close() does not close", STATE, "        closed_.store(true, std::memory_order_release);\n", "", CLOSE),
@@ -320,7 +335,7 @@ MUTANTS = [
     ("a select waits for a timer that is over", ENGINE, "if (tried != op_status::blocked) return no_case;", "",
      models("timers", "timer/after-alone$")),
     ("a failed send of a select counts as done", CASES,
-     "        if (op_.error) std::rethrow_exception(std::exchange(op_.error, nullptr));\n", "", FAULTS),
+     "        if (op_.state == waiter::status::failed) op_.rethrow();\n", "", FAULTS),
     ("a closed channel counts as drained", CASES, "closed_ = channel_->size() == 0;", "closed_ = true;",
      models("selects", "select/own-send-closed")),
     ("a stop request wakes a select that was decided", CASES, "if (claim::claim_without_transfer(*of)) of->wake();", "claim::claim_without_transfer(*of), of->wake();", STOP_SELECT),

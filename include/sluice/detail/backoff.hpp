@@ -8,7 +8,7 @@
 
 namespace sluice::detail {
 
-// A short spin before a thread blocks: 157 pauses of the processor and four yields, which take two to six microseconds,
+// A short spin before a thread blocks: 159 pauses of the processor and four yields, which take two to six microseconds,
 // depending on how long a pause of the processor is.
 class backoff {
 public:
@@ -17,7 +17,7 @@ public:
         if (step_ == max_steps) return false;
         if (step_ < pausing_steps) {
             for (; pauses_ > 0; --pauses_) sync::pause();
-            pauses_ = 4;
+            pauses_ = 2;
         } else {
             sync::yield();
         }
@@ -26,7 +26,7 @@ public:
     }
 
 private:
-    static constexpr int pausing_steps = 40, max_steps = 44;
+    static constexpr int pausing_steps = 80, max_steps = 84;
     int step_ = sync::multicore() ? 0 : pausing_steps;  // with one CPU, only yielding it helps
     unsigned pauses_ = 1;
 };

@@ -48,7 +48,7 @@ public:
         std::optional<stop_callback<decltype(interrupt)>> on_stop;
         op_status tried = op_status::blocked;
         if (stop.stop_possible()) {
-            me.emplace(way_, channel_);
+            me.emplace(way_, channel_, ops_);
             on_stop.emplace(stop, interrupt);
         } else if (until_.is_immediate()) {
             return errc::timeout;  // the caller has tried already
@@ -66,7 +66,7 @@ public:
             if (way_.maybe_ready(channel_)) tried = try_now();
         }
         if (tried == op_status::blocked) {
-            if (!me) me.emplace(way_, channel_);
+            if (!me) me.emplace(way_, channel_, ops_);
             tried = way_.try_register(channel_, ops_, message_, me->self);
             if (tried == op_status::blocked) return park(*me, source.of, spin);
         }
@@ -75,9 +75,12 @@ public:
 
 private:
     // An operation that is blocked, and its thread. Leaves the line however this ends, also where the thread is
-    // cancelled in its sleep. What a peer touches lies together.
+    // cancelled in its sleep. What a peer touches as a rule lies on one cache line: `self` and the state of the parker.
     struct alignas(cache_line) registered_op {
-        registered_op(const direction& w, channel_base& c) noexcept : way(w), channel(c) { self.sleeper = &sleeper; }
+        registered_op(const direction& w, channel_base& c, const message_ops& ops) noexcept : way(w), channel(c) {
+            self.sleeper = &sleeper;
+            self.carries_message = ops.fits_waiter;
+        }
         registered_op(const registered_op&) = delete;
         registered_op& operator=(const registered_op&) = delete;
         ~registered_op() {
@@ -100,6 +103,7 @@ private:
         bool in_line = false;
         sync::atomic<bool> stopped{false};  // before the deadline
     };
+    static_assert(sizeof(blocked_op) < cache_line);
 
     // The presence of a receiver's thread at the feeder of the channel, if there is one.
     struct visit {
@@ -141,7 +145,9 @@ private:
         }
         if (!woken && me.leave()) return me.stopped.load(std::memory_order_acquire) ? errc::stopped : errc::timeout;
         me.in_line = false;
-        if (!way_.receives && me.self.error) std::rethrow_exception(me.self.error);
+        if (me.self.state == waiter::status::failed) me.self.rethrow();
+        if (way_.receives && me.self.carries_message && me.self.state == waiter::status::done)
+            ops_.take(me.self.carried, message_);
         return me.self.state == waiter::status::done ? errc{} : errc::closed;
     }
 

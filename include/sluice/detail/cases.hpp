@@ -109,7 +109,7 @@ public:
         if (channel_ && !channel_->unregister_sender(op_) && op_.state == waiter::status::closed) closed_ = true;
     }
     void on_completed() final {
-        if (op_.error) std::rethrow_exception(std::exchange(op_.error, nullptr));
+        if (op_.state == waiter::status::failed) op_.rethrow();
         sent_ = true;
     }
     bool is_done(bool chosen) const noexcept final { return sent_ || is_done_by_close(chosen); }

@@ -34,7 +34,7 @@ public:
     // of it.
     template <class Messages>
     [[gnu::always_inline]] op_status try_send(Messages messages, void* message, bool may_delay = false) {
-        spin_lock_guard back(back_lock_);
+        spin_lock_guard back(back_lock());
         if (!closed_under_lock() && receivers_.empty()) {
             if (push(messages, message, may_delay)) return op_status::done;
             if (!may_delay || !producer_.is_batch_pending()) return op_status::blocked;
@@ -76,7 +76,7 @@ public:
     // The same for a select that may have to prefer another case.
 
     [[gnu::noinline]] op_status try_send_if(const message_ops& ops, const precondition& others, void* message) {
-        section back(back_lock_);
+        section back(back_lock());
         if (closed_under_lock()) return op_status::closed;
         // Room only grows under this lock, and a receiver that is completed below was in line before.
         if (receivers_.empty() && producer_.room(limit_, consumer_) == 0) return op_status::blocked;
@@ -101,15 +101,25 @@ public:
     // of a select the attempt is `superseded` if the select was decided before.
 
     [[gnu::noinline]] op_status register_sender(const message_ops& ops, void* message, blocked_op& self) {
-        section both(front_lock_, back_lock_);
+        section both(front_lock_, back_lock());
         const op_status tried = send_locked(ops, message, &self, both);
-        if (tried == op_status::blocked) insert(senders_, self, message);
+        if (tried == op_status::blocked) {
+            if (self.carries_message) {
+                ops.put(message, self.carried);
+            } else {
+                self.message = message;
+            }
+            insert(senders_, self);
+        }
         return tried;
     }
     [[gnu::noinline]] op_status register_receiver(const message_ops& ops, void* out, blocked_op& self) {
-        section both(front_lock_, back_lock_);
+        section both(front_lock_, back_lock());
         const op_status tried = recv_locked(ops, out, &self, both);
-        if (tried == op_status::blocked) insert(receivers_, self, out);
+        if (tried == op_status::blocked) {
+            if (!self.carries_message) self.message = out;
+            insert(receivers_, self);
+        }
         return tried;
     }
 
@@ -121,7 +131,7 @@ public:
         return true;
     }
     bool unregister_receiver(waiter& self) {
-        const spin_lock_guard back(back_lock_);
+        const spin_lock_guard back(back_lock());
         if (!self.linked) return false;
         receivers_.remove(self);
         return true;
@@ -133,8 +143,7 @@ protected:
     // ---- Under a lock
 
     // Both locks held.
-    static void insert(wait_queue& line, blocked_op& self, void* message) noexcept {
-        self.message = message;
+    static void insert(wait_queue& line, blocked_op& self) noexcept {
         self.state = waiter::status::pending;
         line.push_back(self);
     }
@@ -145,7 +154,11 @@ protected:
         if (closed_under_lock()) return op_status::closed;
         if (!receivers_.empty()) {
             const auto hand_over = [&](blocked_op& receiver) {
-                ops.deliver(message, receiver.message);
+                if (receiver.carries_message) {
+                    ops.put(message, receiver.carried);
+                } else {
+                    ops.deliver(message, receiver.message);
+                }
                 return true;
             };
             const op_status tried = complete_first_waiter(receivers_, self, locked, hand_over);
@@ -163,7 +176,7 @@ protected:
     op_status recv_locked(const message_ops& ops, void* out, waiter* self, section& locked) {
         if (consumer_.available(producer_) == 0) {
             const auto take_over = [&](blocked_op& sender) {
-                return move_for(sender, [&] { ops.deliver(sender.message, out); });
+                return move_for(sender, [&] { ops.deliver(sender.source(), out); });
             };
             const op_status tried = complete_first_waiter(senders_, self, locked, take_over);
             return tried == op_status::blocked && closed_under_lock() ? op_status::closed : tried;
@@ -177,7 +190,7 @@ protected:
         } else {
             pop(erased_messages(ops), out);
             if (senders_.empty()) return op_status::done;
-            locked.lock_also(back_lock_);
+            locked.lock_also(back_lock());
         }
         refill_from_blocked_senders(ops, locked);
         return op_status::done;
@@ -188,7 +201,7 @@ protected:
         const auto enqueue = [&](blocked_op& sender) {
             return move_for(sender, [&] {
                 const std::size_t number = producer_.own_tail();
-                ops.put(sender.message, producer_.slot(erased_messages(ops), number, limit_, consumer_));
+                ops.put(sender.source(), producer_.slot(erased_messages(ops), number, limit_, consumer_));
                 producer_.publish(number + 1);
             });
         };
@@ -227,7 +240,7 @@ protected:
             if (c == claim_result::self_lost) return op_status::superseded;
             line.remove(*w);
             if (c == claim_result::peer_lost) continue;
-            if (c != claim_result::peer_late) w->state = waiter::status::done;
+            if (c == claim_result::won) w->state = waiter::status::done;
             locked.wake_after(*w);
             if (c == claim_result::won) return op_status::done;
         }
@@ -242,8 +255,8 @@ protected:
     template <class F>
     static bool move_for(blocked_op& sender, F&& f) {
         std::exception_ptr error = thrown_by(std::forward<F>(f));
-        if (!error) return true;  // and its second cache line was not touched
-        sender.error = std::move(error);
+        if (!error) return true;
+        sender.fail(std::move(error));
         return false;
     }
 
@@ -281,7 +294,7 @@ protected:
     // If the queue is empty, gives back what a burst took; also what is retained for a stream, if it has stood `idle`.
     // Requires the front lock.
     void shrink(const message_ops& ops, section& locked, bool idle) {
-        locked.lock_also(back_lock_);
+        locked.lock_also(back_lock());
         if (consumer_.available(producer_) != 0) return;
         if (idle) {
             producer_.forget_growth();

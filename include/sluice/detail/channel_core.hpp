@@ -28,6 +28,9 @@ inline constexpr bool copies_in_place = std::is_trivially_copyable_v<T>&& std::i
 template <class T>
 struct messages_of {
     static constexpr std::size_t size() noexcept { return sizeof(T); }
+    static constexpr std::size_t lookahead() noexcept {
+        return sizeof(T) <= cache_line ? 2 * cache_line / sizeof(T) : sizeof(T) <= 1024 ? 1 : 0;
+    }
     static constexpr const message_ops& ops() noexcept;
 
     // A message that is sent may be a const T, if its copy is as good as its move.
@@ -64,6 +67,8 @@ template <class T>
 inline constexpr message_ops ops_of = {
     .size = sizeof(T),
     .alignment = alignof(T),
+    .fits_waiter = copies_in_place<T>&& std::is_trivially_destructible_v<T> &&
+                   sizeof(T) <= sizeof(blocked_op::carried) && alignof(T) <= 8,
     .inline_slots = std::is_trivially_destructible_v<T> && alignof(T) <= alignof(void*)
                         ? static_cast<std::uint32_t>(std::bit_floor(producer_end::inline_bytes / sizeof(T)))
                         : 0,
@@ -99,7 +104,10 @@ public:
 
     [[gnu::always_inline]] op_status try_send(message_type& message, bool may_delay = false) {
         if constexpr (std::is_trivially_copyable_v<T>) {
-            if (try_send_alone(messages_type(), address_of(message))) return op_status::done;
+            struct alone : messages_type {  // no other processor has a cache line of the queue
+                static constexpr std::size_t lookahead() noexcept { return 0; }
+            };
+            if (try_send_alone(alone(), address_of(message))) return op_status::done;
         }
         return channel_base::try_send(messages_type(), address_of(message), may_delay);
     }
@@ -145,7 +153,7 @@ public:
     // `sent`.
     template <class At>
     op_status try_send_some(At&& at, std::size_t count, std::size_t& sent) {
-        section back(back_lock_);
+        section back(back_lock());
         while (sent != count) {
             if (closed_under_lock() || !receivers_.empty()) {
                 const op_status one = send_locked(ops_of<T>, address_of(at(sent)), nullptr, back);
@@ -178,7 +186,7 @@ public:
             const auto settle = [&] {
                 consumer_.publish(number);
                 if (senders_.empty()) return;
-                front.lock_also(back_lock_);
+                front.lock_also(back_lock());
                 refill_from_blocked_senders(ops_of<T>, front);
             };
             const scope_exit<decltype(settle)> settled{settle};  // also if the sink throws
@@ -197,7 +205,7 @@ public:
     // at all.
     op_status send_evicting(T& message, std::optional<T>& evicted) {
         static_assert(std::is_nothrow_move_constructible_v<T>);
-        section both(front_lock_, back_lock_);
+        section both(front_lock_, back_lock());
         assert(senders_.empty());
         const op_status tried = send_locked(ops_of<T>, address_of(message), nullptr, both);
         if (tried != op_status::blocked || consumer_.available(producer_) == 0) return tried;

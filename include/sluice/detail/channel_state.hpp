@@ -21,22 +21,27 @@ namespace sluice::detail {
 
 // A channel of every kind: unbounded, bounded, and rendezvous, which is bounded with no room at all.
 //
-// Locks. `back_lock_` is held to push, `front_lock_` to pop; a send takes only the one and a receive only the other, so
+// Locks. The back lock is held to push, `front_lock_` to pop; a send takes only the one and a receive only the other, so
 // a producer and a consumer that keep up with each other share no lock, and read each other's counter only when the
 // messages or the room that they know of are used up. Both together are held to register a waiter, to close, and by a
-// receiver that finds blocked senders. Order: front, back, then the claims of selects, then the lock of a timer. Under
-// a lock of a channel the moves of messages run, with the allocations of the queue (and the destructor of a message
-// that was just moved from), but no wake-up, no copy, no handler and no destructor of a message: a section does what
-// comes after.
+// receiver that finds blocked senders. A rendezvous, where every send meets a receive, has one lock for both:
+// `front_lock_` is its back lock too, and is taken once where both are to be held. Order: front, back, then the claims
+// of selects, then the lock of a timer. Under a lock of a channel the moves of messages run, with the allocations of
+// the queue (and the destructor of a message that was just moved from), but no wake-up, no copy, no handler and no
+// destructor of a message: a section does what comes after.
 //
-//              guarded by
-//   producer_  back_lock_                 the front reads its counter
-//   consumer_  front_lock_                the back reads its counter; for what it writes there see producer_end
-//   receivers_ back_lock_ to read and remove, both to insert; empty() without a lock is a hint
-//   senders_   front_lock_ to read and remove, both to insert; likewise
-//   close_observers_                      both
-//   closed_    written with both held, read with either
-//   feeder_    front_lock_ to write; read without it as a hint
+//              guarded by                at capacity 0
+//   producer_  back lock                 not in use       the front reads its counter
+//   consumer_  front_lock_               not in use       the back reads its counter; for what it writes there see
+//                                                         producer_end
+//   receivers_ back lock to read and     front_lock_      empty() without a lock is a hint
+//              remove, both to insert
+//   senders_   front_lock_ to read and   front_lock_      likewise
+//              remove, both to insert
+//   close_observers_  both               front_lock_
+//   closed_    written with both held,   front_lock_
+//              read with either
+//   feeder_    front_lock_ to write      front_lock_      read without it as a hint
 //
 // Invariants, whenever both locks are free:
 //   1. While a receiver waits that can still be completed, the queue is empty. It registered when it saw no message
@@ -59,6 +64,12 @@ namespace sluice::detail {
 // what it knows of is used up; batch_delay makes it likely that there is a batch then, and not a single message, where
 // the other side is under way. Where there can be only one, as at capacity 1, the message lies on the counter's cache
 // line and comes along with it. The line of waiters is on the lock's cache line, which a hand-over needs anyway.
+//
+// Where the time goes. A send or a receive that meets nobody is mostly the lock and the unlock of its mutex, and a locked
+// instruction waits until the stores before it are done. A store to a slot whose cache line the consumer has read when
+// it was last in use is done only once that line has come back; so the producer asks for the line of a slot well before
+// it writes there (known_slot() in queue.hpp). On a rendezvous the time goes into cache lines that change hands: the
+// lock's, and that of the waiter, in which a small message and the wake-up of its thread travel together.
 
 // What a look at a channel found to be so, for telling later whether it has been so all the time since then.
 using snapshot = std::uintptr_t;
@@ -81,7 +92,7 @@ public:
 
     // True for the call that closed the channel.
     bool close() {
-        section both(front_lock_, back_lock_);
+        section both(front_lock_, back_lock());
         return close_locked(both);
     }
 
@@ -157,14 +168,14 @@ public:
 
     // Has `self` completed, as closed, when the channel closes; false if it is closed already.
     bool observe_close(waiter& self) {
-        const section both(front_lock_, back_lock_);
+        const section both(front_lock_, back_lock());
         if (closed_under_lock()) return false;
         close_observers_.push_back(self);
         return true;
     }
     // Ends that; false if `self` was completed.
     bool unobserve_close(waiter& self) {
-        const section both(front_lock_, back_lock_);
+        const section both(front_lock_, back_lock());
         if (!self.linked) return false;
         close_observers_.remove(self);
         return true;
@@ -196,6 +207,8 @@ protected:
 
     // ---- Under a lock
 
+    // The lock to push under.
+    sync::mutex& back_lock() noexcept { return is_rendezvous() ? front_lock_ : back_lock_; }
     bool closed_under_lock() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
     // Requires both locks.
@@ -234,7 +247,7 @@ private:
     [[gnu::noinline]] void drop_side(bool discard, const message_ops& ops) {
         if (made_in_ != sync::fork_count()) return abandon();
         if (!one_side_gone_.load(std::memory_order_acquire)) {
-            section both(front_lock_, back_lock_);
+            section both(front_lock_, back_lock());
             close_locked(both);
             if (discard) both.destroy_after(consumer_.reset(producer_, ops));
         }

@@ -22,6 +22,7 @@ public:
     }
 
     explicit operator bool() const noexcept { return mutex_ != nullptr; }
+    bool holds(const sync::mutex& m) const noexcept { return mutex_ == &m; }
 
     // Requires that it holds none.
     void lock(sync::mutex& m) {

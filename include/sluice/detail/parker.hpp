@@ -99,6 +99,8 @@ public:
     bool woken() const noexcept { return state_.load(std::memory_order_acquire) == state::woken; }
 
 private:
+    friend struct layout_of_channel;
+
     enum class state : std::uint8_t { awake, parked, woken };
 
     event sleep(const deadline& until) {

@@ -18,6 +18,7 @@ struct queue_segment;
 // since it may outlive the shared object in which it was made.
 struct message_ops {
     std::size_t size, alignment;
+    bool fits_waiter;                      // whether one may travel in a waiter: see blocked_op
     std::uint32_t inline_slots;            // beside the counter that announces what is in them
     std::uint32_t first_slots, max_slots;  // of a ring; powers of two
     void (*put)(void* message, void* slot);
@@ -32,6 +33,7 @@ class erased_messages {
 public:
     explicit erased_messages(const message_ops& ops) noexcept : ops_(&ops) {}
     std::size_t size() const noexcept { return ops_->size; }
+    static constexpr std::size_t lookahead() noexcept { return 0; }
     const message_ops& ops() const noexcept { return *ops_; }
     void put(void* message, void* slot) const { ops_->put(message, slot); }
     void take(void* slot, void* out) const { ops_->take(slot, out); }

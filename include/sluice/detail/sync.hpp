@@ -89,6 +89,19 @@ inline void pause() noexcept {
 #endif
 }
 
+// Asks for the cache line of `p`, to write to it soon: a hint. `p` need not be valid. On x86-64 the builtin would ask for a
+// line to read, unless the compiler is told otherwise: prefetchw came with 3DNow!, and Intel's first 64-bit processors
+// did not have it. These and emulators that ignore it run it as a no-op.
+inline void prefetch_to_write(const void* p) noexcept {
+#if defined(__x86_64__)
+    asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
+#elif defined(__GNUC__)
+    __builtin_prefetch(p, 1);
+#else
+    (void)p;
+#endif
+}
+
 inline void yield() noexcept { std::this_thread::yield(); }
 
 // A pseudo-random number in [0, bound): Steele, Lea and Flood's SplitMix64, one stream a thread. The state has no

@@ -29,7 +29,7 @@ enum class op_status : std::uint8_t {
 // woken it, and then to its own thread. To add a kind of waiter that is no thread, give it a `callback`: that is called
 // in place of waking a parker, with no lock held, and nothing else changes.
 struct waiter {
-    enum class status : std::uint8_t { pending, done, closed };
+    enum class status : std::uint8_t { pending, done, closed, failed };
 
     waiter() = default;
     waiter(const waiter&) = delete;
@@ -56,13 +56,39 @@ struct waiter {
     bool linked = false;
     bool ignores_close = false;    // a select's case that just drops out when its channel closes
     bool yields_to_timer = false;  // a timer of its select that is due comes first
+    bool carries_message = false;  // see blocked_op
     status state = status::pending;
 };
 
-// An operation that waits in the line of a channel.
+// An operation that waits in the line of a channel. A small message may travel in it, so that its peer touches one cache
+// line less; the parker that wakes its thread begins on the same line (see blocking.hpp).
 struct blocked_op : waiter {
-    void* message = nullptr;   // of a sender: where its message is; of a receiver: the result<T> into which one goes
-    std::exception_ptr error;  // what the move of a sender's message threw, when another thread ran it
+    blocked_op() noexcept {}
+    ~blocked_op() {
+        if (state == status::failed) error.~exception_ptr();
+    }
+
+    // For the peer that could not move the message of this sender.
+    void fail(std::exception_ptr&& e) noexcept {
+        ::new (static_cast<void*>(&error)) std::exception_ptr(std::move(e));
+        state = status::failed;
+    }
+    // For the sender that has failed.
+    [[noreturn]] void rethrow() {
+        const std::exception_ptr e = std::move(error);
+        error.~exception_ptr();
+        state = status::done;
+        std::rethrow_exception(e);
+    }
+
+    // Of a sender: where its message is.
+    void* source() noexcept { return carries_message ? carried : message; }
+
+    union {
+        void* message = nullptr;  // of a sender: where its message is; of a receiver: the result<T> into which one goes
+        alignas(8) std::byte carried[8];  // if it carries_message
+        std::exception_ptr error;         // if it has failed: what the move of the message threw, run by another thread
+    };
 };
 
 // A line of waiters, first come, first served: a ring, entered at its first. Used under a lock, but for the first four.
@@ -257,13 +283,14 @@ class section {
 public:
     explicit section(spin_lock_guard&& held) noexcept : first_(std::move(held)) {}
     explicit section(sync::mutex& only) : first_(only) {}
-    section(sync::mutex& first, sync::mutex& second) : first_(first), second_(second) {}
+    // The second lock comes after the first, or is the same.
+    section(sync::mutex& first, sync::mutex& second) : first_(first) { lock_also(second); }
     section(const section&) = delete;
     section& operator=(const section&) = delete;
 
-    // Has the second lock too from here on, which comes after the first.
+    // Has the second lock too from here on.
     void lock_also(sync::mutex& second) {
-        if (!second_) second_.lock(second);
+        if (!second_ && !first_.holds(second)) second_.lock(second);
     }
     // `w` is unlinked and completed.
     void wake_after(waiter& w) noexcept { completed_.add(w); }

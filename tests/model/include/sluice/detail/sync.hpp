@@ -25,6 +25,7 @@ inline bool multicore() noexcept { return model::several_cpus; }
 inline bool single_threaded() noexcept { return false; }
 inline unsigned fork_count() noexcept { return 0; }
 inline void pause() noexcept {}  // whatever a thread does next, another may go first
+inline void prefetch_to_write(const void*) noexcept {}
 inline std::uint32_t random_below(std::uint32_t bound) noexcept { return model::choose_below(bound); }
 
 }  // namespace sluice::detail::sync
