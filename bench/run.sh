@@ -52,7 +52,7 @@ need_header zmq.h libzmq3-dev
 need pkg-config pkg-config
 install_missing
 
-configure_and_build bench -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" \
+configure_and_build bench all -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" \
     -D SLUICE_BUILD_TESTS=OFF -D SLUICE_BUILD_EXAMPLES=OFF -D SLUICE_BUILD_BENCHMARKS=ON
 
 # The share of the processors' time, in percent, that others take during five seconds; 0 where there is no /proc/stat.

@@ -45,3 +45,18 @@ function(sluice_test name seconds label)
         ${name} PROPERTIES TIMEOUT ${seconds} LABELS ${label} ENVIRONMENT "${sluice_test_environment}"
     )
 endfunction()
+
+# sluice_build_first(LABEL TARGET...): the programs of the tests with that label in this folder. They are no part of
+# sluice_short_tests, which is what tests/run.sh builds; whoever runs one of the tests has them built before it.
+function(sluice_build_first label)
+    set(build ${label}.build)
+    get_property(tests DIRECTORY PROPERTY TESTS)
+    sluice_test(${build} 1800 ${label} COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target ${ARGN})
+    set_tests_properties(${build} PROPERTIES FIXTURES_SETUP ${build} RUN_SERIAL ON)
+    foreach(test IN LISTS tests)
+        get_test_property(${test} LABELS labels)
+        if(labels STREQUAL label)
+            set_tests_properties(${test} PROPERTIES FIXTURES_REQUIRED ${build})
+        endif()
+    endforeach()
+endfunction()

@@ -40,11 +40,13 @@ install_missing() {
     missing=
 }
 
-# configure_and_build FOLDER OPTION...: configures build/FOLDER of the repository at $root with the options, and builds it.
+# configure_and_build FOLDER TARGET OPTION...: configures build/FOLDER of the repository at $root with the options, and builds the
+# target.
 configure_and_build() {
     folder=$root/build/$1
-    shift
+    target=$2
+    shift 2
     say "Building in $folder"
     cmake -S "$root" -B "$folder" -G Ninja "$@" || fail "CMake could not configure $folder"
-    cmake --build "$folder" || fail "the build in $folder failed"
+    cmake --build "$folder" --target "$target" || fail "the build in $folder failed"
 }

@@ -10,7 +10,7 @@ need cmake cmake
 need ninja ninja-build
 install_missing
 
-configure_and_build examples -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_BUILD_TESTS=OFF
+configure_and_build examples all -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_BUILD_TESTS=OFF
 
 # run_example IDEA INPUT PROGRAM ARGUMENT...
 run_example() {

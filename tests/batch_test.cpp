@@ -171,7 +171,7 @@ struct words_to_words {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("send_many sends all, in order, blocking while there is no room", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("send_many sends all, in order, blocking while there is no room", "[batch]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     const audit books;
@@ -222,7 +222,7 @@ TEST_CASE("send_many takes any input range", "[batch]") {
     CHECK(drain(number_rx) == numbers(1, 6));
 }
 
-TEMPLATE_LIST_TEST_CASE("send_many stops where the channel closes", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("send_many stops where the channel closes", "[batch]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -246,7 +246,7 @@ TEMPLATE_LIST_TEST_CASE("send_many stops where the channel closes", "[batch]", p
     CHECK(ids_of(batch) == numbers(static_cast<int>(sent), 20));
 }
 
-TEMPLATE_LIST_TEST_CASE("try_send_many sends what there is room for", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("try_send_many sends what there is room for", "[batch]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -262,7 +262,7 @@ TEMPLATE_LIST_TEST_CASE("try_send_many sends what there is room for", "[batch]",
     CHECK(ids_of(late) == numbers(0, 2));
 }
 
-TEMPLATE_LIST_TEST_CASE("try_send_many serves the receivers that wait", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("try_send_many serves the receivers that wait", "[batch]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -339,7 +339,7 @@ TEMPLATE_TEST_CASE("send_many to a closed channel leaves its elements alone", "[
     CHECK(gone(elements).empty());
 }
 
-TEMPLATE_LIST_TEST_CASE("recv_many writes what is there, up to its limit", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("recv_many writes what is there, up to its limit", "[batch]", payloads_and_page) {
     const auto which = EACH_BUFFERED_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -361,7 +361,7 @@ TEMPLATE_LIST_TEST_CASE("recv_many writes what is there, up to its limit", "[bat
     CHECK(rx.try_recv_many(id_sink{&ids}, 100) == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("recv_many waits for the first message", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("recv_many waits for the first message", "[batch]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -378,7 +378,7 @@ TEMPLATE_LIST_TEST_CASE("recv_many waits for the first message", "[batch]", payl
     CHECK(ids.size() == 1);
 }
 
-TEMPLATE_LIST_TEST_CASE("receiving many takes the messages of blocked senders too", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("receiving many takes the messages of blocked senders too", "[batch]", payloads_and_page) {
     const auto which = EACH_BOUNDED_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -510,7 +510,7 @@ TEMPLATE_TEST_CASE("another receiver comes between in a batch of any length", "[
     CHECK(between);
 }
 
-TEMPLATE_LIST_TEST_CASE("iteration goes on until the channel is closed and drained", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("iteration goes on until the channel is closed and drained", "[batch]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto ch = make_channel<TestType>(which);
@@ -531,7 +531,7 @@ TEMPLATE_LIST_TEST_CASE("iteration goes on until the channel is closed and drain
     CHECK(ids == numbers(0, 30));
 }
 
-TEMPLATE_LIST_TEST_CASE("a receiver is an input range", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("a receiver is an input range", "[batch]", payloads_and_page) {
     using receiver = sluice::receiver<TestType>;
     static_assert(std::ranges::input_range<receiver>);
     static_assert(std::ranges::input_range<const receiver>);
@@ -547,7 +547,7 @@ TEMPLATE_LIST_TEST_CASE("a receiver is an input range", "[batch]", payloads) {
     CHECK(rx.begin() == rx.end());
 }
 
-TEMPLATE_LIST_TEST_CASE("an iterator takes no message before it must", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("an iterator takes no message before it must", "[batch]", payloads_and_page) {
     const auto which = EACH_BUFFERED_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -562,7 +562,7 @@ TEMPLATE_LIST_TEST_CASE("an iterator takes no message before it must", "[batch]"
 
 // clang before 16 cannot compile the range adaptors of libstdc++.
 #if !defined(__clang__) || __clang_major__ >= 16 || defined(_LIBCPP_VERSION)
-TEMPLATE_LIST_TEST_CASE("a view takes as many messages as it shows", "[batch]", payloads) {
+TEMPLATE_LIST_TEST_CASE("a view takes as many messages as it shows", "[batch]", payloads_and_page) {
     auto [tx, rx] = sluice::unbounded<TestType>();
     fill(tx, kind::unbounded);
     std::vector<int> ids;

@@ -52,7 +52,7 @@ constexpr int closed_id = code(errc::closed);
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("a fresh channel is open and empty", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("a fresh channel is open and empty", "[channel]", payloads_and_page) {
     static_assert(std::is_aggregate_v<sluice::channel<TestType>>);
     const auto which = EACH_KIND();
     CAPTURE(which);
@@ -97,7 +97,7 @@ TEST_CASE("a channel may be as large as a number can say", "[channel]") {
     CHECK(drain(rx) == numbers(0, 100));
 }
 
-TEMPLATE_LIST_TEST_CASE("messages arrive in the order in which they were sent", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("messages arrive in the order in which they were sent", "[channel]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto ch = make_channel<TestType>(which);
@@ -109,7 +109,7 @@ TEMPLATE_LIST_TEST_CASE("messages arrive in the order in which they were sent", 
     CHECK(receiver.get() == numbers(0, 100));
 }
 
-TEMPLATE_LIST_TEST_CASE("try_send fills the channel and then leaves its argument alone", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("try_send fills the channel and then leaves its argument alone", "[channel]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -128,7 +128,7 @@ TEMPLATE_LIST_TEST_CASE("try_send fills the channel and then leaves its argument
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("size, empty and full follow the messages", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("size, empty and full follow the messages", "[channel]", payloads_and_page) {
     const auto which = EACH_BUFFERED_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -151,7 +151,7 @@ TEMPLATE_LIST_TEST_CASE("size, empty and full follow the messages", "[channel]",
     CHECK(tx.empty());
 }
 
-TEMPLATE_LIST_TEST_CASE("a send blocks while there is no room", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("a send blocks while there is no room", "[channel]", payloads_and_page) {
     const auto which = EACH_BOUNDED_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -168,7 +168,7 @@ TEMPLATE_LIST_TEST_CASE("a send blocks while there is no room", "[channel]", pay
     CHECK(drain(rx) == numbers(1, which == kind::rendezvous ? 1 : room(which) + 1));
 }
 
-TEMPLATE_LIST_TEST_CASE("a receive blocks while the channel is empty", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("a receive blocks while the channel is empty", "[channel]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -180,7 +180,7 @@ TEMPLATE_LIST_TEST_CASE("a receive blocks while the channel is empty", "[channel
     CHECK(tx.size() == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("a try on a rendezvous succeeds only if someone waits", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("a try on a rendezvous succeeds only if someone waits", "[channel]", payloads_and_page) {
     auto [tx, rx] = sluice::rendezvous<TestType>();
     CHECK(tx.try_send(TestType(1)).error() == errc::full);
     {
@@ -220,7 +220,7 @@ TEST_CASE("two tries never meet on a rendezvous", "[channel]") {
     CHECK(sent == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("blocked senders are served in the order in which they blocked", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("blocked senders are served in the order in which they blocked", "[channel]", payloads_and_page) {
     const auto which = EACH_BOUNDED_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -242,7 +242,7 @@ TEMPLATE_LIST_TEST_CASE("blocked senders are served in the order in which they b
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("blocked receivers are served in the order in which they blocked", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("blocked receivers are served in the order in which they blocked", "[channel]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -260,7 +260,7 @@ TEMPLATE_LIST_TEST_CASE("blocked receivers are served in the order in which they
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("close() closes once, for every handle, and keeps what is buffered", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("close() closes once, for every handle, and keeps what is buffered", "[channel]", payloads_and_page) {
     const auto which = EACH_KIND();
     const bool by_sender = GENERATE(true, false);
     CAPTURE(which, by_sender);
@@ -289,7 +289,7 @@ TEMPLATE_LIST_TEST_CASE("close() closes once, for every handle, and keeps what i
     CHECK(error_in(rx.try_recv()) == errc::closed);
 }
 
-TEMPLATE_LIST_TEST_CASE("dropping the last sender closes, after what is buffered", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("dropping the last sender closes, after what is buffered", "[channel]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
@@ -305,7 +305,7 @@ TEMPLATE_LIST_TEST_CASE("dropping the last sender closes, after what is buffered
     CHECK_FALSE(rx.close());
 }
 
-TEMPLATE_LIST_TEST_CASE("dropping the last receiver closes and destroys what is buffered", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("dropping the last receiver closes and destroys what is buffered", "[channel]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     const audit books;
@@ -327,7 +327,7 @@ TEMPLATE_LIST_TEST_CASE("dropping the last receiver closes and destroys what is 
     CHECK_FALSE(tx.close());
 }
 
-TEMPLATE_LIST_TEST_CASE("closing wakes every blocked receiver", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("closing wakes every blocked receiver", "[channel]", payloads_and_page) {
     const auto which = EACH_KIND();
     const int way = GENERATE(0, 1, 2);
     CAPTURE(which, way);
@@ -349,7 +349,7 @@ TEMPLATE_LIST_TEST_CASE("closing wakes every blocked receiver", "[channel]", pay
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("closing wakes every blocked sender and gives it its message back", "[channel]", payloads) {
+TEMPLATE_LIST_TEST_CASE("closing wakes every blocked sender and gives it its message back", "[channel]", payloads_and_page) {
     const auto which = EACH_BOUNDED_KIND();
     const int way = GENERATE(0, 1, 2);
     CAPTURE(which, way);
@@ -383,7 +383,7 @@ TEMPLATE_LIST_TEST_CASE("closing wakes every blocked sender and gives it its mes
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("an empty handle belongs to no channel", "[channel][handle]", payloads) {
+TEMPLATE_LIST_TEST_CASE("an empty handle belongs to no channel", "[channel][handle]", payloads_and_page) {
     sluice::sender<TestType> tx;
     sluice::receiver<TestType> rx;
     if (GENERATE(false, true)) {
@@ -437,7 +437,7 @@ TEMPLATE_LIST_TEST_CASE("an empty handle belongs to no channel", "[channel][hand
     CHECK(rx == sluice::receiver<TestType>());
 }
 
-TEMPLATE_LIST_TEST_CASE("handles are values", "[channel][handle]", payloads) {
+TEMPLATE_LIST_TEST_CASE("handles are values", "[channel][handle]", payloads_and_page) {
     const auto which = EACH_KIND();
     CAPTURE(which);
     static_assert(std::regular<sluice::sender<TestType>>);

@@ -7,7 +7,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 usage() {
     cat <<'END'
 Usage: sh tests/run.sh [--compiler COMMAND] [--sanitize thread|address] [-- CTEST-OPTION...]
-Without options for ctest, all but the long tests, which are run by: sh tests/run.sh -- --label-regex "model|mutants|soak|helgrind"
+Without options for ctest, the tests that take seconds. What takes longer is run by:
+    sh tests/run.sh -- --label-regex "example|portability|model|mutants|soak|helgrind"
   --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
   --sanitize WHICH     the unit tests alone, with ThreadSanitizer, or with AddressSanitizer and UndefinedBehaviorSanitizer
 END
@@ -73,8 +74,8 @@ if [ -z "$sanitize" ] && [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ];
     missing=
 fi
 
-[ $# -gt 0 ] || set -- --label-exclude "model|mutants|soak|helgrind"
-configure_and_build "tests-$(basename "$compiler" | tr + x)${sanitize:+-$sanitize}" \
+[ $# -gt 0 ] || set -- --label-exclude "example|portability|model|mutants|soak|helgrind"
+configure_and_build "tests-$(basename "$compiler" | tr + x)${sanitize:+-$sanitize}" sluice_short_tests \
     -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1" \
     -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_SANITIZE="$sanitize" ${sanitize:+-D SLUICE_BUILD_EXAMPLES=OFF}
 

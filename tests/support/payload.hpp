@@ -157,8 +157,9 @@ struct page {
     std::array<std::int32_t, 1024> words;
 };
 
-using payloads = std::tuple<int, move_only, over_aligned, no_default, throwing_move, page>;
-using copyable_payloads = std::tuple<int, over_aligned, no_default, throwing_move, page>;
+using payloads = std::tuple<int, move_only, over_aligned, throwing_move>;
+using copyable_payloads = std::tuple<int, over_aligned, throwing_move>;
+using payloads_and_page = std::tuple<int, move_only, over_aligned, throwing_move, page>;
 
 inline int id_of(int value) { return value; }
 template <class T>
