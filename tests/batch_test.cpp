@@ -184,7 +184,7 @@ TEMPLATE_LIST_TEST_CASE("send_many sends all, in order, blocking while there is 
         }
         std::vector<int> ids;
         while (ids.size() < 50) {
-            ids.push_back(id_in(rx.recv()));
+            ids.push_back(id_of(rx.recv().value()));
         }
         CHECK(ids == numbers(0, 50));
         CHECK(sender.get() == 50);
@@ -266,7 +266,7 @@ TEMPLATE_LIST_TEST_CASE("try_send_many serves the receivers that wait", "[batch]
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
-    std::list<task<int>> receivers;
+    std::list<task<id_or_error>> receivers;
     for (int i = 0; i < 2; ++i) {
         receivers.emplace_back([&rx = rx] { return id_in(rx.recv()); });
         REQUIRE(wait_until_asleep(receivers.back()));

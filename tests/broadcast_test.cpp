@@ -1,6 +1,7 @@
 // Broadcast: every subscriber gets every message, and what becomes of those that fall behind.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/outcomes.hpp"
 #include "support/task.hpp"
 
 #include <sys/wait.h>

@@ -1,6 +1,7 @@
 // One channel of each kind: what its operations do, in which order, and what its handles tell.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/outcomes.hpp"
 #include "support/task.hpp"
 
 #include <atomic>
@@ -47,8 +48,6 @@ template <class T>
 auto receive_one(const sluice::receiver<T>& rx) {
     return task([&rx] { return id_in(rx.recv()); });
 }
-
-constexpr int closed_id = code(errc::closed);
 
 }  // namespace
 
@@ -246,7 +245,7 @@ TEMPLATE_LIST_TEST_CASE("blocked receivers are served in the order in which they
     const auto which = EACH_KIND();
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
-    std::list<task<int>> receivers;
+    std::list<task<id_or_error>> receivers;
     for (int i = 0; i < 4; ++i) {
         receivers.emplace_back([&rx = rx] { return id_in(rx.recv()); });
         REQUIRE(wait_until_asleep(receivers.back()));
@@ -332,7 +331,7 @@ TEMPLATE_LIST_TEST_CASE("closing wakes every blocked receiver", "[channel]", pay
     const int way = GENERATE(0, 1, 2);
     CAPTURE(which, way);
     auto [tx, rx] = make_channel<TestType>(which);
-    std::list<task<int>> receivers;
+    std::list<task<id_or_error>> receivers;
     for (int i = 0; i < 3; ++i) {
         receivers.emplace_back([&rx = rx] { return id_in(rx.recv()); });
         REQUIRE(wait_until_asleep(receivers.back()));
@@ -345,7 +344,7 @@ TEMPLATE_LIST_TEST_CASE("closing wakes every blocked receiver", "[channel]", pay
         tx = {};
     }
     for (auto& receiver : receivers) {
-        CHECK(receiver.get() == closed_id);
+        CHECK(receiver.get() == errc::closed);
     }
 }
 

@@ -1,6 +1,7 @@
 // Moves, copies and constructors that throw: who gets the exception, and that nothing else is lost or doubled.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/outcomes.hpp"
 #include "support/task.hpp"
 
 #include <algorithm>
@@ -91,11 +92,12 @@ constexpr int ways_to_receive = 8;
 void receive(int way, const sluice::receiver<homebound>& rx, std::vector<int>& ids) {
     const auto keep = [&](const homebound& message) { ids.push_back(id_of(message)); };
     switch (way) {
-        case 0: ids.push_back(id_in(rx.recv())); break;
-        case 1: ids.push_back(id_in(rx.recv_timeout(std::chrono::hours(1)))); break;
+        case 0: ids.push_back(id_of(rx.recv().value())); break;
+        case 1: ids.push_back(id_of(rx.recv_timeout(std::chrono::hours(1)).value())); break;
         case 2: {
             const std::stop_source source;
-            ids.push_back(id_in(rx.recv_until(std::chrono::steady_clock::now() + patience, source.get_token())));
+            const auto until = std::chrono::steady_clock::now() + patience;
+            ids.push_back(id_of(rx.recv_until(until, source.get_token()).value()));
             break;
         }
         case 3: (void)rx.recv_many(id_sink{&ids}, 1); break;
@@ -177,7 +179,7 @@ TEST_CASE("a receive that throws loses no other message", "[exception]") {
         const int thrown = burn_each_step([&](int steps) {
             auto [tx, rx] = make_channel<throwing_move>(which);
             fill(tx, which);
-            std::optional<int> received;
+            std::optional<id_or_error> received;
             const bool threw = throws_after(steps, [&, &rx = rx] {
                 auto message = waiting ? rx.recv() : rx.try_recv();
                 received = id_in(message);
@@ -230,13 +232,13 @@ TEST_CASE("a move that throws on the way out of a blocked receiver is the receiv
             auto [tx, rx] = make_channel<throwing_move>(which);
             bool threw = false;
             task receiver([&, &rx = rx] {
-                int id = -1;
+                id_or_error id = -1;
                 threw = throws_after(steps, [&] { id = id_in(rx.recv()); });
                 return id;
             });
             REQUIRE(wait_until_asleep(receiver));
             CHECK(tx.send(throwing_move(5)).has_value());
-            const int received = receiver.get();
+            const id_or_error received = receiver.get();
             CHECK(received == (threw ? -1 : 5));
             // The message may have stayed in the channel, if it did not go with its move.
             CHECK(is_subsequence(drain(rx), threw ? numbers(5, 6) : numbers(0, 0)));

@@ -2,6 +2,7 @@
 // that are cancelled.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/outcomes.hpp"
 #include "support/task.hpp"
 
 #include <pthread.h>
@@ -34,8 +35,8 @@ namespace {
 
 /// As many threads as the system lets us have, up to `most`, all blocked in `body(i)`; where the order matters, each one before
 /// the next.
-template <class Body>
-void gather(std::list<task<int>>& crowd, int most, bool in_order, Body body) {
+template <class Value, class Body>
+void gather(std::list<task<Value>>& crowd, int most, bool in_order, Body body) {
     for (int i = 0; i < most; ++i) {
         try {
             crowd.emplace_back([body, i] { return body(i); });
@@ -52,8 +53,9 @@ void gather(std::list<task<int>>& crowd, int most, bool in_order, Body body) {
     }
 }
 
-std::vector<int> outcomes(std::list<task<int>>& crowd) {
-    std::vector<int> all;
+template <class Value>
+std::vector<Value> outcomes(std::list<task<Value>>& crowd) {
+    std::vector<Value> all;
     for (auto& one : crowd) {
         all.push_back(one.get());
     }
@@ -141,7 +143,7 @@ TEST_CASE("a crowd of receivers is served in the order in which it blocked", "[h
     CAPTURE(which);
     std::list<task<int>> crowd;
     auto [tx, rx] = make_channel<int>(which);
-    gather(crowd, a_queue, true, [rx = rx](int) { return id_in(rx.recv()); });
+    gather(crowd, a_queue, true, [rx = rx](int) { return rx.recv().value(); });
     const int count = static_cast<int>(crowd.size());
     for (int i = 0; i < count; ++i) {
         REQUIRE(tx.send(i).has_value());
@@ -167,22 +169,20 @@ TEST_CASE("a crowd of senders is served in the order in which it blocked", "[hos
 TEST_CASE("a crowd of receivers, senders and selects on one channel hears that it closes", "[hostile]") {
     const bool receiving = GENERATE(true, false);
     CAPTURE(receiving);
-    constexpr int closed = static_cast<int>(errc::closed);
-    const auto error_of = [](const auto& outcome) { return outcome ? 0 : static_cast<int>(outcome.error()); };
-    std::list<task<int>> crowd;
+    std::list<task<errc>> crowd;
     auto ch = sluice::rendezvous<int>();
-    gather(crowd, a_crowd, false, [ch, receiving, error_of](int i) {
+    gather(crowd, a_crowd, false, [ch, receiving](int i) {
         if (i % 3 == 0) {
-            return error_of(receiving ? sluice::select(sluice::on_recv(ch.rx, [](int) {}))
+            return error_in(receiving ? sluice::select(sluice::on_recv(ch.rx, [](int) {}))
                                       : sluice::select(sluice::on_send(ch.tx, 1)));
         }
         if (receiving) {
-            return error_of(i % 3 == 1 ? ch.rx.recv() : ch.rx.recv_timeout(1h));
+            return error_in(i % 3 == 1 ? ch.rx.recv() : ch.rx.recv_timeout(1h));
         }
-        return error_of(i % 3 == 1 ? ch.tx.send(1) : ch.tx.send_timeout(1, 1h));
+        return error_in(i % 3 == 1 ? ch.tx.send(1) : ch.tx.send_timeout(1, 1h));
     });
     CHECK(ch.tx.close());
-    CHECK(outcomes(crowd) == std::vector<int>(crowd.size(), closed));
+    CHECK(outcomes(crowd) == std::vector<errc>(crowd.size(), errc::closed));
 }
 
 TEST_CASE("handles are copied and dropped by many threads while others close", "[hostile]") {

@@ -2,6 +2,7 @@
 // that nothing orders after its write ThreadSanitizer tells, and everywhere the value is compared.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/outcomes.hpp"
 #include "support/task.hpp"
 
 #include <array>

@@ -1,6 +1,7 @@
 // result<T> and its error codes.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/outcomes.hpp"
 
 #include <memory>
 #include <ostream>

@@ -57,7 +57,7 @@ TEMPLATE_LIST_TEST_CASE("on_recv runs its handler with a message that is there",
     CAPTURE(which);
     auto [tx, rx] = make_channel<TestType>(which);
     auto [idle_tx, idle_rx] = make_channel<TestType>(which);
-    int got = -1;
+    id_or_error got = -1;
     {
         const offered<TestType> sender(tx, which, 5);
         CHECK(ran(select(on_recv(idle_rx, [&](TestType) { got = 99; }),
@@ -133,7 +133,7 @@ TEST_CASE("which kind of handler it is, is decided by its declared parameter", "
     tx.close();
     int calls = 0;
     CHECK(ran(select(on_recv(rx, [&](auto) { ++calls; }), on_recv(rx, [&](const std::string&) { ++calls; }))) ==
-          none_closed);
+          errc::closed);
     CHECK(calls == 0);
     CHECK(ran(select(on_recv(rx, [&](const sluice::result<std::string>& s) { calls += !s; }))) == 0);
     CHECK(ran(select(on_recv(
@@ -192,7 +192,7 @@ TEMPLATE_LIST_TEST_CASE("closing wakes a blocked select", "[select]", payloads) 
         task selecting([&rx = rx] { return ran(select(on_recv(rx, [](const TestType&) {}))); });
         REQUIRE(wait_until_asleep(selecting));
         shut();
-        CHECK(selecting.get() == none_closed);
+        CHECK(selecting.get() == errc::closed);
     }
     SECTION("and a case for results is called with closed") {
         errc seen{};
@@ -255,7 +255,7 @@ TEMPLATE_LIST_TEST_CASE("an on_send that is not chosen leaves its value alone", 
     CHECK(drain(ready.rx) == std::vector<int>{51, 52});
 
     tx.close();
-    CHECK(ran(select(on_send(tx, std::move(value)))) == none_closed);
+    CHECK(ran(select(on_send(tx, std::move(value)))) == errc::closed);
     CHECK(ran(select(on_send(tx, std::move(value), [](sluice::result<void>) {}))) == 0);
     CHECK(id_of(value) == 50);
     CHECK(drain(rx) == numbers(0, room(which)));
@@ -298,7 +298,7 @@ TEMPLATE_LIST_TEST_CASE("closing wakes a select that is blocked on sending", "[s
     } else {
         rx.close();
     }
-    CHECK(selecting.get() == (tells ? 0 : none_closed));
+    CHECK(selecting.get() == (tells ? id_or_error(0) : errc::closed));
     CHECK(seen == (tells ? errc::closed : errc{}));
     CHECK(id_of(value) == 50);
 }
@@ -464,8 +464,8 @@ TEST_CASE("when every channel case has dropped out, what is not a channel still 
     CHECK(ran(select(on_recv(ch.rx, ignore), on_send(ch.tx, 1), on_timeout(1ms, nothing))) == 2);
     CHECK(ran(select(on_recv(ch.rx, ignore), on_send(ch.tx, 1), on_deadline(steady::now(), nothing))) == 2);
     CHECK(ran(select(on_recv(ch.rx, ignore), on_send(ch.tx, 1), on_stop(requested(), nothing))) == 2);
-    CHECK(ran(select(on_recv(ch.rx, ignore), on_send(ch.tx, 1))) == none_closed);
-    CHECK(ran(select_biased(on_send(ch.tx, 1), on_recv(ch.rx, ignore))) == none_closed);
+    CHECK(ran(select(on_recv(ch.rx, ignore), on_send(ch.tx, 1))) == errc::closed);
+    CHECK(ran(select_biased(on_send(ch.tx, 1), on_recv(ch.rx, ignore))) == errc::closed);
 
     std::stop_source source;
     task selecting(
@@ -483,7 +483,7 @@ TEST_CASE("a case on an empty handle is never ready", "[select]") {
     const auto sent = [&](sluice::result<void>) { ++calls; };
     CHECK(ran(select(on_recv(rx, got), on_send(tx, 1, sent), otherwise(nothing))) == 2);
     CHECK(ran(select(on_recv(rx, got), on_send(tx, 1, sent), on_timeout(1ms, nothing))) == 2);
-    CHECK(ran(select(on_recv(rx, got), on_send(tx, 1, sent))) == none_closed);
+    CHECK(ran(select(on_recv(rx, got), on_send(tx, 1, sent))) == errc::closed);
     auto ready = sluice::unbounded<int>();
     CHECK(ran(select(on_recv(rx, got), on_send(ready.tx, 1))) == 1);
     CHECK(calls == 0);
@@ -500,10 +500,10 @@ TEST_CASE("a case on an empty handle is switched off, whatever its handler and i
         moved_from = ch.rx;
         const auto taken = std::move(moved_from);
     }
-    CHECK(ran(select(on_recv(sluice::timer(), due))) == none_closed);
+    CHECK(ran(select(on_recv(sluice::timer(), due))) == errc::closed);
     CHECK(ran(select_biased(on_recv(sluice::timer(), due), otherwise(nothing))) == 1);
     CHECK(ran(select(on_recv(moved_from, got), on_recv(sluice::timer(), due), on_timeout(1ms, nothing))) == 2);
-    CHECK(ran(select_biased(on_send(sluice::sender<int>(), 1, sent), on_recv(moved_from, got))) == none_closed);
+    CHECK(ran(select_biased(on_send(sluice::sender<int>(), 1, sent), on_recv(moved_from, got))) == errc::closed);
     CHECK(ran(select_biased(on_recv(moved_from, got), on_stop(requested(), nothing))) == 1);
     std::stop_source source;
     task selecting([&] { return ran(select(on_recv(moved_from, got), on_stop(source.get_token(), nothing))); });
@@ -615,7 +615,7 @@ TEST_CASE("the choice is random too when one event makes several cases of a bloc
         } else {
             tx.close();
         }
-        const int index = selecting.get();
+        const id_or_error index = selecting.get();
         REQUIRE((index == 0 || index == 1));
         first += index == 0;
     }
@@ -727,7 +727,7 @@ TEST_CASE("nothing is not ready where something was at every moment", "[select]"
             return ran(biased ? select_biased(std::move(cases)...) : select(std::move(cases)...));
         };
         const auto ignore = [](int) {};
-        int chosen = -1;
+        id_or_error chosen = -1;
         switch (with) {
             case 0: chosen = choose(on_recv(messages.rx, ignore), on_send(room.tx, value), otherwise(nothing)); break;
             case 1:
@@ -754,9 +754,8 @@ TEST_CASE("select_biased takes no later case where an earlier one was ready befo
         (void)room.tx.try_send(scenic([] {}));
     });
     const auto ignore = [](int) {};
-    const int chosen = ran(select_biased(on_recv(first.rx, ignore), on_send(room.tx, value), on_recv(second.rx, ignore),
-                                         otherwise(nothing)));
-    CHECK(chosen == 0);
+    CHECK(ran(select_biased(on_recv(first.rx, ignore), on_send(room.tx, value), on_recv(second.rx, ignore),
+                            otherwise(nothing))) == 0);
     CHECK(second.rx.size() == 1);
 }
 
@@ -794,7 +793,7 @@ TEST_CASE("the handler of a blocked select may use the channel too", "[select]")
     REQUIRE(wait_until_asleep(selecting));
     CHECK(tx.send(1).has_value());
     CHECK(tx.send(2).has_value());
-    CHECK(selecting.get() == std::pair(0, errc{}));
+    CHECK(selecting.get() == std::pair(id_or_error(0), errc{}));
     CHECK(tx.is_closed());
 }
 
@@ -859,7 +858,7 @@ TEST_CASE("a select never pairs with itself", "[select]") {
     }
     SECTION("but with another select of the same kind") {
         int got = 0;
-        const int mine = ran(select(on_recv(rx, [&](int id) { got = id; }), on_send(tx, 3)));
+        const id_or_error mine = ran(select(on_recv(rx, [&](int id) { got = id; }), on_send(tx, 3)));
         CHECK(selecting.get() == (mine == 0 ? 1 : 0));
         CHECK(got == (mine == 0 ? 1 : 0));
     }
@@ -868,7 +867,7 @@ TEST_CASE("a select never pairs with itself", "[select]") {
         group.add(on_recv(rx, ignore));
         group.add(on_send(tx, 9));
         CHECK(group.wait().has_value());
-        CHECK(selecting.get() >= 0);
+        CHECK(selecting.get().has_id());
         CHECK(group.wait_timeout(1ms).error() == errc::timeout);
     }
 }

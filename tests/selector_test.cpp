@@ -61,7 +61,7 @@ TEST_CASE("a group runs one ready case at a time and tells its id", "[selector]"
     REQUIRE(a.tx.send(8).has_value());
     CHECK(group.wait_until(steady::now()).value() == first);
     CHECK(got == 8);
-    CHECK(ran(group.try_wait()) == none_empty);
+    CHECK(ran(group.try_wait()) == errc::empty);
 }
 
 TEST_CASE("the ids of a group stay valid until they are removed", "[selector]") {
@@ -98,7 +98,7 @@ TEST_CASE("a group blocks until a case is ready", "[selector]") {
     task waiting([&] { return ran(group.wait()); });
     REQUIRE(wait_until_asleep(waiting));
     CHECK(b.tx.send(4).has_value());
-    CHECK(waiting.get() == static_cast<int>(id));
+    CHECK(waiting.get() == id);
     CHECK(got == 4);
 }
 
@@ -106,9 +106,10 @@ TEST_CASE("a group reports closed when nothing could ever become ready, whicheve
     const auto which = EACH_KIND();
     CAPTURE(which);
     const auto all_say_closed = [](sluice::selector& group) {
-        return ran(group.wait()) == none_closed && ran(group.try_wait()) == none_closed &&
-               ran(group.wait_timeout(1h)) == none_closed && ran(group.wait_until(steady::now() + 1h)) == none_closed &&
-               ran(group.wait_timeout(0ms)) == none_closed;
+        return ran(group.wait()) == errc::closed && ran(group.try_wait()) == errc::closed &&
+               ran(group.wait_timeout(1h)) == errc::closed &&
+               ran(group.wait_until(steady::now() + 1h)) == errc::closed &&
+               ran(group.wait_timeout(0ms)) == errc::closed;
     };
     sluice::selector group;
     CHECK(all_say_closed(group));
@@ -129,8 +130,8 @@ TEST_CASE("a group reports closed when nothing could ever become ready, whicheve
 
     auto other = make_channel<int>(which);
     const auto open = group.add(on_recv(other.rx, [](int) {}));
-    CHECK(ran(group.try_wait()) == none_empty);
-    CHECK(ran(group.wait_timeout(1ms)) == none_timeout);
+    CHECK(ran(group.try_wait()) == errc::empty);
+    CHECK(ran(group.wait_timeout(1ms)) == errc::timeout);
     group.remove(open);
     CHECK(all_say_closed(group));
 }
@@ -144,11 +145,11 @@ TEST_CASE("closing wakes a blocked group", "[selector]") {
     task waiting([&] { return ran(group.wait()); });
     REQUIRE(wait_until_asleep(waiting));
     ch.tx = {};
-    CHECK(waiting.get() == none_closed);
+    CHECK(waiting.get() == errc::closed);
 
     errc seen{};
     const auto id = group.add(on_recv(ch.rx, [&](const sluice::result<int>& r) { seen = error_in(r); }));
-    CHECK(ran(group.wait()) == static_cast<int>(id));
+    CHECK(ran(group.wait()) == id);
     CHECK(seen == errc::closed);
 }
 
@@ -333,7 +334,7 @@ TEST_CASE("the cases of a thousand closed channels remove themselves and hold no
     for (const auto& ch : channels) {
         ch.tx.close();
     }
-    CHECK(ran(group.wait()) == none_closed);
+    CHECK(ran(group.wait()) == errc::closed);
     CHECK(group.size() == 0);
     CHECK(group.empty());
     CHECK(std::all_of(channels.begin(), channels.end(),
@@ -355,13 +356,13 @@ TEST_CASE("a case whose channel closes removes itself from whatever wait sees it
         closing.tx = {};
         REQUIRE(wait_until_asleep(waiting));
         CHECK(open.tx.send(1).has_value());
-        CHECK(waiting.get() == static_cast<int>(stays));
+        CHECK(waiting.get() == stays);
     } else {
         closing.tx.close();
         switch (how) {
-            case 1: CHECK(ran(group.try_wait()) == none_empty); break;
-            case 2: CHECK(ran(group.wait_timeout(1ms)) == none_timeout); break;
-            case 3: CHECK(ran(group.wait_until(std::chrono::system_clock::now() + 1ms)) == none_timeout); break;
+            case 1: CHECK(ran(group.try_wait()) == errc::empty); break;
+            case 2: CHECK(ran(group.wait_timeout(1ms)) == errc::timeout); break;
+            case 3: CHECK(ran(group.wait_until(std::chrono::system_clock::now() + 1ms)) == errc::timeout); break;
             default: {
                 const auto idle = group.add(otherwise(nothing));
                 CHECK(group.wait().value() == idle);
@@ -388,7 +389,7 @@ TEST_CASE("a closed channel keeps its case until it is drained", "[selector]") {
         CHECK(group.size() == 1);
         CHECK(group.wait().value() == id);
     }
-    CHECK(ran(group.wait()) == none_closed);
+    CHECK(ran(group.wait()) == errc::closed);
     CHECK(group.size() == 0);
     CHECK(got == numbers(0, room(which)));
 }
@@ -421,7 +422,7 @@ TEST_CASE("a handler that takes results hears of the closing once, after its cas
         task blocked([&] { return ran(group.wait()); });
         REQUIRE(wait_until_asleep(blocked));
         ch.tx.close();
-        CHECK(blocked.get() == static_cast<int>(id));
+        CHECK(blocked.get() == id);
     } else {
         ch.tx.close();
         CHECK(group.wait().value() == id);
@@ -429,7 +430,7 @@ TEST_CASE("a handler that takes results hears of the closing once, after its cas
     CHECK(heard == std::vector<errc>{errc::closed});
     CHECK(left == 1);
     CHECK((sending ? ch.rx.sender_count() : ch.rx.receiver_count()) == 1);
-    CHECK(ran(group.try_wait()) == none_empty);
+    CHECK(ran(group.try_wait()) == errc::empty);
     CHECK(heard.size() == 1);
     CHECK_FALSE(group.remove(id));
 }
@@ -530,7 +531,7 @@ TEST_CASE("a handler outlives its case, and what it throws finds the case gone",
     CHECK(seen == 7);
     CHECK(watch.expired());
     CHECK_FALSE(group.remove(id));
-    CHECK(ran(group.wait()) == none_closed);
+    CHECK(ran(group.wait()) == errc::closed);
     CHECK(group.empty());
 }
 
@@ -547,13 +548,13 @@ TEST_CASE("a timer's case stays in its group when the timer is over", "[selector
     CHECK(group.wait().value() == id);
     CHECK(due == 1);
     CHECK(group.size() == 1);
-    CHECK(ran(group.try_wait()) == none_closed);
-    CHECK(ran(group.wait()) == none_closed);
+    CHECK(ran(group.try_wait()) == errc::closed);
+    CHECK(ran(group.wait()) == errc::closed);
     CHECK(group.size() == 1);
 
     auto [tx, rx] = sluice::unbounded<int>();
     const auto other = group.add(on_recv(rx, [](int) {}));
-    CHECK(ran(group.try_wait()) == none_empty);
+    CHECK(ran(group.try_wait()) == errc::empty);
     CHECK(tx.send(1).has_value());
     CHECK(group.wait().value() == other);
     CHECK(due == 1);
@@ -584,11 +585,11 @@ TEST_CASE("a case on an empty handle is switched off in a group too", "[selector
     (void)group.add(on_recv(sluice::receiver<int>(), [&](const sluice::result<int>&) { ++calls; }));
     (void)group.add(on_send(sluice::sender<int>(), 1, [&](sluice::result<void>) { ++calls; }));
     (void)group.add(on_recv(sluice::timer(), [&](const sluice::result<steady::time_point>&) { ++calls; }));
-    CHECK(ran(group.try_wait()) == none_closed);
-    CHECK(ran(group.wait()) == none_closed);
+    CHECK(ran(group.try_wait()) == errc::closed);
+    CHECK(ran(group.wait()) == errc::closed);
     auto [tx, rx] = sluice::unbounded<int>();
     const auto id = group.add(on_recv(rx, [](int) {}));
-    CHECK(ran(group.try_wait()) == none_empty);
+    CHECK(ran(group.try_wait()) == errc::empty);
     CHECK(tx.send(1).has_value());
     CHECK(group.wait().value() == id);
     CHECK(calls == 0);
@@ -837,8 +838,8 @@ TEST_CASE("a group is moved with its cases, and not copied", "[selector]") {
     const auto make = [&] {
         auto group = biased ? sluice::selector(sluice::biased) : sluice::selector();
         id_a = group.add(on_recv(a.rx, [&](int id) { got = id; }));
-        CHECK(ran(group.try_wait()) == none_empty);
-        CHECK(ran(group.wait_timeout(1ms)) == none_timeout);
+        CHECK(ran(group.try_wait()) == errc::empty);
+        CHECK(ran(group.wait_timeout(1ms)) == errc::timeout);
         id_b = group.add(on_recv(b.rx, [&](int id) { got = -id; }));
         return group;
     };
@@ -853,7 +854,7 @@ TEST_CASE("a group is moved with its cases, and not copied", "[selector]") {
         task waiting([&] { return ran(which_group.wait()); });
         REQUIRE(wait_until_asleep(waiting));
         CHECK(a.tx.send(6).has_value());
-        CHECK(waiting.get() == static_cast<int>(id_a));
+        CHECK(waiting.get() == id_a);
         CHECK(got == 6);
     };
     serves(group);
@@ -861,7 +862,7 @@ TEST_CASE("a group is moved with its cases, and not copied", "[selector]") {
 
     sluice::selector other;
     (void)other.add(on_recv(dropped.rx, [](int) {}));
-    CHECK(ran(other.try_wait()) == none_empty);
+    CHECK(ran(other.try_wait()) == errc::empty);
     other = std::move(group);
     CHECK(dropped.tx.receiver_count() == 1);
     CHECK(a.tx.receiver_count() == 2);
@@ -875,7 +876,7 @@ TEST_CASE("a group is moved with its cases, and not copied", "[selector]") {
     // The one that was moved from is as good as new.
     group = sluice::selector();
     CHECK(group.empty());
-    CHECK(ran(group.wait()) == none_closed);
+    CHECK(ran(group.wait()) == errc::closed);
     (void)group.add(on_recv(a.rx, [](int) {}));
     task sender([&] { return a.tx.send(7).has_value(); });
     CHECK(group.wait().has_value());

@@ -323,13 +323,13 @@ TEST_CASE("a stop that was requested before wins over a timer", "[stop][timer]")
 TEST_CASE("a stop that was requested before wins over a group that has nothing to wait for", "[stop][selector]") {
     sluice::selector group;
     const auto stop = requested();
-    CHECK(ran(group.wait(stop)) == none_stopped);
-    CHECK(ran(group.wait_timeout(0ms, stop)) == none_stopped);
-    CHECK(ran(group.wait_until(steady::now(), stop)) == none_stopped);
-    CHECK(ran(group.wait(std::stop_token())) == none_closed);
+    CHECK(ran(group.wait(stop)) == errc::stopped);
+    CHECK(ran(group.wait_timeout(0ms, stop)) == errc::stopped);
+    CHECK(ran(group.wait_until(steady::now(), stop)) == errc::stopped);
+    CHECK(ran(group.wait(std::stop_token())) == errc::closed);
     (void)group.add(on_timeout(0ms, [] { FAIL_CHECK("a case ran"); }));
     (void)group.add(on_recv(sluice::after(0ms), [](steady::time_point) { FAIL_CHECK("a case ran"); }));
-    CHECK(ran(group.wait(stop)) == none_stopped);
+    CHECK(ran(group.wait(stop)) == errc::stopped);
     CHECK(group.size() == 2);
 }
 
@@ -476,7 +476,7 @@ TEST_CASE("a loop over one group ends with the stop", "[stop][selector]") {
     while (last && got < 1000) {
         last = group.wait(source.get_token());
     }
-    CHECK(ran(last) == none_stopped);
+    CHECK(ran(last) == errc::stopped);
     CHECK(got == 100);
     CHECK(rx.size() == 900);
 }

@@ -365,7 +365,7 @@ TEST_CASE("what comes before the deadline wins over it", "[timeout]") {
         check_comes_first(
             "a message", receiving, [&] { return group->wait_until(deadline) == id; }, send);
         check_comes_first(
-            "a stop", receiving, [&] { return ran(group->wait_until(deadline, source.get_token())) == none_stopped; },
+            "a stop", receiving, [&] { return ran(group->wait_until(deadline, source.get_token())) == errc::stopped; },
             stop);
         check_comes_first(
             "a message, with the deadline as a case",
@@ -639,8 +639,8 @@ TEMPLATE_LIST_TEST_CASE("a message wins over closed, room and closed over a dead
     for (int id = 0; id < room(which); ++id) {
         CHECK(recv_each(id) == id);
     }
-    CHECK(recv_each(0) == code(errc::closed));
-    CHECK(recv_each(1) == code(errc::closed));
+    CHECK(recv_each(0) == errc::closed);
+    CHECK(recv_each(1) == errc::closed);
 }
 
 TEST_CASE("a wait that is served before its deadline succeeds", "[timeout]") {

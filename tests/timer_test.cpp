@@ -1,6 +1,7 @@
 // after, at, tick and never. Clocks are only ever compared one way: a busy machine may be late, never early.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/outcomes.hpp"
 #include "support/task.hpp"
 
 #include <chrono>

@@ -1,8 +1,6 @@
 // Message types that notice misuse: destroyed twice, used after a move, relocated bytewise, torn, misaligned.
 #pragma once
 
-#include <sluice/sluice.hpp>
-
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -165,21 +163,6 @@ inline int id_of(int value) { return value; }
 template <class T>
 int id_of(const T& value) {
     return value.id();
-}
-
-/// An error as a number: distinct from every message.
-constexpr int code(sluice::errc error) { return -100 - static_cast<int>(error); }
-
-/// The number of the message, or the code of the error.
-template <class T>
-int id_in(const sluice::result<T>& outcome) {
-    return outcome ? id_of(*outcome) : code(outcome.error());
-}
-
-/// The error, or `errc{}`, which is none of them, where there is a value.
-template <class T>
-sluice::errc error_in(const sluice::result<T>& outcome) {
-    return outcome ? sluice::errc{} : outcome.error();
 }
 
 }  // namespace test
