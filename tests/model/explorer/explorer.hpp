@@ -16,7 +16,7 @@
 // races, use after delete, double deletes and leaks (memory.cpp), by vector clocks: two accesses that nothing orders
 // are found though they did not come next to each other; and what the program expects.
 //
-// What is not explored (../litmus.cpp has a test of most of this, and of what is checked):
+// What is not explored (../litmus has a test of most of this, and of what is checked):
 //   - Modification order is the order in which stores were executed, and no load finds a value that was not yet stored:
 //     two threads that write two variables in opposite orders never end with both first values, and two loads never
 //     find what the other thread stores after its load, though relaxed orders allow both.
