@@ -1,75 +1,45 @@
-// What was done to the channels of a model, in which order, and whether plain sequential channels could have done the
-// same.
+// What is done to the channels of a model: the program writes it down, and it is checked when the execution is over.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 
+#include <model/event_log.hpp>
 #include <model/explorer/control.hpp>
+#include <model/linearization.hpp>
 
 namespace model {
 
-enum class event : std::uint8_t {
-    // Of a channel, as a caller sees it
-    sent,
-    received,
-    send_refused,     // closed
-    receive_refused,  // closed and drained
-    closed,           // by this call
-    was_closed,       // before this call
-    sender_dropped,
-    receiver_dropped,
-    // Of all operations that can be stopped
-    stop_requested,
-    // Of an operation
-    begun,          // before a stop was requested
-    waits,          // it was seen to wait for its cases
-    first_ready,    // the case that a biased select takes was ready, and none before it
-    nothing_ready,  // it gave up: not one of its cases was ready, and its deadline had passed if it has one
-    stopped,        // it gave up
-    threw,          // it heard of an exception, and has done nothing
-};
-
-// The search of Wing and Gong ("Testing and Verifying Concurrent Objects", 1993): an order of the events that each
-// thread and each happens-before agrees with, and in which sequential channels do what was seen, as time passes. A
-// channel does not say who waits, so a thread counts as waiting from when it was seen to, until its operation comes to
-// something.
 class event_history {
-    struct pending_case {
-        enum class kind : std::uint8_t { send, receive, stop } what;
-        std::int8_t channel;
-        bool hears_closing;
-    };
-    struct record;
+    using pending_case = event_log::pending_case;
+    using entry = event_log::entry;
+    using record = event_log::record;
+    static constexpr int most_events = event_log::most_events, most_channels = event_log::most_channels;
 
 public:
-    static constexpr int most_events = 48, most_operations = 64, most_channels = 3, most_cases = 4;
-
     void clear() {
-        count_ = channels_ = operations_ = 0;
+        log_.count = log_.channels = log_.operations = 0;
         pending_.fill(-1);
     }
 
     // A channel with one handle of each side; `capacity` is empty if it is unbounded.
     int add_channel(std::optional<std::size_t> capacity) {
-        expect(channels_ < most_channels, "too many channels");
-        specs_[static_cast<std::size_t>(channels_)] = {capacity ? static_cast<int>(*capacity) : most_events};
-        return channels_++;
+        expect(log_.channels < most_channels, "too many channels");
+        log_.specs[static_cast<std::size_t>(log_.channels)] = {capacity ? static_cast<int>(*capacity) : most_events};
+        return log_.channels++;
     }
     // One that delivers a message when it is due, and is closed after it.
     int add_timer(clock::time_point due) {
         const int channel = add_channel(0);
-        spec(channel).due = due;
+        log_.spec(channel).due = due;
         return channel;
     }
-    void more_senders(int channel, int n) { spec(channel).senders += n; }
-    void more_receivers(int channel, int n) { spec(channel).receivers += n; }
-    bool is_rendezvous(int channel) const { return spec(channel).capacity == 0; }
+    void more_senders(int channel, int n) { log_.spec(channel).senders += n; }
+    void more_receivers(int channel, int n) { log_.spec(channel).receivers += n; }
+    bool is_rendezvous(int channel) const { return log_.spec(channel).capacity == 0; }
 
     // An operation, from its beginning to its end; what it came to is added in between.
     class operation {
@@ -158,18 +128,18 @@ public:
             }
             r.ended = end_operation();
             if (time_matters) r.to = time_of_the_model();
-            for (int i = 0; i < of_.count_; ++i) {
-                entry& n = of_.entries_[static_cast<std::size_t>(i)];
+            for (int i = 0; i < of_.log_.count; ++i) {
+                entry& n = of_.log_.noted[static_cast<std::size_t>(i)];
                 if (n.operation == number_ && n.ended == 0) n.ended = r.ended;
             }
             of_.pending_[static_cast<std::size_t>(r.thread)] = -1;
         }
 
     private:
-        record& mine() { return of_.records_[static_cast<std::size_t>(number_)]; }
+        record& mine() { return of_.log_.records[static_cast<std::size_t>(number_)]; }
         operation& add(pending_case w, int place) {
             record& r = mine();
-            expect(r.case_count < most_cases, "too many cases");
+            expect(r.case_count < event_log::most_cases, "too many cases");
             r.cases[static_cast<std::size_t>(place < 0 ? r.case_count : place)] = w;
             ++r.case_count;
             return *this;
@@ -192,14 +162,14 @@ public:
     // known: a send of many that is under way may have sent some.
     void check_quiet(std::array<std::optional<std::size_t>, most_channels> sizes = {}) {
         bool stopped = false;
-        for (const entry& n : entries()) stopped |= n.what == event::stop_requested;
+        for (const entry& n : log_.entries()) stopped |= n.what == event::stop_requested;
         for (int thread = 0; thread < max_threads; ++thread) {
             if (thread == self() || !pending(thread)) continue;
             expect(!stopped || !pending(thread)->has_token,
                    "lost wake-up: an operation waits though its stop was requested");
         }
-        for (int c = 0; c < channels_; ++c) {
-            if (spec(c).due == clock::time_point::max()) check_quiet(c, sizes[static_cast<std::size_t>(c)]);
+        for (int c = 0; c < log_.channels; ++c) {
+            if (log_.spec(c).due == clock::time_point::max()) check_quiet(c, sizes[static_cast<std::size_t>(c)]);
         }
         for (int thread = 0; thread < max_threads; ++thread) {
             if (thread != self() && pending(thread) && is_asleep(thread)) seen_asleep(thread);
@@ -208,152 +178,25 @@ public:
 
     // Fails if no order of the events explains them.
     void check() {
-        for (int i = 0; i < count_; ++i) {
-            before_[static_cast<std::size_t>(i)] = 0;
-            for (int j = 0; j < count_; ++j) {
-                const entry &earlier = at(j), &later = at(i);
-                const bool first = earlier.operation == later.operation ? precedes_in_operation(j, i)
-                                                                        : ended_before(earlier, of(later));
-                if (first) before_[static_cast<std::size_t>(i)] |= bit(j);
-            }
-        }
-        // What a biased select takes on a rendezvous is ready once its peer has come.
-        for (int i = 0; i < count_; ++i) {
-            const entry* const peer = at(i).what == event::first_ready ? peer_of(at(i).operation) : nullptr;
-            for (int j = 0; peer && j < count_; ++j) {
-                if (at(j).operation != peer->operation && at(j).operation != at(i).operation &&
-                    ended_before(at(j), of(*peer))) {
-                    before_[static_cast<std::size_t>(i)] |= bit(j);
-                }
-            }
-        }
-        world start;
-        for (int c = 0; c < channels_; ++c) {
-            start.channels[static_cast<std::size_t>(c)].senders = spec(c).senders;
-            start.channels[static_cast<std::size_t>(c)].receivers = spec(c).receivers;
-        }
-        if (!search(0, start)) fail("not linearizable: no sequential channel does this:" + text());
-    }
-
-    std::string text() const {
-        constexpr const char* names[] = {"sent",
-                                         "received",
-                                         "send refused",
-                                         "receive refused",
-                                         "closed",
-                                         "was closed",
-                                         "sender dropped",
-                                         "receiver dropped",
-                                         "stop requested",
-                                         "begun before the stop",
-                                         "seen to wait",
-                                         "its case is the first that is ready",
-                                         "nothing is ready",
-                                         "stopped",
-                                         "threw"};
-        std::string t;
-        for (int i = 0; i < count_; ++i) {
-            const entry& n = at(i);
-            t += "\n  event " + std::to_string(i) + ": thread " + std::to_string(of(n).thread) + ", operation " +
-                 std::to_string(n.operation);
-            if (n.channel >= 0) t += ", channel " + std::to_string(n.channel);
-            t += std::string(": ") + names[static_cast<int>(n.what)];
-            if (n.value >= 0) t += " " + std::to_string(n.value);
-            t += ", after";
-            for (int j = 0; j < count_; ++j) {
-                if ((before_[static_cast<std::size_t>(i)] & bit(j)) != 0) t += " " + std::to_string(j);
-            }
-        }
-        return t;
+        if (!order_.exists()) fail("not linearizable: no sequential channel does this:" + order_.text());
     }
 
 private:
-    using events = std::uint64_t;      // a bit for each
-    using operations = std::uint64_t;  // likewise
-    static_assert(most_events <= 64 && most_operations <= 64);
-
-    struct spec_of_channel {
-        int capacity = 0;
-        int senders = 1, receivers = 1;
-        clock::time_point due = clock::time_point::max();  // of a timer
-        bool is_timer() const { return due != clock::time_point::max(); }
-    };
-    struct entry {
-        event what;
-        std::int8_t channel;
-        int value;
-        int operation;
-        bool in_order = true;
-        std::uint32_t ended = 0;
-        clock::time_point by = clock::time_point::max();  // when it was seen
-    };
-    struct record {
-        int thread = 0;
-        vector_clock begun;
-        std::uint32_t ended = 0;
-        clock::time_point from{}, to = clock::time_point::max();
-        std::array<pending_case, most_cases> cases{};
-        int case_count = 0;
-        int chosen = 0;
-        std::optional<clock::time_point> until;
-        bool may_wait = true, biased = false, many = false;
-        bool has_token = false;  // that of its stop case, or the one that it obeys
-        bool obeys = false;
-        bool ended_by_stop = false;
-        circumstances seen;
-
-        struct span {
-            const pending_case *first, *last;
-            const pending_case* begin() const { return first; }
-            const pending_case* end() const { return last; }
-        };
-        span pending_cases() const { return {cases.data(), cases.data() + case_count}; }
-        bool wants(pending_case::kind what, int channel) const {
-            return std::any_of(pending_cases().begin(), pending_cases().end(),
-                               [=](const pending_case& w) { return w.what == what && w.channel == channel; });
-        }
-    };
-    struct channel_state {
-        std::array<std::int8_t, most_events> queue{};
-        int first = 0, last = 0;
-        int senders = 0, receivers = 0;
-        bool closed = false;
-        int size() const { return last - first; }
-    };
-    struct world {
-        std::array<channel_state, most_channels> channels;
-        operations waiting = 0;
-        clock::time_point time{};
-        bool stopped = false;
-        clock::time_point stopped_from{}, stopped_to{};  // the request came in between
-    };
-
-    static events bit(int i) { return events{1} << i; }
-    const entry& at(int i) const { return entries_[static_cast<std::size_t>(i)]; }
-    const record& of(const entry& n) const { return records_[static_cast<std::size_t>(n.operation)]; }
-    spec_of_channel& spec(int channel) { return specs_[static_cast<std::size_t>(channel)]; }
-    const spec_of_channel& spec(int channel) const { return specs_[static_cast<std::size_t>(channel)]; }
-    struct entry_span {
-        const entry *first, *last;
-        const entry* begin() const { return first; }
-        const entry* end() const { return last; }
-    };
-    entry_span entries() const { return {entries_.data(), entries_.data() + count_}; }
     const record* pending(int thread) const {
         const int n = pending_[static_cast<std::size_t>(thread)];
-        return n < 0 ? nullptr : &records_[static_cast<std::size_t>(n)];
+        return n < 0 ? nullptr : &log_.records[static_cast<std::size_t>(n)];
     }
 
     void add(const entry& n) {
-        expect(count_ < most_events, "too many events");
-        entries_[static_cast<std::size_t>(count_++)] = n;
+        expect(log_.count < most_events, "too many events");
+        log_.noted[static_cast<std::size_t>(log_.count++)] = n;
     }
 
     void check_quiet(int c, std::optional<std::size_t> size) const {
         int buffered = 0;
         bool open = true;
-        int senders = spec(c).senders, receivers = spec(c).receivers;
-        for (const entry& n : entries()) {
+        int senders = log_.spec(c).senders, receivers = log_.spec(c).receivers;
+        for (const entry& n : log_.entries()) {
             if (n.channel != c) continue;
             buffered += n.what == event::sent ? 1 : n.what == event::received ? -1 : 0;
             if (n.what == event::closed || n.what == event::was_closed || n.what == event::send_refused ||
@@ -379,7 +222,7 @@ private:
             if (!sends && !receives) continue;
             expect(open, "lost wake-up: an operation waits on a closed channel");
             expect(!receives || buffered == 0, "lost wake-up: a receive waits though there is a message");
-            expect(!sends || at_most >= spec(c).capacity, "lost wake-up: a send waits though there is room");
+            expect(!sends || at_most >= log_.spec(c).capacity, "lost wake-up: a send waits though there is room");
             for (int b = 0; sends && b < max_threads; ++b) {
                 expect(b == a || !wants(b, pending_case::kind::receive),
                        "lost wake-up: a send and a receive wait for each other");
@@ -387,187 +230,9 @@ private:
         }
     }
 
-    // ---- The order of events
-
-    bool ended_before(const entry& earlier, const record& later) const {
-        return earlier.ended != 0 && later.begun.knows(of(earlier).thread, earlier.ended);
-    }
-    bool precedes_in_operation(int earlier, int later) const {
-        const auto phase = [](event e) { return e == event::begun ? 0 : e == event::waits ? 1 : 2; };
-        const int a = phase(at(earlier).what), b = phase(at(later).what);
-        return a != b ? a < b : earlier < later && at(earlier).in_order && at(later).in_order;
-    }
-    // Of an operation that has sent or received on a rendezvous, what was the peer's.
-    const entry* peer_of(int number) const {
-        for (const entry& n : entries()) {
-            if (n.operation != number || n.channel < 0 || spec(n.channel).capacity > 0) continue;
-            if (n.what != event::sent && n.what != event::received) continue;
-            const event other = n.what == event::sent ? event::received : event::sent;
-            for (const entry& p : entries()) {
-                if (p.what == other && p.channel == n.channel && p.value == n.value) return &p;
-            }
-        }
-        return nullptr;
-    }
-
-    bool may_be_next(int i, events done) const {
-        return (done & bit(i)) == 0 && (before_[static_cast<std::size_t>(i)] & ~done) == 0;
-    }
-
-    bool search(events done, const world& now) const {
-        if (done == bit(count_) - 1) return true;
-        for (int i = 0; i < count_; ++i) {
-            if (!may_be_next(i, done)) continue;
-            const entry& n = at(i);
-            if (n.what == event::sent && spec(n.channel).capacity == 0) {
-                if (meets_somebody(i, done, now)) return true;
-                continue;
-            }
-            world next = now;
-            if (happens(n, next) && search(done | bit(i), next)) return true;
-        }
-        return false;
-    }
-
-    bool meets_somebody(int i, events done, const world& now) const {
-        const entry& n = at(i);
-        if (now.channels[static_cast<std::size_t>(n.channel)].closed) return false;
-        for (int j = 0; j < count_; ++j) {
-            const entry& peer = at(j);
-            if (peer.what != event::received || peer.channel != n.channel || peer.value != n.value ||
-                peer.operation == n.operation || !may_be_next(j, done)) {
-                continue;
-            }
-            if (!of(n).may_wait && !of(peer).may_wait) continue;
-            world next = now;
-            if (passes(n, next) && passes(peer, next) && search(done | bit(i) | bit(j), next)) return true;
-        }
-        return false;
-    }
-
-    // Before that the case which a biased select takes cannot be ready.
-    clock::time_point ready_from(const entry& n) const {
-        const pending_case& c = of(n).cases[static_cast<std::size_t>(of(n).chosen)];
-        if (c.channel < 0) return {};
-        if (spec(c.channel).is_timer()) return spec(c.channel).due;
-        const entry* const peer = peer_of(n.operation);
-        return peer ? of(*peer).from : clock::time_point{};
-    }
-
-    // Time passes to where the event is possible; false if it is too late for it. Who has come to something no longer
-    // waits.
-    bool passes(const entry& n, world& w) const {
-        const record& r = of(n);
-        clock::time_point earliest = r.from;
-        if (n.what == event::nothing_ready && r.until) earliest = std::max(earliest, *r.until);
-        if (n.what == event::received && spec(n.channel).is_timer()) earliest = std::max(earliest, spec(n.channel).due);
-        if (n.what == event::first_ready) earliest = std::max(earliest, ready_from(n));
-        w.time = std::max(w.time, earliest);
-        if (w.time > std::min(r.to, n.by)) return false;
-        if (n.what != event::begun && n.what != event::waits && n.what != event::first_ready)
-            w.waiting &= ~(operations{1} << n.operation);
-        return true;
-    }
-
-    bool someone_waits(pending_case::kind what, int channel, const world& w) const {
-        for (int i = 0; i < operations_; ++i) {
-            if ((w.waiting >> i & 1) != 0 && records_[static_cast<std::size_t>(i)].wants(what, channel)) return true;
-        }
-        return false;
-    }
-
-    // Whether the same, tried by another at that moment, would do something.
-    bool ready(const pending_case& c, const world& w) const {
-        if (c.what == pending_case::kind::stop) return w.stopped;
-        const channel_state& s = w.channels[static_cast<std::size_t>(c.channel)];
-        const spec_of_channel& kind = spec(c.channel);
-        if (kind.is_timer()) return s.closed ? c.hears_closing : w.time >= kind.due;
-        if (c.what == pending_case::kind::receive) {
-            if (s.size() > 0) return true;
-            return s.closed ? c.hears_closing : someone_waits(pending_case::kind::send, c.channel, w);
-        }
-        if (s.closed) return c.hears_closing;
-        return s.size() < kind.capacity || someone_waits(pending_case::kind::receive, c.channel, w);
-    }
-    bool any_ready(const record& r, int cases, const world& w) const {
-        return std::any_of(r.cases.begin(), r.cases.begin() + cases,
-                           [&](const pending_case& c) { return ready(c, w); });
-    }
-
-    bool is_first_ready(const record& r, const world& w) const {
-        const pending_case& c = r.cases[static_cast<std::size_t>(r.chosen)];
-        const bool by_peer = c.channel >= 0 && spec(c.channel).capacity == 0 && !spec(c.channel).is_timer() &&
-                             !w.channels[static_cast<std::size_t>(c.channel)].closed;
-        return !any_ready(r, r.chosen, w) && (by_peer || ready(c, w));
-    }
-
-    // Of a stop and a deadline the earlier counts; where it is awake as they come, an operation cannot tell which it
-    // was.
-    static bool stop_came_first(const record& r, const world& w) {
-        return r.obeys && r.seen.slept_when_stopped && w.stopped && w.stopped_to < *r.until;
-    }
-    static bool deadline_came_first(const record& r, const world& w) {
-        return r.until && r.seen.slept_when_due && w.stopped_from >= *r.until;
-    }
-    bool is_stopped(const record& r, const world& w) const {
-        if (!w.stopped) return false;
-        if (!r.obeys || r.seen.at_first_step != circumstances::request::none) return true;
-        return !any_ready(r, r.case_count, w) && !deadline_came_first(r, w);
-    }
-
-    bool happens(const entry& n, world& w) const {
-        const record& r = of(n);
-        if (!passes(n, w)) return false;
-        switch (n.what) {
-            case event::stop_requested:
-                if (std::exchange(w.stopped, true)) return true;
-                w.stopped_from = r.from;
-                w.stopped_to = r.to;
-                return true;
-            case event::begun: return !w.stopped;
-            case event::waits: w.waiting |= operations{1} << n.operation; return true;
-            case event::first_ready: return is_first_ready(r, w);
-            case event::nothing_ready: return !any_ready(r, r.case_count, w) && !(r.until && stop_came_first(r, w));
-            case event::stopped: return is_stopped(r, w);
-            case event::threw: return true;
-            default: return happens_to(w.channels[static_cast<std::size_t>(n.channel)], spec(n.channel), n);
-        }
-    }
-
-    static bool happens_to(channel_state& s, const spec_of_channel& kind, const entry& n) {
-        switch (n.what) {
-            case event::sent:
-                if (s.closed || s.size() >= kind.capacity) return false;
-                s.queue[static_cast<std::size_t>(s.last++)] = static_cast<std::int8_t>(n.value);
-                return true;
-            case event::received:
-                if (kind.is_timer()) return !std::exchange(s.closed, true);
-                if (s.size() == 0 || s.queue[static_cast<std::size_t>(s.first)] != n.value) return false;
-                ++s.first;
-                return true;
-            case event::send_refused: return s.closed;
-            case event::receive_refused: return s.closed && s.size() == 0;
-            case event::closed: return !std::exchange(s.closed, true);
-            case event::was_closed: return s.closed;
-            case event::sender_dropped:
-                if (--s.senders == 0) s.closed = true;
-                return true;
-            case event::receiver_dropped:
-                if (--s.receivers == 0) {
-                    s.closed = true;
-                    s.first = s.last;
-                }
-                return true;
-            default: return false;
-        }
-    }
-
-    std::array<entry, most_events> entries_;
-    std::array<events, most_events> before_{};
-    std::array<record, most_operations> records_;
-    std::array<spec_of_channel, most_channels> specs_;
+    event_log log_;
+    linearization order_{log_};
     std::array<int, max_threads> pending_{};
-    int count_ = 0, channels_ = 0, operations_ = 0;
 };
 
 // Of the running execution. Outside of the model's memory: writing it down orders nothing.
@@ -575,9 +240,9 @@ inline event_history history;
 
 using operation = event_history::operation;
 
-inline operation::operation(const char* what) : of_(history), number_(history.operations_) {
-    expect(number_ < most_operations, "too many operations");
-    ++of_.operations_;
+inline operation::operation(const char* what) : of_(history), number_(history.log_.operations) {
+    expect(number_ < event_log::most_operations, "too many operations");
+    ++of_.log_.operations;
     doing(what);
     mine() = {};
     mine().thread = self();
