@@ -1,10 +1,9 @@
-// "Nothing is ready" is said only if there was a moment at which nothing was; and a biased select takes a case only if
-// there was one at which it was ready, and none before it.
+// "Nothing is ready" is said only if there was a moment at which nothing was.
 #include <model/models.hpp>
 #include <model/operations.hpp>
+#include <model/readiness.hpp>
 
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,36 +13,7 @@ namespace model {
 
 namespace {
 
-using M = number;
-
-// Two channels of the same kind, and all that the programs need beside them.
-struct fixture {
-    explicit fixture(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
-
-    probe<M> a, b;
-    stop_source stop;
-    stop_token token = stop.get_token();
-    std::optional<sluice::selector> group;
-    operation* now = nullptr;  // of the thread that waits on the group
-    int next_id = 20;          // of the thread that moves messages
-
-    void fill(probe<M>& p, int count) {
-        for (int i = 0; i < count; ++i)
-            expect(try_send(p.ends.tx, p.number, next_id++) == sluice::errc{}, "a fill fails");
-    }
-    // A thread that still waits waits for what cannot come, and is released.
-    void finish() {
-        wait_until_quiet();
-        history.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
-        for (probe<M>* p : {&a, &b}) close(p->ends.tx, p->number);
-    }
-    void drain() {
-        for (probe<M>* p : {&a, &b}) {
-            while (try_recv(p->ends.rx, p->number) == sluice::errc{}) {
-            }
-        }
-    }
-};
+using namespace readiness;
 
 // ---- Threads that ask
 
@@ -173,38 +143,6 @@ asker exchanges(asking how, const char* name, bool hears) {
             }};
 }
 
-// ---- Threads that move what is asked for
-
-using move = std::function<void(fixture&)>;
-
-move sends_a() {
-    return [](fixture& s) { try_send(s.a.ends.tx, s.a.number, s.next_id++); };
-}
-move sends_b() {
-    return [](fixture& s) { try_send(s.b.ends.tx, s.b.number, s.next_id++); };
-}
-move takes_a() {
-    return [](fixture& s) { try_recv(s.a.ends.rx, s.a.number); };
-}
-move takes_b() {
-    return [](fixture& s) { try_recv(s.b.ends.rx, s.b.number); };
-}
-move closes_a() {
-    return [](fixture& s) { close(s.a.ends.tx, s.a.number); };
-}
-move closes_b() {
-    return [](fixture& s) { close(s.b.ends.rx, s.b.number); };
-}
-move stops() {
-    return [](fixture& s) { request_stop(s.stop); };
-}
-
-struct buffered {
-    const char* name;
-    std::optional<std::size_t> capacity;
-    int room() const { return static_cast<int>(capacity.value_or(1)); }
-};
-
 // A thread that asks, beside one that moves.
 void add_moving(const buffered& kind, const std::string& what, const asker& who, int in_a, int in_b,
                 const std::vector<move>& moves, budgets limits) {
@@ -226,51 +164,6 @@ void add_moving(const buffered& kind, const std::string& what, const asker& who,
 }
 
 // ---- On a rendezvous threads that wait come and go
-
-using comes = std::function<void(fixture&)>;
-
-comes sends_to_a(int id) {
-    return [=](fixture& s) { send(s.a.ends.tx, s.a.number, id); };
-}
-comes sends_to_b(int id) {
-    return [=](fixture& s) { send(s.b.ends.tx, s.b.number, id); };
-}
-comes sends_to_a_until_stopped(int id) {
-    return [=](fixture& s) { send(s.a.ends.tx, s.a.number, id, s.token); };
-}
-comes receives_from_a() {
-    return [](fixture& s) { recv(s.a.ends.rx, s.a.number); };
-}
-comes receives_from_b() {
-    return [](fixture& s) { recv(s.b.ends.rx, s.b.number); };
-}
-comes receives_from_a_until_stopped() {
-    return [](fixture& s) { recv(s.a.ends.rx, s.a.number, s.token); };
-}
-comes selects_to_b(int id) {
-    return [=](fixture& s) {
-        operation op("select(send, stop)");
-        M m(id);
-        chose(op, sluice::select(sending_or_closed(op, s.b.ends.tx, s.b.number, m), stopping(op, s.token)), false);
-    };
-}
-comes selects_from_b() {
-    return [](fixture& s) {
-        operation op("select(recv, stop)");
-        chose(op, sluice::select(receiving_or_closed(op, s.b.ends.rx, s.b.number), stopping(op, s.token)), false);
-    };
-}
-comes sends_to_either(int id) {
-    return [=](fixture& s) {
-        operation op("select(send, send)");
-        M m(id), n(id + 1);
-        chose(op, sluice::select(sending(op, s.a.ends.tx, s.a.number, m), sending(op, s.b.ends.tx, s.b.number, n)));
-    };
-}
-
-void wait_for(const thread& t) {
-    if (wait_until_asleep(t)) history.seen_asleep(t.number());
-}
 
 // One asks while another stands in line, a third joins it on the other channel, and the first leaves.
 void add_coming(const std::string& what, const asker& who, const comes& first, const comes& second, const move& goes,
@@ -331,119 +224,6 @@ void add_behind_one(const asker& who, budgets limits) {
             }
             s.drain();
         });
-}
-
-// ---- Biased selects
-
-using prefers = std::function<void(fixture&, bool waits)>;
-
-void prefers_message_of_a(fixture& s, bool waits) {
-    operation op("select_biased(recv, recv)");
-    op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1)));
-    } else {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
-    }
-}
-void prefers_closing_of_a(fixture& s, bool waits) {
-    operation op("select_biased(recv or closed, recv)");
-    op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(receiving_or_closed(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1)));
-    } else {
-        chose(op, sluice::select_biased(receiving_or_closed(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
-    }
-}
-void prefers_room_of_a(fixture& s, bool waits) {
-    operation op("select_biased(send, send)");
-    op.biased();
-    M m(10), n(11);
-    if (waits) {
-        chose(op, sluice::select_biased(sending(op, s.a.ends.tx, s.a.number, m, 0),
-                                        sending(op, s.b.ends.tx, s.b.number, n, 1)));
-    } else {
-        chose(op, sluice::select_biased(sending(op, s.a.ends.tx, s.a.number, m, 0),
-                                        sending(op, s.b.ends.tx, s.b.number, n, 1), giving_up(op)));
-    }
-}
-void prefers_stop(fixture& s, bool waits) {
-    operation op("select_biased(stop, recv)");
-    op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(stopping(op, s.token, 0), receiving(op, s.b.ends.rx, s.b.number, 1)));
-    } else {
-        chose(op, sluice::select_biased(stopping(op, s.token, 0), receiving(op, s.b.ends.rx, s.b.number, 1),
-                                        giving_up(op)));
-    }
-}
-void prefers_message_to_stop(fixture& s, bool waits) {
-    operation op("select_biased(recv, stop)");
-    op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0), stopping(op, s.token, 1)));
-    } else {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0), stopping(op, s.token, 1),
-                                        giving_up(op)));
-    }
-}
-
-void prefers_in_group(fixture& s, bool waits) {
-    operation op("biased selector");
-    op.biased();
-    sluice::selector group(sluice::biased);
-    group.add(receiving(op, s.a.ends.rx, s.a.number, 0));
-    group.add(receiving(op, s.b.ends.rx, s.b.number, 1));
-    if (!waits) op.never_waits();
-    const auto chosen = waits ? group.wait() : group.try_wait();
-    if (chosen || waits) return chose(op, chosen);
-    expect(chosen.error() == sluice::errc::empty || chosen.error() == sluice::errc::closed,
-           "a group fails for a reason that it cannot have");
-    chosen.error() == sluice::errc::empty ? op.gave_up() : op.all_closed();
-}
-
-constexpr const char* first_is_taken = "A biased select takes a case only if none before it was ready at that moment.";
-
-// What the select prefers comes first, and stays.
-void add_biased(const buffered& kind, const std::string& what, const prefers& who, bool full,
-                const std::vector<move>& moves, budgets limits) {
-    for (const bool waits : {false, true}) {
-        add("biased/" + std::string(kind.name) + "/" + what + (waits ? "/waits" : "/otherwise"), first_is_taken, limits,
-            [=] {
-                fixture s(kind.capacity);
-                if (full) {
-                    s.fill(s.a, kind.room());
-                    s.fill(s.b, kind.room());
-                }
-                {
-                    thread asks([&] { who(s, waits); });
-                    thread moves_on([&] {
-                        for (const move& m : moves) m(s);
-                    });
-                    s.finish();
-                }
-                s.drain();
-            });
-    }
-}
-void add_biased_rendezvous(const std::string& what, const prefers& who, const comes& first, const comes& second,
-                           budgets limits) {
-    for (const bool waits : {false, true}) {
-        add("biased/rendezvous/" + what + (waits ? "/waits" : "/otherwise"), first_is_taken, limits, [=] {
-            fixture s(0);
-            {
-                thread asks([&] { who(s, waits); });
-                thread preferred([&] { first(s); });
-                wait_for(preferred);
-                thread other([&] { second(s); });
-                s.finish();
-            }
-        });
-    }
 }
 
 }  // namespace
@@ -527,24 +307,6 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
     const asker tries_to_send{"try_send", {}, [](fixture& s) { try_send(s.a.ends.tx, s.a.number, 10); }};
     for (const buffered& k : {buffered{"unbounded", std::nullopt}, buffered{"three", 3}})
         add_moving(k, "passing", tries_to_send, 1, 0, {sends_a(), takes_a(), takes_a()}, limits);
-
-    for (const buffered& k : kinds) {
-        add_biased(k, "recv-recv", prefers_message_of_a, false, {sends_a(), sends_b()}, limits);
-        add_biased(k, "group", prefers_in_group, false, {sends_a(), sends_b()}, limits);
-        add_biased(k, "closed-recv", prefers_closing_of_a, false, {closes_a(), sends_b()}, limits);
-        add_biased(k, "stop-recv", prefers_stop, false, {stops(), sends_b()}, limits);
-        add_biased(k, "recv-stop", prefers_message_to_stop, false, {sends_a(), stops()}, limits);
-        if (k.capacity) add_biased(k, "send-send", prefers_room_of_a, true, {takes_a(), takes_b()}, limits);
-    }
-    add_biased_rendezvous("recv-recv", prefers_message_of_a, sends_to_a(1), sends_to_b(2), lines);
-    add_biased_rendezvous("group", prefers_in_group, sends_to_a(1), sends_to_b(2), lines);
-    add_biased_rendezvous("send-send", prefers_room_of_a, receives_from_a(), receives_from_b(), lines);
-    add_biased_rendezvous(
-        "closed-recv", prefers_closing_of_a, [](fixture& s) { closes_a()(s); }, sends_to_b(2), lines);
-    add_biased_rendezvous(
-        "stop-recv", prefers_stop, [](fixture& s) { stops()(s); }, sends_to_b(2), lines);
-    add_biased_rendezvous(
-        "recv-stop", prefers_message_to_stop, sends_to_a(1), [](fixture& s) { stops()(s); }, lines);
     return true;
 }();
 
