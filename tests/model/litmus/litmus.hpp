@@ -27,5 +27,6 @@ std::vector<litmus> memory_orders();
 std::vector<litmus> locks();
 std::vector<litmus> faults();
 std::vector<litmus> limits();
+std::vector<litmus> states();
 
 }  // namespace model

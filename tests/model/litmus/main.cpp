@@ -31,7 +31,7 @@ std::string problem_of(const litmus& l) {
 
 int main() {
     int tests = 0, failed = 0;
-    for (const auto list : {model::memory_orders, model::locks, model::faults, model::limits}) {
+    for (const auto list : {model::memory_orders, model::locks, model::faults, model::states, model::limits}) {
         for (const model::litmus& l : list()) {
             ++tests;
             const std::string problem = model::problem_of(l);
