@@ -1,7 +1,7 @@
 // Several threads at each end: each message is delivered once, in its sender's order, or is back with its sender.
 #include "catch.hpp"
 #include "support/kinds.hpp"
-#include "support/ledger.hpp"
+#include "support/pages.hpp"
 #include "support/task.hpp"
 
 #include <algorithm>

@@ -30,6 +30,11 @@ using steady = std::chrono::steady_clock;
 [[noreturn]] void lost(const std::string& what);
 
 // ---- The ledger: what became of each message of a round.
+//
+// All threads write to it, in relaxed order, and a message that ends settles its own entry, in whatever thread that is.
+// So one that ends twice, or is destroyed though it may not vanish, stops the program at once, with the seed of its
+// round. The contention tests keep pages instead (../support/pages.hpp), which share nothing between threads and tell
+// several faults, once all threads have ended.
 
 enum class fate : std::uint8_t { made, received, returned, discarded };
 
