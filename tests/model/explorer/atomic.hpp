@@ -16,6 +16,8 @@ namespace model {
 class atomic_cell : public sync_object {
 protected:
     explicit atomic_cell(std::uint64_t initial) noexcept;
+    // Each is one step. The order says what the thread learns and what others may learn from it; which value is found
+    // is chosen by the search, within what the thread may still read.
     std::uint64_t load(std::memory_order order) const noexcept;
     void store(std::uint64_t value, std::memory_order order) noexcept;
     std::uint64_t exchange(std::uint64_t value, std::memory_order order) noexcept;
@@ -23,6 +25,9 @@ protected:
     bool compare_exchange(std::uint64_t& expected, std::uint64_t value, std::memory_order order) noexcept;
 
 private:
+    // A value in modification order, and who stored it, in which step: whoever knows of that step reads nothing older.
+    // An acquire load learns what was `released` with it, nothing if the store does not release. `past_hash` is what a
+    // thread observes that reads it: the past of the store, with the value.
     struct write {
         std::uint64_t value;
         std::uint64_t past_hash;
@@ -38,10 +43,15 @@ private:
     };
     static constexpr std::uint32_t max_writes = 4, max_reads = 12;  // that are remembered
 
+    // Indices count all writes from the first; the last max_writes of them are kept, in a ring.
     const write& at(std::uint32_t index) const noexcept { return writes_[index % max_writes]; }
     const write& newest() const noexcept { return at(count_ - 1); }
+    // The index of the oldest write that the running thread may still read.
     std::uint32_t oldest_readable() const noexcept;
+    // Keeps that the running thread has read that write. Nothing needs to be noted of a thread that has read it or a
+    // newer one.
     void note_read(std::uint32_t index) const noexcept;
+    // All read-modify-writes: f(value) says whether and what to write.
     template <class F>
     std::uint64_t modify(std::memory_order order, F&& f);
 
@@ -52,6 +62,8 @@ private:
     std::uint32_t count_ = 1;             // of all writes
 };
 
+// Values are kept as eight bytes, so that one cell serves all types, and compared by them: a T with padding would not
+// do.
 template <class T>
 class atomic : atomic_cell {
     static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8);

@@ -40,7 +40,8 @@
 // state_hash() adds: the time, whom a switch would preempt, what each thread is about to do and whether it was
 // notified. When a state is met again its whole future has been explored, for the hash of a thread never comes back
 // within an execution, and the search goes depth first. So if at least as much of every budget was left then, all that
-// can follow is known. ../known_states.cpp compares the outcomes of random programs with and without this.
+// can follow is known. ../known_states.cpp compares the outcomes of random programs with and without this, and
+// ../litmus/states.cpp has programs that are passed if certain states are taken for one.
 //
 // Where this has holes, which cost schedules, not false alarms:
 //   - Hashes of 64 bits may collide: for a model of a million states, with a chance of 1 in 37 million.

@@ -28,6 +28,9 @@ constexpr std::size_t region_size = heap_size + max_threads * stack_size;
 constexpr std::size_t max_watched = 4096;  // bytes, of one access or of a block that is deleted
 
 // What is known of eight bytes, a granule: who wrote last, and when each thread has read last. A bit for each byte.
+// One write is enough, as each write is ordered after the one before, or is reported: what comes after the last comes
+// after all. Of reads one for each thread is kept, for reads are in no order, and a write must come after all of them.
+// What that loses where accesses differ in their bytes is said in explorer.hpp.
 struct shadow {
     std::uint32_t execution;  // what is noted of an earlier one is void
     std::uint32_t written;    // the step of the thread that wrote last
@@ -38,6 +41,8 @@ struct shadow {
     const void* writer_at;
 
     // Most granules are read by one thread at most: all others are seen to have read nothing at once.
+    // The mask of the bytes is multiplied into each of eight lanes, one for each thread, and the thread's own lane is
+    // left out.
     bool read_by_others(std::size_t me, std::uint8_t bytes) const noexcept {
         static_assert(max_threads == 8 && std::endian::native == std::endian::little);
         const std::uint64_t all = std::bit_cast<std::uint64_t>(bytes_read) & 0x0101010101010101u * bytes;
@@ -45,12 +50,16 @@ struct shadow {
     }
 };
 
+// Lies right before each block of the heap.
 struct block {
     std::size_t size;
     std::uint64_t state;
 };
 constexpr std::uint64_t in_use = 0x1234abcd5678ef01u, freed = 0x0badf00d0badf00du;
 
+// The heap and, behind it, the stacks of all threads: a variable of one thread that another refers to is watched as
+// well. Mapped once for all executions, so that addresses are the same in each; the kernel gives pages as they are
+// touched. A new execution does not clear the shadow, whose entries are void by their number.
 struct region {
     char* base = nullptr;
     shadow* shadows = nullptr;
@@ -72,6 +81,7 @@ struct region {
     bool contains(const void* p) const { return base && p >= base && p < base + region_size; }
 } here;
 
+// The module and the offset in it, as addr2line takes them; that holds for shared objects too.
 std::string place(const void* code) {
     char text[256];
     Dl_info info;
@@ -85,6 +95,7 @@ std::string place(const void* code) {
     return text;
 }
 
+// Fails with the place of the access, and that of the last write, if there was one.
 [[noreturn]] void report(const char* what, const void* code, const shadow& s) {
     std::string message = std::string(what) + " at " + place(code);
     if (s.writer_at) message += "; thread " + std::to_string(s.writer) + " wrote to it at " + place(s.writer_at);
@@ -92,6 +103,8 @@ std::string place(const void* code) {
     fail(message);
 }
 
+// Compares an access with what is known of the granule, and then notes it. `view.now` has the step of the running
+// thread as its own entry; another thread's step is ordered before if it is in there.
 void access_granule(std::size_t granule, std::uint8_t bytes, bool write, const void* code) {
     shadow& s = here.shadows[granule];
     if (s.execution != here.execution) {
@@ -101,6 +114,7 @@ void access_granule(std::size_t granule, std::uint8_t bytes, bool write, const v
     const vector_clock& now = *view.now;
     const auto me = static_cast<std::size_t>(view.thread);
     const std::uint32_t step = now.at[me];
+    // Comes first: what is freed stays so until the execution ends.
     if (s.freed) report("memory is used after it was freed,", code, s);
     if ((s.bytes_written & bytes) != 0 && s.writer != me && s.written > now.at[s.writer]) {
         report(write ? "data race: two writes with no order between them,"
@@ -120,12 +134,16 @@ void access_granule(std::size_t granule, std::uint8_t bytes, bool write, const v
             }
         }
     }
+    // A second write of the same step adds its bytes; any other takes the place of what was noted.
     s.bytes_written = s.writer == me && s.written == step ? static_cast<std::uint8_t>(s.bytes_written | bytes) : bytes;
     s.writer = static_cast<std::uint8_t>(me);
     s.written = step;
     s.writer_at = code;
 }
 
+// Splits an access by granules. Of accesses from outside an execution, by the explorer, or to memory that is not the
+// model's (globals, what the loader maps), nothing is known. Never gives way to another thread: plain memory is no
+// step.
 void access(const void* address, std::size_t size, bool write, const void* code) {
     if (!view.now || view.busy || !here.contains(address)) return;
     auto offset = static_cast<std::size_t>(static_cast<const char*>(address) - here.base);
@@ -139,6 +157,8 @@ void access(const void* address, std::size_t size, bool write, const void* code)
     }
 }
 
+// In an execution memory comes from the heap of the model, in the order of requests; the explorer's own, and what is
+// allocated before and after, from malloc. So the address of a block says how it is freed.
 void* allocate(std::size_t size, std::size_t alignment) {
     if (!view.now || view.busy) {
         void* const p = alignment <= alignof(std::max_align_t)
@@ -155,11 +175,14 @@ void* allocate(std::size_t size, std::size_t alignment) {
     here.used = at + size;
     char* const p = here.base + at;
     reinterpret_cast<block*>(p)[-1] = {size, in_use};
+    // Reads the same in each execution if it is read too early, and looks odd.
     std::memset(p, 0xcd, std::min(size, max_watched));
     ++here.live;
     return p;
 }
 
+// A write to the whole block, as far as order goes: each use must come before. A block is then watched until the end of
+// the execution, as its addresses are not used again.
 void release(void* p) noexcept {
     if (!p) return;
     if (!here.contains(p)) {
@@ -169,6 +192,7 @@ void release(void* p) noexcept {
     block& b = static_cast<block*>(p)[-1];
     if (b.state != in_use) fail(b.state == freed ? "a block is deleted twice" : "what is deleted was never allocated");
     if (view.now && !view.busy) {
+        // Of a larger block the rest is not watched, to keep the cost of a big buffer bounded.
         const std::size_t watched = std::min(b.size, max_watched);
         access(p, watched, true, __builtin_return_address(0));
         const auto first = static_cast<std::size_t>(static_cast<char*>(p) - here.base) / 8;
@@ -180,6 +204,8 @@ void release(void* p) noexcept {
 
 }  // namespace
 
+// Blocks of an execution that was broken off are forgotten with it. Execution 0 is that of a shadow which was never
+// touched, so the number must not come round.
 void reset() {
     here.map();
     here.used = here.live = 0;
@@ -195,6 +221,7 @@ char* stack(int thread) {
 
 namespace hooks = model::memory;
 
+// All forms of new and delete end here, those of arrays and those that do not throw included.
 void* operator new(std::size_t size) { return hooks::allocate(size, 1); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
     return hooks::allocate(size, static_cast<std::size_t>(alignment));
@@ -206,7 +233,11 @@ void operator delete(void* p, std::size_t, std::align_val_t) noexcept { hooks::r
 
 // ---- What the compiler calls under -fsanitize=thread
 
+// The names and signatures are those of the run time of ThreadSanitizer. They run in the fiber of the program, with
+// `view` telling whether it is watched; those of plain accesses return at once, those of atomics are steps and may give
+// way. An atomic of the library itself never comes here: the model's detail/sync.hpp names model::atomic.
 #define CALLER __builtin_return_address(0)
+// What reads and writes at once counts as a write.
 #define ACCESS(size)                                                                     \
     void __tsan_read##size(void* p) { hooks::access(p, size, false, CALLER); }           \
     void __tsan_write##size(void* p) { hooks::access(p, size, true, CALLER); }           \
@@ -217,6 +248,8 @@ void operator delete(void* p, std::size_t, std::align_val_t) noexcept { hooks::r
     void __tsan_read_write##size(void* p) { hooks::access(p, size, true, CALLER); }      \
     void __tsan_unaligned_read_write##size(void* p) { hooks::access(p, size, true, CALLER); }
 
+// First the step, in which others may go; then the real access, with nothing in between. It could not tear or be old:
+// there is one kernel thread.
 #define ATOMIC(bits, type)                                                                                    \
     type __tsan_atomic##bits##_load(const volatile type* p, int) {                                            \
         hooks::atomic(const_cast<const type*>(p), true, false);                                               \
@@ -268,6 +301,7 @@ extern "C" {
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
+// A constructor or destructor that sets the pointer to its table races with a virtual call by another thread.
 void __tsan_vptr_update(void** p, void*) { hooks::access(p, sizeof(void*), true, CALLER); }
 void __tsan_vptr_read(void** p) { hooks::access(p, sizeof(void*), false, CALLER); }
 void __tsan_read_range(void* p, std::size_t size) { hooks::access(p, size, false, CALLER); }
@@ -295,6 +329,7 @@ ATOMIC(8, std::uint8_t)
 ATOMIC(16, std::uint16_t)
 ATOMIC(32, std::uint32_t)
 ATOMIC(64, std::uint64_t)
+// Fences do nothing: see explorer.hpp.
 void __tsan_atomic_thread_fence(int) {}
 void __tsan_atomic_signal_fence(int) {}
 }

@@ -23,6 +23,7 @@ public:
 
 private:
     friend class condition_variable;
+    // Takes it in a step that has begun: lock(), try_lock() and waking up end with it.
     void acquire();
     int owner_ = -1;
 };
@@ -37,6 +38,7 @@ public:
     void notify_all() noexcept { notify(true); }
 
 private:
+    // Waiters are found among the threads; nothing about them is kept here.
     void notify(bool all) noexcept;
 };
 

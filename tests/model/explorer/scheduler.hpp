@@ -44,6 +44,10 @@ enum class action : std::uint8_t {
     end,
 };
 
+// One thread of an execution. `next` and `on` say what it is about to do: it sets them before it gives way, and they
+// stay while others run, so that is_enabled() can be asked of a thread that is stopped anywhere. What it has observed,
+// and what it knows of, only its own steps add to, but for marks that pass_to() leaves in sleepers, and a spurious
+// wake-up.
 struct thread_state {
     int number = 0;
     bool done = false;
@@ -56,7 +60,7 @@ struct thread_state {
     const stop_callback_base* awaits = nullptr;  // the callback that it waits for
     const stop_state* awaits_in = nullptr;
 
-    // While it sleeps in a condition variable
+    // While it sleeps in a condition variable. Others set `notified`, and it observes nothing then: state_hash() adds it.
     mutex* reacquires = nullptr;
     bool notified = false;
     clock::time_point until{};
@@ -65,6 +69,7 @@ struct thread_state {
     vector_clock now;             // what it knows of, its own steps included
 
     static constexpr int max_held = 16;
+    // In the order in which they were locked: lock_order is told of each pair.
     mutex* held[max_held];
     int held_count = 0;
 
@@ -87,8 +92,13 @@ struct thread_state {
     void observe(std::uint64_t what) noexcept { past_hash = mix(past_hash, what); }
 };
 
+// All fibers run in one kernel thread, so nothing here is locked: from one step to the next the running thread has
+// everything to itself. A step goes like this. The sync object calls step(), which notes what is to come and lets
+// schedule_next() choose; others may run; step() returns when the choice falls on this thread; and the object does what
+// the step is, before it calls step() again. So whatever a thread finds after step() stays as it is until its next.
 class scheduler {
 public:
+    // How an execution ends: the first thread came to its end; the state is known; or something is wrong.
     enum class ending { none, done, known_state, failed };
 
     static scheduler the;
@@ -103,10 +113,12 @@ public:
     thread_state& me() noexcept { return *current_; }
     std::span<thread_state> threads() noexcept { return {threads_, static_cast<std::size_t>(thread_count_)}; }
 
-    // Lets the search choose who goes first, and returns when it is the turn of this thread.
+    // Lets the search choose who goes first, and returns when it is the turn of this thread. Whatever others use must be
+    // fit for use when it is called.
     void step(action a, const sync_object* on = nullptr);
-    // A step before which no other thread goes.
+    // A step before which no other thread goes: the caller has to argue why no schedule is lost.
     void step_at_once(action a, const sync_object* on);
+    // Makes a thread that knows what this one knows, and has not run yet; returns its number.
     int start(void (*function)(void*), void* argument);
 
     bool is_asleep(const thread_state& t) const noexcept {
@@ -138,6 +150,8 @@ public:
     // Strictly, an operation begins and ends with a step that knows of all such steps before it.
     void synchronise_operations();
 
+    // Leaves all fibers where they are, whatever they hold. No destructor runs: the next execution begins with new
+    // memory.
     [[noreturn]] static void end_execution(ending how) { fiber::leave(static_cast<int>(how)); }
 
 private:
@@ -146,6 +160,7 @@ private:
     static void run_thread();
     [[noreturn]] void finish_thread();
     void begin_execution();
+    // The hooks of memory.cpp see the running thread by `view`: it changes with it, before the stacks are switched.
     void become(thread_state* t) noexcept {
         current_ = t;
         view.now = t ? &t->now : nullptr;
@@ -156,6 +171,7 @@ private:
     bool is_enabled(const thread_state& t) const;
     clock::time_point collect_options(thread_state& me, bool goes_on, option_list& options);
     thread_state* waiting_for_quiet() noexcept;
+    // `goes_on`: this thread could go on, so that to choose another one is a preemption.
     std::uint64_t state_hash(const thread_state& me, bool goes_on) const;
     void switch_to(thread_state& t);
     void note_first_step();
@@ -166,11 +182,14 @@ private:
     state_cache known_states_;
     report report_;
 
-    // Of an execution
+    // Of an execution. begin_execution() and start() reset all of it: with what they forget, an execution depends on
+    // those before it, and its trace does not replay.
     const std::function<void()>* body_ = nullptr;
     thread_state threads_[max_threads];
     int thread_count_ = 0;
     thread_state* current_ = nullptr;
+    // Of the limits in how_; only ever spent, so that an execution leaves the path of least surprise a bounded number
+    // of times.
     budgets left_;
     std::uint64_t steps_ = 0;
     std::uint32_t object_count_ = 0;

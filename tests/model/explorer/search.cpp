@@ -16,6 +16,8 @@ void search::begin(const settings& how) {
     random_.seed(how.seed);
 }
 
+// A trace tells what was chosen, not of how many: the counts are learned on the way, and nothing may end the execution
+// before its failure.
 void search::begin_replay(const std::string& trace) {
     how_ = strategy::exhaustive;
     looks_for_known_states_ = false;
@@ -30,14 +32,19 @@ void search::begin_replay(const std::string& trace) {
     }
 }
 
+// What is left of the path is given to the execution: it repeats those choices, and appends its own.
 void search::begin_execution() {
     depth_ = 0;
     given_ = path_.size();
     if (how_ != strategy::pct) return;
     change_points_.clear();
+    // A fault of depth d is found by d - 1 changes of priority, at steps drawn within the length of the last execution.
     for (int i = 0; i + 1 < pct_depth_; ++i) change_points_.push_back(random_() % typical_steps_);
 }
 
+// Depth first: the last choice that has an alternative left takes it, and what came after is forgotten. So all that can
+// follow a choice has been explored before an earlier choice changes; state_cache relies on that. Choices that an
+// execution was given, and did not come to, are no longer part of the path.
 bool search::advance() {
     if (how_ != strategy::exhaustive) {
         path_.clear();
@@ -50,6 +57,7 @@ bool search::advance() {
     return true;
 }
 
+// The choices of the running, or last, execution.
 std::string search::trace() const {
     std::string t;
     for (std::size_t i = 0; i < depth_; ++i) {
@@ -59,24 +67,32 @@ std::string search::trace() const {
     return t;
 }
 
+// Beyond what was given; from here on the choice is part of the path, and of the trace.
 std::uint32_t search::decide(std::uint32_t chosen, std::uint32_t count) {
     path_.push_back({chosen, count});
     ++depth_;
     return chosen;
 }
 
+// Repeats what the path says, or decides. A program that asks for another choice than the time before depends on
+// something but its choices (an address, a real clock, what an earlier execution has left): it can't be explored, and
+// fails.
 std::uint32_t search::choose(std::uint32_t count, unsigned one_in) {
     const outside_of_model allocates;
     if (depth_ < path_.size()) {
         decision& d = path_[depth_++];
+        // Of a trace: this is where it is learned how many there were.
         if (d.count == 0) d.count = count;
         if (d.count != count || d.chosen >= count) fail("the program does not do the same when it is run again");
         return d.chosen;
     }
+    // Exhaustively 0, the path of least surprise: advance() comes to the others.
     const bool draws = how_ != strategy::exhaustive && random_() % one_in == 0;
     return decide(draws ? static_cast<std::uint32_t>(random_() % count) : 0, count);
 }
 
+// The thread that goes next is drawn from those that may go, by the rules of the strategy; other choices are the same
+// for random searches of both kinds. What is repeated, a replay for instance, is decided by the path in all of them.
 std::uint32_t search::choose_next(thread_state& me, const option* options, std::uint32_t count, std::uint64_t step) {
     if (how_ == strategy::pct) {
         // The lower the later: a thread that yields, or is at a change point, goes behind all others.
@@ -111,6 +127,7 @@ std::uint32_t search::highest_priority(const option* options, std::uint32_t coun
     return best;
 }
 
+// Drawn as a thread starts, so that its priority does not depend on what it does. Change points give negative ones.
 int search::new_priority() { return how_ == strategy::pct ? static_cast<int>(random_() % 1000000) : 0; }
 
 }  // namespace model
