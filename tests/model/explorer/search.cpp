@@ -120,7 +120,7 @@ std::uint32_t search::highest_priority(const option* options, std::uint32_t coun
     for (std::uint32_t i = 1; i < count; ++i) {
         if (options[i].kind != option::what::step) {
             if (random_() % 64 == 0) return i;
-        } else if (options[best].kind == option::what::step && options[i].who->priority > options[best].who->priority) {
+        } else if (options[best].kind != option::what::step || options[i].who->priority > options[best].who->priority) {
             best = i;
         }
     }
