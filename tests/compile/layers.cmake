@@ -12,6 +12,7 @@ set(layers
     "detail/channel_core"
     "detail/handle"
     "detail/batch"
+    "receiver sender"
     "channel"
     "detail/cases"
     "select"
