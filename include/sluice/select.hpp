@@ -10,11 +10,11 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <sluice/channel.hpp>
 #include <sluice/detail/cases.hpp>
 #include <sluice/detail/deadline.hpp>
+#include <sluice/detail/group.hpp>
 #include <sluice/detail/select_engine.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/result.hpp>
@@ -264,31 +264,25 @@ public:
     std::size_t add(Case&& c) {
         if constexpr (detail::check_case<Case>()) {
             using stored = typename std::remove_cvref_t<Case>::stored;
-            if (detail::is_otherwise<stored> && has_otherwise())
+            if (detail::is_otherwise<stored> && cases().has_otherwise())
                 detail::throw_error(std::invalid_argument("sluice: a selector takes at most one otherwise"));
-            // What may throw comes before the value of an on_send is moved from.
-            if (members_.size() == members_.capacity()) members_.reserve(2 * members_.size() + 1);
-            const auto held = std::make_shared<member_of<stored>>(std::forward<Case>(c));
-            members_.push_back({next_id_, std::shared_ptr<detail::select_case>(held, &held->registration)});
+            return cases().add([&c] {
+                const auto held = std::make_shared<member_of<stored>>(std::forward<Case>(c));
+                return std::shared_ptr<detail::select_case>(held, &held->registration);
+            });
+        } else {
+            return 0;
         }
-        return next_id_++;
     }
 
     /// Removes a case, with the handles, the handler and the value that it holds. Does not block. Returns false if no
     /// case has this id, or none has it any more.
-    bool remove(std::size_t id) {
-        auto found = members_.begin();
-        while (found != members_.end() && found->id != id) ++found;
-        if (found == members_.end()) return false;
-        const member removed = std::move(*found);  // what it drops may use the group
-        members_.erase(found);
-        return true;
-    }
+    bool remove(std::size_t id) { return cases_ && cases_->remove(id); }
 
     /// How many cases there are.
-    std::size_t size() const noexcept { return members_.size(); }
+    std::size_t size() const noexcept { return cases_ ? cases_->size() : 0; }
     /// Whether there is no case.
-    bool empty() const noexcept { return members_.empty(); }
+    bool empty() const noexcept { return size() == 0; }
 
     /// Waits until a case is ready, does what it stands for, and returns its id. Blocks until then, or until the first
     /// on_timeout() or on_deadline() is over. Fails with `stopped` if a stop was requested before the call, or is
@@ -322,64 +316,18 @@ private:
         Case stored;
         typename Case::registration registration{stored};
     };
-    struct member {
-        std::size_t id;
-        std::shared_ptr<detail::select_case> registration;
-    };
 
-    bool has_otherwise() const {
-        for (const member& m : members_) {
-            if (m.registration->of_kind() == detail::select_case::kind::otherwise) return true;
-        }
-        return false;
+    detail::group& cases() {
+        if (!cases_) cases_ = std::make_unique<detail::group>(biased_);
+        return *cases_;
     }
-
     result<std::size_t> choose(const detail::deadline& limit, errc on_expiry, const detail::stop_token& stop) {
-        using detail::preference;
-        cases_.resize(members_.size());
-        order_.resize(members_.size());
-        for (std::size_t i = 0; i < members_.size(); ++i) cases_[i] = members_[i].registration.get();
-        removed_.reserve(members_.size());  // before anything is received
-        detail::select_engine engine(cases_.data(), order_.data(), members_.size(),
-                                     biased_ ? preference::listed : preference::in_turn);
-        result<std::size_t> chosen = engine.choose(limit, on_expiry, stop);
-        if (!chosen && engine.all_are_live()) return chosen;
-        const member ready = chosen ? members_[*chosen] : member{};  // the handler may remove it
-        // The others have waited for longer from now on.
-        if (chosen && !biased_)
-            for (std::size_t i = *chosen; i + 1 < members_.size(); ++i) std::swap(members_[i], members_[i + 1]);
-        remove_done(ready.registration.get());
-        if (!chosen) return chosen;
-        ready.registration->run();
-        chosen = ready.id;
-        return chosen;
+        return cases().choose(limit, on_expiry, stop);
     }
 
-    void remove_done(const detail::select_case* chosen) {
-        const auto is_done = [chosen](const member& m) {
-            return m.registration->is_done(m.registration.get() == chosen);
-        };
-        auto first = members_.begin();
-        while (first != members_.end() && !is_done(*first)) ++first;
-        if (first == members_.end()) return;
-        std::vector<member> removed = std::move(removed_);  // what they drop may use the group
-        auto kept = first;
-        for (auto m = first; m != members_.end(); ++m) {
-            if (is_done(*m)) {
-                removed.push_back(std::move(*m));
-            } else {
-                *kept++ = std::move(*m);
-            }
-        }
-        members_.erase(kept, members_.end());
-    }
-
-    std::vector<member> members_;  // in the order in which they are preferred
-    std::size_t next_id_ = 0;
+    std::unique_ptr<detail::group>
+        cases_;  // made when it is needed, and not moved, since threads may tell it something
     bool biased_ = false;
-    std::vector<detail::select_case*> cases_;  // scratch space
-    std::vector<std::uint32_t> order_;
-    std::vector<member> removed_;
 };
 
 }  // namespace sluice

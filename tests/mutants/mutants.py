@@ -16,6 +16,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOCK, PARKER, WAITER, QUEUE, STATE, CHANNEL, CORE, BLOCKING, ENGINE, CASES, TIMER = (f"detail/{name}.hpp" for name in (
     "lock", "parker", "waiter", "queue", "channel_state", "channel_base", "channel_core", "blocking", "select_engine", "cases", "timer_core"))
+WATCH, GROUP = "detail/watch.hpp", "detail/group.hpp"
 
 # Which models are to notice: a file of tests/model, and the names in it that are run, or parts of them ("$": the end of it).
 def models(source, *names, options=()):
@@ -44,6 +45,7 @@ OUTGOING = "ipc/detail/outgoing.hpp"
 CHANNEL_READER = "ipc/detail/channel_reader.hpp"
 WRITE_BUFFER = "ipc/detail/write_buffer.hpp"
 
+GROUPS = models("groups", "group/unbounded/", "group/one-full/")
 BROADCASTS = models("broadcasts", "broadcast/drop-oldest$")
 
 
@@ -206,7 +208,7 @@ MUTANTS = [
     ("a message goes to a select that did not take it", CHANNEL,
      "            line.remove(*w);\n            if (c == claim_result::peer_lost) continue;\n", "            line.remove(*w);\n", ONE_OF_TWO),
     ("a select that was decided takes a message, or gives one", CHANNEL, "            if (c == claim_result::self_lost) return op_status::superseded;\n", "", ONE_OF_TWO),
-    ("a select completes itself", CHANNEL, "            if (is_same_select(self, w)) continue;\n", "",
+    ("a select completes itself", CHANNEL, "if (w->watches || is_same_select(self, w)) continue;", "if (w->watches) continue;",
      models("pairs", "pair/rendezvous/select_both+close$")),
     ("only the first in line is completed", CHANNEL, "            line.remove(*w);\n            if (c == claim_result::peer_lost) continue;", "            line.remove(*w);\n            if (c == claim_result::peer_lost) break;",
      models("selects", "one/passed-over$")),
@@ -272,6 +274,29 @@ MUTANTS = [
      "                    receiver.sleeper->wake();\n                    ops.put(message, receiver.carried);\n", SMALL),
     ("a sender that registers leaves its small message behind", CHANNEL, "                ops.put(message, self.carried);\n", "                (void)0;\n", SMALL),
     ("a small message is sought where it was before", WAITER, "return carries_message ? carried : message;", "return message;", SMALL),
+
+    # ---- Groups that watch their channels
+    ("a send tells no group", CHANNEL, "            tell_watchers(receivers_, locked);\n", "", GROUPS),
+    ("a receive tells no group of the room", CHANNEL, "        tell_watchers(senders_, locked);\n", "", GROUPS),
+    ("recv_many tells no group of the room", CORE, "                tell_watchers(senders_, front);\n", "", GROUPS),
+    ("closing tells no group", STATE, "            tell_watchers(*line, locked);\n", "", GROUPS),
+    ("a message is shown before groups are told", CHANNEL,
+     "            tell_watchers(receivers_, locked);\n        }\n        if (!self) return push(erased_messages(ops), message, false) ? op_status::done : op_status::blocked;",
+     "            if (!self && push(erased_messages(ops), message, false)) { tell_watchers(receivers_, locked); return op_status::done; }\n        }\n"
+     "        if (!self) return push(erased_messages(ops), message, false) ? op_status::done : op_status::blocked;", GROUPS),
+    ("only the first group in line is told", WATCH, "        told.hub->tell(told, locked);\n", "        told.hub->tell(told, locked);\n        return;\n", GROUPS),
+    ("a message goes to a group that only watches", CHANNEL, "if (w->watches || is_same_select(self, w)) continue;", "if (is_same_select(self, w)) continue;", GROUPS),
+    ("a group watches a channel without a look", CHANNEL, "        if (closed_under_lock() || consumer_.available(producer_) > 0) return false;\n        receivers_.push_back(w);",
+     "        receivers_.push_back(w);", GROUPS),
+    ("a group watches a channel with one lock", CHANNEL,
+     "        const section both(front_lock_, back_lock());\n        if (closed_under_lock() || consumer_.available(producer_) > 0) return false;",
+     "        const section both(front_lock_);\n        if (closed_under_lock() || consumer_.available(producer_) > 0) return false;", GROUPS),
+    ("a group falls asleep without a look at the news", WATCH, "        if (first_) return false;\n", "", GROUPS),
+    ("news wake nobody", WATCH, "            if (claim::claim_without_transfer(*group)) locked.wake_after(*group);", "            (void)group;", GROUPS),
+    ("a group that is awake is woken by news", WATCH, "        const spin_lock_guard held(lock_);\n        waiting_ = nullptr;\n", "", GROUPS),
+    ("a case that goes is still watched", GROUP, "        m.self->unwatch(m);\n", "", GROUPS),
+    ("a case that goes is among those that were told", GROUP, "        if (made_in_ == sync::fork_count()) hub_.forget(m);\n", "", GROUPS),
+    ("a group that is told goes on with what it has", ENGINE, "        source_->add_to(*this);\n", "", GROUPS),
 
     # ---- Closing and the end
     ("close() does not close", STATE, "        closed_.store(true, std::memory_order_release);\n", "", CLOSE),

@@ -26,6 +26,7 @@ class channel_case : public select_case {
 public:
     bool is_unchanged() const final { return !channel_ || closed_ || stays_blocked(); }
     bool must_register_first() const noexcept final { return channel_ && channel_->is_rendezvous(); }
+    bool is_switched_off() const noexcept final { return !channel_; }
     op_status try_register() final {
         if (!channel_) return op_status::closed;
         op_.state = waiter::status::pending;  // an earlier wait of a selector may have left it closed
@@ -47,6 +48,8 @@ protected:
         if (!closed_ || !hears_of_close_) return tried;
         return holds(others) ? op_status::done : op_status::superseded;
     }
+    // A rendezvous has nothing to show before somebody stands in line.
+    bool can_be_watched() const noexcept { return !channel_->is_rendezvous() && !maybe_ready(); }
     bool is_done_by_close(bool chosen) const noexcept { return closed_ && (chosen || !hears_of_close_); }
 
     channel_base* const channel_;
@@ -70,6 +73,10 @@ public:
         closed_ = channel_->size() == 0;  // another case of this select may have sent to the channel before it closed
     }
     bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
+    bool watch(watcher& w) final { return can_be_watched() && channel_->watch_for_message(w); }
+    void unwatch(watcher& w) final {
+        if (!channel_->is_from_before_fork()) channel_->unregister_receiver(w);
+    }
     bool retains_memory() const noexcept final { return channel_ && channel_->retains_memory(); }
     void give_back_memory() final {
         if (retains_memory()) channel_->give_back_memory(ops_);
@@ -113,6 +120,10 @@ public:
         sent_ = true;
     }
     bool is_done(bool chosen) const noexcept final { return sent_ || is_done_by_close(chosen); }
+    bool watch(watcher& w) final { return can_be_watched() && channel_->watch_for_room(w); }
+    void unwatch(watcher& w) final {
+        if (!channel_->is_from_before_fork()) channel_->unregister_sender(w);
+    }
 
 protected:
     send_registration(channel_base* channel, const message_ops& ops, handler_kind takes) noexcept

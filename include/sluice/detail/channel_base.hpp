@@ -12,6 +12,7 @@
 #include <sluice/detail/queue.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/detail/waiter.hpp>
+#include <sluice/detail/watch.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice::detail {
@@ -137,6 +138,21 @@ public:
         return true;
     }
 
+    // ---- Watchers, on channels that hold messages. Puts `w` in line; false if there may be something for it already.
+
+    bool watch_for_message(watcher& w) {
+        const section both(front_lock_, back_lock());
+        if (closed_under_lock() || consumer_.available(producer_) > 0) return false;
+        receivers_.push_back(w);
+        return true;
+    }
+    bool watch_for_room(watcher& w) {
+        const section both(front_lock_, back_lock());
+        if (closed_under_lock() || producer_.room(limit_, consumer_) > 0) return false;
+        senders_.push_back(w);
+        return true;
+    }
+
 protected:
     using channel_state::channel_state;
 
@@ -163,6 +179,7 @@ protected:
             };
             const op_status tried = complete_first_waiter(receivers_, self, locked, hand_over);
             if (tried != op_status::blocked) return tried;
+            tell_watchers(receivers_, locked);
         }
         if (!self) return push(erased_messages(ops), message, false) ? op_status::done : op_status::blocked;
         if (producer_.room(limit_, consumer_) == 0) return op_status::blocked;
@@ -181,6 +198,7 @@ protected:
             const op_status tried = complete_first_waiter(senders_, self, locked, take_over);
             return tried == op_status::blocked && closed_under_lock() ? op_status::closed : tried;
         }
+        tell_watchers(senders_, locked);
         if (self) {
             const auto dequeue = [&] {
                 pop(erased_messages(ops), out);
@@ -235,7 +253,7 @@ protected:
     static op_status complete_first_waiter(wait_queue& line, waiter* self, section& locked, Transfer&& transfer) {
         for (waiter* next = line.front(); waiter* const w = next;) {
             next = line.after(*w);
-            if (is_same_select(self, w)) continue;
+            if (w->watches || is_same_select(self, w)) continue;
             const claim_result c = claim::try_claim(self, w, [&] { return transfer(static_cast<blocked_op&>(*w)); });
             if (c == claim_result::self_lost) return op_status::superseded;
             line.remove(*w);

@@ -184,6 +184,7 @@ public:
         {
             std::size_t number = consumer_.own_head();
             const auto settle = [&] {
+                tell_watchers(senders_, front);
                 consumer_.publish(number);
                 if (senders_.empty()) return;
                 front.lock_also(back_lock());

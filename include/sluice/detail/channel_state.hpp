@@ -16,6 +16,7 @@
 #include <sluice/detail/queue.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
+#include <sluice/detail/watch.hpp>
 
 namespace sluice::detail {
 
@@ -166,6 +167,9 @@ public:
         feeder_.store(f, std::memory_order_release);
     }
 
+    // Whether the process was forked since the channel was made: then its locks may be held for ever.
+    bool is_from_before_fork() const noexcept { return made_in_ != sync::fork_count(); }
+
     // Has `self` completed, as closed, when the channel closes; false if it is closed already.
     bool observe_close(waiter& self) {
         const section both(front_lock_, back_lock());
@@ -173,7 +177,7 @@ public:
         close_observers_.push_back(self);
         return true;
     }
-    // Ends that; false if `self` was completed.
+    // Ends that; false if `self` was completed, or told.
     bool unobserve_close(waiter& self) {
         const section both(front_lock_, back_lock());
         if (!self.linked) return false;
@@ -215,6 +219,7 @@ protected:
     bool close_locked(section& locked) {
         if (closed_under_lock()) return false;
         for (wait_queue* const line : {&receivers_, &senders_, &close_observers_}) {
+            tell_watchers(*line, locked);
             while (waiter* const w = line->front()) {
                 line->remove(*w);
                 w->state = waiter::status::closed;
@@ -245,7 +250,7 @@ private:
     // same time both may close it, of which the second does nothing, and then the exchange of `one_side_gone_` tells
     // them apart: to the side that comes first it is the last access, and the one that comes second frees the channel.
     [[gnu::noinline]] void drop_side(bool discard, const message_ops& ops) {
-        if (made_in_ != sync::fork_count()) return abandon();
+        if (is_from_before_fork()) return abandon();
         if (!one_side_gone_.load(std::memory_order_acquire)) {
             section both(front_lock_, back_lock());
             close_locked(both);

@@ -6,6 +6,7 @@
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
+#include <sluice/detail/watch.hpp>
 
 namespace sluice::detail {
 
@@ -58,6 +59,15 @@ public:
     // Whether its channel keeps memory that a receiver gives back when it has slept for a while.
     virtual bool retains_memory() const noexcept { return false; }
     virtual void give_back_memory() {}
+
+    // ---- In a group, which keeps its cases between choices.
+
+    // Has `w` told when the case may be ready; false if it may be ready now, or can't be watched.
+    virtual bool watch(watcher& /*w*/) { return false; }
+    // Ends that. After it `w` stands in no line, but may have been told.
+    virtual void unwatch(watcher& /*w*/) {}
+    // Whether it is never ready: a case on an empty handle.
+    virtual bool is_switched_off() const noexcept { return false; }
 
     // ---- Time
 

@@ -24,6 +24,18 @@ enum class preference : std::uint8_t {
     in_turn,  // the first that is found, where the caller lists those first that have waited for longest
 };
 
+class select_engine;
+
+// Where more cases come from while a choice is made. It is a case itself, the one that is ready when there are more; it
+// is never chosen: the choice goes on with what add_to() has given to the engine.
+class case_source : public select_case {
+public:
+    virtual void add_to(select_engine& engine) = 0;
+
+protected:
+    using select_case::select_case;
+};
+
 inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 
 // One choice, in the phases of Go's selectgo: try_all() looks at each case once; register_all() puts the select in line
@@ -54,11 +66,19 @@ public:
     select_engine(select_case* const* cases, std::uint32_t* order, std::size_t size, preference prefers) noexcept
         : cases_(cases), order_(order), size_(static_cast<std::uint32_t>(size)), prefers_(prefers) {}
 
+    // Likewise; with `more`, if it is one of the cases.
+    void take(select_case* const* cases, std::uint32_t* order, std::size_t size, case_source* more) noexcept {
+        cases_ = cases;
+        order_ = order;
+        size_ = static_cast<std::uint32_t>(size);
+        source_ = more;
+    }
+
     // Waits until a case is chosen, or `limit` has passed: then fails with `on_expiry`. The index of the case; it has
     // not been run.
     result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop = {}) {
         if (stop.stop_requested()) return unexpected(errc::stopped);
-        if (const std::size_t chosen = begin(); chosen != no_case) return chosen;
+        if (const std::size_t stopped = sort(true); stopped != no_case) return stopped;
         // Of a stop and the limit the earlier counts, from here on.
         sync::atomic<bool> stop_came_first{false};
         const auto note_stop = [&] {
@@ -71,7 +91,11 @@ public:
             state_ = state::looking;
             expired_ = passed_deadline();
             const bool may_block = expired_ == no_case && otherwise_ == no_case && !limit.passed();
-            if (const std::size_t chosen = try_all(); chosen != no_case) return chosen;
+            if (const std::size_t chosen = try_all(); chosen != no_case) {
+                if (!has_more(chosen)) return chosen;
+                looks = 0;
+                continue;
+            }
             if (state_ == state::looking) {
                 if (live_ == 0 && may_block && next_deadline().is_never()) return unexpected(errc::closed);
                 if (!may_block && (live_ <= 1 || is_unchanged_before(count_ - 1))) state_ = state::nothing_is_ready;
@@ -79,7 +103,11 @@ public:
             }
             if (state_ != state::nothing_is_ready) {
                 if (looks < max_looks && (!may_block || state_ == state::preferred_is_ready)) continue;
-                if (const std::size_t chosen = block(may_block, limit, stop, spin); chosen != no_case) return chosen;
+                if (const std::size_t chosen = block(may_block, limit, stop, spin); chosen != no_case) {
+                    if (!has_more(chosen)) return chosen;
+                    looks = 0;
+                    continue;
+                }
             }
             if (state_ == state::stopped) return unexpected(errc::stopped);
             if (state_ != state::nothing_is_ready) continue;
@@ -99,23 +127,34 @@ private:
 
     enum class state : std::uint8_t { looking, preferred_is_ready, nothing_is_ready, stopped };
 
-    // Sorts the cases by kind. Returns the case of a stop that was requested before, if that is to come first.
-    std::size_t begin() {
+    // Sorts the cases by kind. As the choice begins, also returns the case of a stop that was requested before, if that
+    // is to come first.
+    std::size_t sort(bool begins) {
         std::size_t stopped = no_case;
+        count_ = 0;
         for (std::uint32_t i = 0; i < size_; ++i) {
             switch (cases_[i]->of_kind()) {
                 case select_case::kind::stop:
-                    if (prefers_ != preference::listed && stopped == no_case && cases_[i]->is_due()) stopped = i;
+                    if (begins && prefers_ != preference::listed && stopped == no_case && cases_[i]->is_due())
+                        stopped = i;
                     [[fallthrough]];
                 case select_case::kind::event: order_[count_++] = i; break;
                 case select_case::kind::deadline:
-                    cases_[i]->start();
+                    if (begins) cases_[i]->start();
                     has_deadline_ = true;
                     break;
                 case select_case::kind::otherwise: otherwise_ = i; break;
             }
         }
         return stopped;
+    }
+
+    // Whether that case stands for more, with which the choice goes on. At most as often as cases are added.
+    bool has_more(std::size_t chosen) {
+        if (!source_ || cases_[chosen] != source_) return false;
+        source_->add_to(*this);
+        sort(false);
+        return true;
     }
 
     select_case& in_order(std::uint32_t place) const noexcept { return *cases_[order_[place]]; }
@@ -328,9 +367,10 @@ private:
         }
     }
 
-    select_case* const* const cases_;
-    std::uint32_t* const order_;
-    const std::uint32_t size_;
+    select_case* const* cases_;
+    std::uint32_t* order_;
+    std::uint32_t size_;
+    case_source* source_ = nullptr;
     const preference prefers_;
     state state_ = state::looking;
     std::uint32_t count_ = 0;  // how many events and stops are in `order_`

@@ -57,6 +57,7 @@ struct waiter {
     bool ignores_close = false;    // a select's case that just drops out when its channel closes
     bool yields_to_timer = false;  // a timer of its select that is due comes first
     bool carries_message = false;  // see blocked_op
+    bool watches = false;          // see watcher
     status state = status::pending;
 };
 

@@ -1,0 +1,252 @@
+// The cases of a selector, and how it waits for them: those that are idle cost a wait nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/select_case.hpp>
+#include <sluice/detail/select_engine.hpp>
+#include <sluice/detail/sync.hpp>
+#include <sluice/detail/watch.hpp>
+#include <sluice/result.hpp>
+
+namespace sluice::detail {
+
+// A case of a group is in one of three places:
+//   - watched: there was nothing for it, and since then its watcher stands in the line of its channel;
+//   - active: there may be something for it, or it can't be watched (on a rendezvous, a timer, a deadline). Each wait
+//     hands these to the select engine, which tries them and registers them as those of any select;
+//   - switched off: on an empty handle.
+// A wait begins by moving what was told from watched to active, and what has nothing from active to watched. While it
+// chooses, one more case, this class, stands for all the watched ones: it is ready when one of them is told, which is
+// active then for the rest of the wait. So a wait costs as many steps as there are active cases, and an event that a
+// watched case was told of is either taken, or looked for again at the next wait.
+//
+// Used by one thread at a time, but for the hub.
+class group final : case_source {
+public:
+    explicit group(bool biased) noexcept : case_source(self_, kind::event), biased_(biased) {}
+    ~group() override {
+        for (const slot& s : members_)
+            if (s.it) detach(*s.it);
+    }
+
+    std::size_t size() const noexcept { return members_.size() - removed_places_; }
+    bool has_otherwise() const noexcept { return has_otherwise_; }
+
+    // Adds what make() returns, a pointer to a case; its id tells how many were added before. Nothing can fail after
+    // make().
+    template <class F>
+    std::size_t add(F&& make) {
+        if (members_.size() == members_.capacity()) members_.reserve(2 * members_.size() + 1);
+        auto added = std::make_unique<member>();
+        member& m = *added;
+        m.self = std::forward<F>(make)();
+        m.id = next_id_;
+        m.place = members_.size();
+        m.hub = &hub_;
+        members_.push_back({m.id, std::move(added)});
+        if (m.self->of_kind() == select_case::kind::otherwise) has_otherwise_ = true;
+        if (!m.self->is_switched_off()) activate(m);
+        return next_id_++;
+    }
+
+    bool remove(std::size_t id) {
+        member* const found = find(id);
+        if (!found) return false;
+        const std::unique_ptr<member> removed = take_out(*found);  // what it drops may use the group
+        return true;
+    }
+
+    // As select_engine::choose(): the id of the case that was chosen, and that has run.
+    result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop) {
+        activate_told();
+        watch_idle();
+        select_engine engine(nullptr, nullptr, 0, biased_ ? preference::listed : preference::in_turn);
+        add_to(engine);
+        result<std::size_t> chosen = engine.choose(limit, on_expiry, stop);
+        if (!chosen && engine.all_are_live()) return chosen;
+        member* const ready = chosen ? tried_[*chosen] : nullptr;
+        const std::shared_ptr<select_case> to_run = ready ? ready->self : nullptr;  // the handler may remove it
+        if (ready) chosen = ready->id;
+        if (ready && !biased_) {  // the others have waited for longer from now on
+            deactivate(*ready);
+            activate(*ready);
+        }
+        remove_done(to_run.get());
+        if (to_run) to_run->run();
+        return chosen;
+    }
+
+private:
+    struct member : watcher {
+        std::size_t id = 0;
+        std::shared_ptr<select_case> self;
+        std::size_t place = 0;  // among the members
+        bool is_active = false, is_watched = false, keeps_memory = false;
+        member* before = nullptr;  // of the active ones, in the order in which they are preferred
+        member* behind = nullptr;
+    };
+    struct slot {
+        std::size_t id;
+        std::unique_ptr<member> it;  // none if it was removed
+    };
+
+    // Those that were removed leave their places empty, until these are more than half of them: so the members stay in
+    // the order of their ids, and each is removed in constant time, on the average.
+    member* find(std::size_t id) const noexcept {
+        std::size_t from = 0, to = members_.size();
+        while (from < to) {
+            const std::size_t middle = from + (to - from) / 2;
+            if (members_[middle].id < id) {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        return from < members_.size() && members_[from].id == id ? members_[from].it.get() : nullptr;
+    }
+    std::unique_ptr<member> take_out(member& m) {
+        detach(m);
+        if (m.self->of_kind() == select_case::kind::otherwise) has_otherwise_ = false;
+        std::unique_ptr<member> taken = std::move(members_[m.place].it);
+        if (++removed_places_ > members_.size() / 2) {
+            std::size_t kept = 0;
+            for (slot& s : members_) {
+                if (!s.it) continue;
+                s.it->place = kept;
+                members_[kept++] = std::move(s);
+            }
+            members_.resize(kept);
+            removed_places_ = 0;
+        }
+        return taken;
+    }
+
+    // ---- Places
+
+    // Behind those that have waited for longer, or were added before.
+    void activate(member& m) noexcept {
+        member* before = last_;
+        while (biased_ && before && before->id > m.id) before = before->before;
+        m.before = before;
+        m.behind = before ? before->behind : first_;
+        (m.before ? m.before->behind : first_) = &m;
+        (m.behind ? m.behind->before : last_) = &m;
+        m.is_active = true;
+        ++active_;
+    }
+    void deactivate(member& m) noexcept {
+        (m.before ? m.before->behind : first_) = m.behind;
+        (m.behind ? m.behind->before : last_) = m.before;
+        m.is_active = false;
+        --active_;
+    }
+    void activate_told() {
+        if (!hub_.has_news()) return;
+        for (watcher* told = hub_.take_told(); told;) {
+            auto& m = static_cast<member&>(*std::exchange(told, told->next_told));
+            m.is_watched = false;
+            --watched_;
+            activate(m);
+        }
+    }
+    void watch_idle() {
+        for (member* next = first_; member* const m = next;) {
+            next = m->behind;
+            if (m->self->retains_memory() && !m->keeps_memory) {
+                keep_memory_.push_back(m->id);
+                m->keeps_memory = true;
+            }
+            if (!m->self->watch(*m)) continue;
+            deactivate(*m);
+            m->is_watched = true;
+            ++watched_;
+        }
+    }
+    void detach(member& m) {
+        if (m.is_active) deactivate(m);
+        if (!m.is_watched) return;
+        m.self->unwatch(m);
+        if (made_in_ == sync::fork_count()) hub_.forget(m);
+        m.is_watched = false;
+        --watched_;
+    }
+
+    void remove_done(const select_case* chosen) {
+        for (member* const m : tried_) {
+            if (!m || !m->self->is_done(m->self.get() == chosen)) continue;
+            removed_.push_back(take_out(*m));
+        }
+        tried_.clear();
+        if (removed_.empty()) return;
+        const std::vector<std::unique_ptr<member>> removed = std::move(removed_);  // what they drop may use the group
+    }
+
+    // ---- The case that stands for the watched ones
+
+    void add_to(select_engine& engine) override {
+        activate_told();
+        const std::size_t size = active_ + (watched_ > 0 ? 1 : 0);
+        cases_.clear();
+        tried_.clear();
+        cases_.reserve(size);
+        tried_.reserve(size);
+        order_.resize(size);
+        removed_.reserve(size);  // before anything is received
+        const auto add = [this](select_case* c, member* m) {
+            cases_.push_back(c);
+            tried_.push_back(m);
+        };
+        // One that is told while others are ready has its turn after them; but with a preference it may come first.
+        if (watched_ > 0 && biased_) add(this, nullptr);
+        for (member* m = first_; m; m = m->behind) add(m->self.get(), m);
+        if (watched_ > 0 && !biased_) add(this, nullptr);
+        engine.take(cases_.data(), order_.data(), size, this);
+    }
+
+    op_status try_now(const precondition* others) override {
+        if (!hub_.has_news()) return op_status::blocked;
+        return holds(others) ? op_status::done : op_status::superseded;
+    }
+    bool is_unchanged() const override { return !hub_.has_news(); }
+    bool maybe_ready() const noexcept override { return hub_.has_news(); }
+    op_status try_register() override {
+        return hub_.wait_for_news(self_) ? op_status::blocked : claim::claim_own(self_);
+    }
+    void unregister() override { hub_.stop_waiting(); }
+    void run() override {}
+    bool retains_memory() const noexcept override { return !keep_memory_.empty(); }
+    void give_back_memory() override {
+        for (const std::size_t id : keep_memory_) {
+            member* const found = find(id);
+            if (!found) continue;
+            found->keeps_memory = false;
+            found->self->give_back_memory();
+        }
+        keep_memory_.clear();
+    }
+
+    const bool biased_;
+    const unsigned made_in_ = sync::fork_count();
+    bool has_otherwise_ = false;
+    std::size_t next_id_ = 0;
+    std::vector<slot> members_;
+    std::size_t removed_places_ = 0;
+    member* first_ = nullptr;  // of the active ones
+    member* last_ = nullptr;
+    std::size_t active_ = 0, watched_ = 0;
+    std::vector<std::size_t> keep_memory_;  // ids of cases whose channels kept memory when they were watched
+    waiter self_;                           // in the place of all the watched ones
+    watch_hub hub_;
+    std::vector<select_case*> cases_;  // those of the choice under way; the same as members; scratch space
+    std::vector<member*> tried_;
+    std::vector<std::uint32_t> order_;
+    std::vector<std::unique_ptr<member>> removed_;
+};
+
+}  // namespace sluice::detail

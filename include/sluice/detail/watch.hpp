@@ -1,0 +1,100 @@
+// How a group hears that one of its idle channels may be ready, without looking at each of them.
+#pragma once
+
+#include <atomic>
+#include <utility>
+
+#include <sluice/detail/lock.hpp>
+#include <sluice/detail/sync.hpp>
+#include <sluice/detail/waiter.hpp>
+
+namespace sluice::detail {
+
+class watch_hub;
+
+// Stands in a line of a channel for a group, also between two waits of the group, but takes nothing: it is told, once,
+// that there may be something for it. Whoever is about to show a message, room, or that the channel is closed, tells
+// all watchers of that line before, under the lock that guards the line, and takes them out of it. A watcher comes into
+// the line with both locks held, where there is nothing for it. So as long as it stands there, there has been nothing.
+// All watchers are told, so that a group that is between two waits, or finds something else first, keeps nothing from
+// the others.
+struct watcher : waiter {
+    watcher() noexcept { watches = true; }
+
+    watch_hub* hub = nullptr;
+    watcher* next_told = nullptr;  // guarded by the hub
+};
+
+// Where the watchers of a group are told. Its lock comes after those of channels and before those of claims.
+class watch_hub {
+public:
+    watch_hub() = default;
+    watch_hub(const watch_hub&) = delete;
+    watch_hub& operator=(const watch_hub&) = delete;
+
+    // `w` was just taken out of its line, under `locked`. Wakes the group after that, if it waits.
+    void tell(watcher& w, section& locked) {
+        const spin_lock_guard held(lock_);
+        w.next_told = nullptr;
+        *end_ = &w;
+        end_ = &w.next_told;
+        has_news_.store(true, std::memory_order_release);
+        if (waiter* const group = std::exchange(waiting_, nullptr)) {
+            if (claim::claim_without_transfer(*group)) locked.wake_after(*group);
+        }
+    }
+
+    // ---- For the thread that has the group
+
+    // Whether a watcher was told that was not taken yet. If not, no watcher in line had anything at some moment of the
+    // call: news is made before what it tells of is shown.
+    bool has_news() const noexcept { return has_news_.load(std::memory_order_acquire); }
+    // The watchers that were told, in that order: a chain by next_told.
+    watcher* take_told() {
+        const spin_lock_guard held(lock_);
+        end_ = &first_;
+        has_news_.store(false, std::memory_order_relaxed);
+        return std::exchange(first_, nullptr);
+    }
+    // `w` stands in no line any more, and is about to go.
+    void forget(const watcher& w) {
+        const spin_lock_guard held(lock_);
+        watcher** at = &first_;
+        while (*at && *at != &w) at = &(*at)->next_told;
+        if (!*at) return;
+        if (end_ == &w.next_told) end_ = at;
+        *at = w.next_told;
+        if (!first_) has_news_.store(false, std::memory_order_relaxed);
+    }
+    // Has the next watcher that is told decide and wake the select of `group`; false if there is news already.
+    bool wait_for_news(waiter& group) {
+        const spin_lock_guard held(lock_);
+        if (first_) return false;
+        waiting_ = &group;
+        return true;
+    }
+    void stop_waiting() {
+        const spin_lock_guard held(lock_);
+        waiting_ = nullptr;
+    }
+
+private:
+    sync::mutex lock_;
+    watcher* first_ = nullptr;  // of those that were told
+    watcher** end_ = &first_;
+    waiter* waiting_ = nullptr;
+    sync::atomic<bool> has_news_{false};
+};
+
+// Tells all watchers in the line. Requires the lock that guards it.
+inline void tell_watchers(wait_queue& line, section& locked) {
+    for (waiter* next = line.front(); waiter* const w = next;) {
+        next = line.after(*w);
+        if (!w->watches) continue;
+        line.remove(*w);
+        auto& told = static_cast<watcher&>(*w);
+        told.hub->tell(told, locked);
+    }
+}
+
+}  // namespace sluice::detail

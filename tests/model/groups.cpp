@@ -1,0 +1,231 @@
+// Groups that stay registered with their channels: each is told of what may be for it, and no message, room or closing is
+// left over while one sleeps that could use it.
+#include <model/models.hpp>
+#include <model/operations.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace model {
+
+namespace {
+
+using M = steady;
+
+// A group whose waits are written down. Its cases hear of closing, and remove themselves then.
+class watched_group {
+public:
+    void receives(const probe<M>& p) {
+        const int channel = p.number;
+        const auto id = group_.add(sluice::on_recv(p.ends.rx, [this, channel](const sluice::result<M>& m) {
+            if (!m) std::erase(receives_, channel);
+            now_->came_to(m ? event::received : event::receive_refused, channel, m ? m->id() : -1);
+        }));
+        receives_.push_back(channel);
+        last_ = id;
+    }
+    void sends(const probe<M>& p, int id) {
+        const int channel = p.number;
+        last_ = group_.add(sluice::on_send(p.ends.tx, M(id), [this, channel, id](const sluice::result<void>& r) {
+            std::erase(sends_, channel);
+            now_->came_to(r ? event::sent : event::send_refused, channel, r ? id : -1);
+        }));
+        sends_.push_back(channel);
+    }
+    void remove_last() {
+        group_.remove(last_);
+        receives_.pop_back();
+    }
+    void wait() {
+        operation op("group.wait");
+        for (const int channel : receives_) op.receives(channel);
+        for (const int channel : sends_) op.sends(channel);
+        now_ = &op;
+        const auto chosen = group_.wait();
+        if (chosen) return;
+        expect(chosen.error() == sluice::errc::closed, "a group fails for a reason that it cannot have");
+        op.all_closed();
+    }
+    bool try_wait() {
+        operation op("group.try_wait");
+        for (const int channel : receives_) op.receives(channel);
+        for (const int channel : sends_) op.sends(channel);
+        op.never_waits();
+        now_ = &op;
+        const auto chosen = group_.try_wait();
+        if (chosen) return true;
+        if (chosen.error() == sluice::errc::closed) {
+            op.all_closed();
+            return false;
+        }
+        expect(chosen.error() == sluice::errc::empty, "a group fails for a reason that it cannot have");
+        op.gave_up();
+        return false;
+    }
+
+private:
+    std::vector<int> receives_, sends_;
+    operation* now_ = nullptr;
+    std::size_t last_ = 0;
+    sluice::selector group_;
+};
+
+// Channels of one kind, and groups that live as long as they do.
+struct fixture {
+    explicit fixture(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
+    probe<M> a, b;
+
+    void finish() {
+        wait_until_quiet();
+        history.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
+        close(a.ends.tx, a.number);
+        close(b.ends.tx, b.number);
+    }
+    void drain() {
+        for (probe<M>* p : {&a, &b}) {
+            while (try_recv(p->ends.rx, p->number) == sluice::errc{}) {
+            }
+        }
+    }
+};
+
+using action = std::function<void(fixture&)>;
+
+void add_group(const std::string& name, const std::string& property, std::optional<std::size_t> capacity,
+               budgets limits, std::vector<action> actions, action before = {}) {
+    add("group/" + name, property, limits, [capacity, actions, before] {
+        fixture t(capacity);
+        if (before) before(t);
+        {
+            std::vector<std::unique_ptr<thread>> threads;
+            for (const action& p : actions) threads.push_back(std::make_unique<thread>([&t, &p] { p(t); }));
+            t.finish();
+        }
+        t.drain();
+    });
+}
+
+void receive_twice(fixture& t) {
+    watched_group g;
+    g.receives(t.a);
+    g.receives(t.b);
+    g.wait();
+    g.wait();
+}
+void receive_once(fixture& t) {
+    watched_group g;
+    g.receives(t.a);
+    g.wait();
+}
+void poll_then_receive(fixture& t) {
+    watched_group g;
+    g.receives(t.a);
+    g.receives(t.b);
+    g.try_wait();
+    g.try_wait();
+    g.wait();
+}
+// Is told of `b` at any time, also as its case goes.
+void receive_and_remove(fixture& t) {
+    watched_group g;
+    g.receives(t.a);
+    g.receives(t.b);
+    g.try_wait();
+    g.remove_last();
+    g.wait();
+}
+void poll_and_go(fixture& t) {
+    watched_group g;
+    g.receives(t.a);
+    g.receives(t.b);
+    g.try_wait();
+}
+// What this thread has seen, a group of its own does not overlook.
+void look_and_poll(fixture& t) {
+    watched_group g;
+    g.receives(t.a);
+    g.try_wait();
+    const bool seen = !t.a.ends.rx.empty();
+    expect(g.try_wait() || !seen, "a group overlooks what its thread has seen");
+}
+void send_in_group(fixture& t, int id) {
+    watched_group g;
+    g.sends(t.a, id);
+    g.wait();
+}
+void exchange(fixture& t, int id) {
+    watched_group g;
+    g.receives(t.a);
+    g.sends(t.b, id);
+    g.wait();
+    g.wait();
+}
+void exchange_back(fixture& t, int id) {
+    watched_group g;
+    g.receives(t.b);
+    g.sends(t.a, id);
+    g.wait();
+    g.wait();
+}
+
+}  // namespace
+
+[[maybe_unused]] static const bool added = [] {
+    constexpr budgets two{.preemptions = 3, .stale_reads = 0, .ticks = 0, .detours = 1};
+    constexpr budgets three{.preemptions = 1, .stale_reads = 0, .ticks = 0, .detours = 1};
+    const std::string told = "What comes is taken, or told again; nobody sleeps though there is something for it.";
+
+    const action send_a = [](fixture& t) { send(t.a.ends.tx, t.a.number, 1); };
+    const action send_b = [](fixture& t) { send(t.b.ends.tx, t.b.number, 2); };
+    const action send_both = [](fixture& t) {
+        send(t.a.ends.tx, t.a.number, 3);
+        send(t.b.ends.tx, t.b.number, 4);
+    };
+    const action send_two_a = [](fixture& t) {
+        send(t.a.ends.tx, t.a.number, 5);
+        send(t.a.ends.tx, t.a.number, 6);
+    };
+    const action recv_a = [](fixture& t) { recv(t.a.ends.rx, t.a.number); };
+    const action recv_two_a = [](fixture& t) { recv_two(t.a.ends.rx, t.a.number, true); };
+    const action try_recv_a = [](fixture& t) { try_recv(t.a.ends.rx, t.a.number); };
+    const action close_a = [](fixture& t) { close(t.a.ends.tx, t.a.number); };
+    const action fill_a = [](fixture& t) { try_send(t.a.ends.tx, t.a.number, 9); };
+    const action sends_in_group = [](fixture& t) { send_in_group(t, 20); };
+    const action sends_in_group_too = [](fixture& t) { send_in_group(t, 21); };
+
+    for (const auto& [name, capacity] : {std::pair<std::string, std::optional<std::size_t>>{"unbounded", std::nullopt},
+                                         {"one", 1},
+                                         {"rendezvous", 0}}) {
+        add_group(name + "/twice", told, capacity, two, {receive_twice, send_both});
+        add_group(name + "/two-groups", told, capacity, three, {receive_once, receive_once, send_two_a});
+        add_group(name + "/group-and-receiver", told, capacity, three, {receive_once, recv_a, send_two_a});
+        add_group(name + "/group-and-try", told, capacity, three, {receive_once, try_recv_a, send_a});
+        add_group(name + "/between-waits", told, capacity, three, {poll_then_receive, send_a, send_b});
+        add_group(name + "/between-waits-of-two", told, capacity, three, {poll_then_receive, receive_once, send_a});
+        add_group(name + "/removed", told, capacity, three, {receive_and_remove, send_a, send_b});
+        add_group(name + "/gone", told, capacity, three, {poll_and_go, send_both});
+        add_group(name + "/gone-of-two", told, capacity, three, {poll_and_go, receive_once, send_a});
+        add_group(name + "/seen", told, capacity, two, {look_and_poll, send_a});
+        add_group(name + "/closed", told, capacity, two, {receive_twice, close_a});
+        add_group(name + "/both-ends", told, capacity, two,
+                  {[](fixture& t) { exchange(t, 30); }, [](fixture& t) { exchange_back(t, 40); }});
+    }
+    add_group("one-full/room", told, 1, two, {sends_in_group, recv_a}, fill_a);
+    add_group("one-full/room-for-two", told, 1, three, {sends_in_group, sends_in_group_too, recv_two_a}, fill_a);
+    add_group("one-full/group-and-sender", told, 1, three, {sends_in_group, send_a, recv_two_a}, fill_a);
+    add_group("one-full/group-and-select", told, 1, three,
+              {sends_in_group,
+               [](fixture& t) {
+                   operation op("select(recv)");
+                   chose(op, sluice::select(receiving(op, t.a.ends.rx, t.a.number)));
+               }},
+              fill_a);
+    add_group("one-full/closed", told, 1, two, {sends_in_group, close_a}, fill_a);
+    return true;
+}();
+
+}  // namespace model
