@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,18 +16,10 @@
 #include <sluice/detail/lock.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
+#include <sluice/overflow.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice {
-
-/// What a publisher does about a subscriber whose channel is full. Only with `block` can a subscriber hold up a
-/// publisher.
-enum class overflow : std::uint8_t {
-    block,        ///< waits until there is room
-    drop_oldest,  ///< discards the oldest message in the channel, so that there is room
-    drop_newest,  ///< discards the new message for this subscriber
-    disconnect,   ///< closes the subscriber's channel; what is in it can still be received
-};
 
 namespace detail {
 
@@ -53,8 +44,8 @@ struct subscription {
             if (sent != errc::stopped) return sent == errc{};
         } else if (when_full == overflow::drop_oldest) {
             if constexpr (std::is_nothrow_move_constructible_v<T>) {
-                std::optional<T> evicted;  // destroyed with no lock held
-                return channel.send_evicting(message, evicted) == op_status::done;
+                result<T> evicted = unexpected(errc::empty);  // destroyed with no lock held
+                return channel.force_send(message, evicted) == op_status::done;
             }
         }
         return channel.try_send(message) == op_status::done;

@@ -97,6 +97,10 @@ std::size_t send_chunk(channel_core<T>& channel, At&& at, std::size_t count, boo
     std::size_t sent = 0;
     if (stop.stop_requested()) return 0;
     while (channel.try_send_some(at, count, sent) == op_status::blocked) {
+        if (channel.discards()) {
+            while (sent != count && channel.send_discarding(at(sent)) == op_status::done) ++sent;
+            break;
+        }
         if (!may_block || channel.send(at(sent), deadline::never(), stop) != errc{}) break;
         ++sent;
     }

@@ -38,7 +38,7 @@ public:
         spin_lock_guard back(back_lock());
         if (!closed_under_lock() && receivers_.empty()) {
             if (push(messages, message, may_delay)) return op_status::done;
-            if (!may_delay || !producer_.is_batch_pending()) return op_status::blocked;
+            if (send_blocks_ && (!may_delay || !producer_.is_batch_pending())) return op_status::blocked;
         }
         return try_send_slowly(messages.ops(), message, std::move(back));
     }
@@ -77,6 +77,7 @@ public:
     // The same for a select that may have to prefer another case.
 
     [[gnu::noinline]] op_status try_send_if(const message_ops& ops, const precondition& others, void* message) {
+        if (discards()) return send_discarding(ops, message, nullptr, &others);
         section back(back_lock());
         if (closed_under_lock()) return op_status::closed;
         // Room only grows under this lock, and a receiver that is completed below was in line before.
@@ -93,6 +94,60 @@ public:
         return tried;
     }
 
+    // ---- Sending where there may be no room. None of these blocks.
+
+    // Sends; where there is no room, the oldest message comes out, into `out`, and the new one goes in, in one step.
+    // `blocked` on a rendezvous alone. Like send_by_rule() it requires messages whose moves do not throw, and throws
+    // before anything has changed, or not at all.
+    [[gnu::noinline]] op_status force_send(const message_ops& ops, void* message, void* out) {
+        {
+            const spin_lock_guard back(back_lock());
+            if (!closed_under_lock() && receivers_.empty() && push(erased_messages(ops), message, false))
+                return op_status::done;
+        }
+        section both(front_lock_, back_lock());
+        const op_status tried = send_locked(ops, message, nullptr, both);
+        return tried == op_status::blocked ? evict_locked(ops, message, nullptr, out) : tried;
+    }
+
+    // Sends to a channel that discards(); where there is no room, by its rule: the oldest message comes out, into
+    // `out`; or the new one is `blocked`, for the caller to discard. What is discarded is counted. For a select, `self`
+    // or `others` say whether it may still send: otherwise `superseded`.
+    [[gnu::noinline]] op_status send_by_rule(const message_ops& ops, void* message, void* out, waiter* self = nullptr,
+                                             const precondition* others = nullptr) {
+        const bool evicts = seldom_.rule == overflow::drop_oldest;
+        section locked(evicts ? front_lock_ : back_lock());
+        if (evicts) locked.lock_also(back_lock());
+        if (closed_under_lock()) return op_status::closed;
+        if (!holds(others)) return op_status::superseded;
+        const op_status tried = send_locked(ops, message, self, locked);
+        if (tried != op_status::blocked) return tried;
+        // Counted before a receiver can take a message behind the one that is discarded.
+        if (evicts) {
+            const op_status evicted = evict_locked(ops, message, self, out);
+            if (evicted == op_status::done) count_dropped();
+            return evicted;
+        }
+        if (claim::try_claim(self, nullptr, [] { return true; }) != claim_result::won) return op_status::superseded;
+        count_dropped();
+        return op_status::blocked;
+    }
+
+    // The same, and destroys what is discarded, with no lock held.
+    [[gnu::noinline]] op_status send_discarding(const message_ops& ops, void* message, waiter* self = nullptr,
+                                                const precondition* others = nullptr) {
+        op_status sent = op_status::blocked;
+        auto attempt = [&](void* out) {
+            sent = send_by_rule(ops, message, out, self, others);
+            if (sent != op_status::blocked) return;
+            ops.deliver(message, out);
+            sent = op_status::done;
+        };
+        ops.with_discarded([](void* context, void* out) { (*static_cast<decltype(attempt)*>(context))(out); },
+                           &attempt);
+        return sent;
+    }
+
     // ---- Operations that block: see blocking.hpp. errc{} says that they have succeeded.
 
     errc send_blocking(const message_ops& ops, void* message, const deadline& until, const stop_token& stop);
@@ -102,6 +157,7 @@ public:
     // of a select the attempt is `superseded` if the select was decided before.
 
     [[gnu::noinline]] op_status register_sender(const message_ops& ops, void* message, blocked_op& self) {
+        if (discards()) return send_discarding(ops, message, &self);
         section both(front_lock_, back_lock());
         const op_status tried = send_locked(ops, message, &self, both);
         if (tried == op_status::blocked) {
@@ -185,6 +241,25 @@ protected:
         if (producer_.room(limit_, consumer_) == 0) return op_status::blocked;
         const auto enqueue = [&] { return push(erased_messages(ops), message, false); };
         return claim::try_claim(self, nullptr, enqueue) == claim_result::won ? op_status::done : op_status::superseded;
+    }
+
+    // Where there is no room: takes the oldest message out, into `out`, and puts the new one in; `blocked` if there is no
+    // message either, on a rendezvous. Requires both locks. It passes those who are blocked in a send, and they stay
+    // blocked: there is as little room after it as before.
+    op_status evict_locked(const message_ops& ops, void* message, waiter* self, void* out) {
+        if (consumer_.available(producer_) == 0) return op_status::blocked;
+        const auto replace = [&] {
+            producer_.reserve_for_eviction(consumer_, ops);
+            const std::size_t oldest = consumer_.own_head(), newest = producer_.own_tail();
+            ops.take(consumer_.message(erased_messages(ops), oldest), out);
+            ops.put(message, producer_.slot(erased_messages(ops), newest, limit_, consumer_, oldest + 1));
+            // The new one is counted before the old one is not counted any more, so that no look finds room, or too
+            // little.
+            producer_.publish(newest + 1);
+            consumer_.publish(oldest + 1);
+            return true;
+        };
+        return claim::try_claim(self, nullptr, replace) == claim_result::won ? op_status::done : op_status::superseded;
     }
 
     // Takes the oldest message from the queue, and puts those of blocked senders into the room; where the queue is
@@ -283,6 +358,7 @@ protected:
             section locked(std::move(back));
             if (closed_under_lock() || !receivers_.empty()) return send_locked(ops, message, nullptr, locked);
         }
+        if (discards()) return send_discarding(ops, message);
         producer_.wait_for_batch();
         return try_send(erased_messages(ops), message);
     }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <bit>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -57,6 +56,10 @@ struct messages_of {
         } while (s);
         queue_segment::free_all(chain);
     }
+    static void with_discarded(void (*body)(void* context, void* out), void* context) {
+        result<T> discarded = unexpected(errc::empty);
+        body(context, std::addressof(discarded));
+    }
 };
 
 constexpr std::uint32_t ring_slots(std::size_t fit, std::size_t min, std::size_t max) noexcept {
@@ -78,6 +81,7 @@ inline constexpr message_ops ops_of = {
     .deliver = &messages_of<T>::deliver,
     .take = &messages_of<T>::take,
     .destroy = std::is_trivially_destructible_v<T> ? &queue_segment::free_all : &messages_of<T>::destroy,
+    .with_discarded = &messages_of<T>::with_discarded,
 };
 
 template <class T>
@@ -94,9 +98,10 @@ class channel_core : public channel_base {
 public:
     // With no sender it is a channel into which nothing is ever sent, but which is open. Only tests begin with a number
     // other than 0.
-    static channel_core* make(std::optional<std::size_t> limit, std::size_t senders = 1, std::size_t first = 0) {
-        const auto [memory, place] = allocate();
-        return ::new (place) channel_core(memory, limit, senders, first);
+    static channel_core* make(std::optional<std::size_t> limit, std::size_t senders = 1, std::size_t first = 0,
+                              overflow rule = overflow::block) {
+        const auto in = allocate();
+        return ::new (in.place) channel_core(in, limit, rule, senders, first);
     }
 
     // What is sent is moved from; it may be a const T where a copy is as good.
@@ -201,25 +206,16 @@ public:
         return count;
     }
 
-    // Sends; where there is no room, takes the oldest message out of the queue first, into `evicted`. It would pass
-    // blocked senders, so it is only for channels on which no send blocks. Throws before anything has changed, or not
-    // at all.
-    op_status send_evicting(T& message, std::optional<T>& evicted) {
+    // See channel_base. What comes out, and is destroyed or returned by the caller, is moved into `out` with locks held.
+    op_status force_send(message_type& message, result<T>& out) {
         static_assert(std::is_nothrow_move_constructible_v<T>);
-        section both(front_lock_, back_lock());
-        assert(senders_.empty());
-        const op_status tried = send_locked(ops_of<T>, address_of(message), nullptr, both);
-        if (tried != op_status::blocked || consumer_.available(producer_) == 0) return tried;
-        producer_.reserve_for_eviction(consumer_, ops_of<T>);
-        // The new one is counted before the old one is not counted any more, so that no look finds room, or too little.
-        const std::size_t oldest = consumer_.own_head(), newest = producer_.own_tail();
-        T* const before = std::launder(static_cast<T*>(consumer_.message(messages_type(), oldest)));
-        evicted.emplace(std::move(*before));
-        std::destroy_at(before);
-        messages_type::put(address_of(message), producer_.slot(messages_type(), newest, limit_, consumer_, oldest + 1));
-        producer_.publish(newest + 1);
-        consumer_.publish(oldest + 1);
-        return op_status::done;
+        return channel_base::force_send(ops_of<T>, address_of(message), std::addressof(out));
+    }
+    op_status send_by_rule(message_type& message, result<T>& out) {
+        return channel_base::send_by_rule(ops_of<T>, address_of(message), std::addressof(out));
+    }
+    op_status send_discarding(message_type& message) {
+        return channel_base::send_discarding(ops_of<T>, address_of(message));
     }
 
     // A message as channel_base takes it.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <memory>
 #include <new>
@@ -17,6 +18,7 @@
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/detail/watch.hpp>
+#include <sluice/overflow.hpp>
 
 namespace sluice::detail {
 
@@ -51,8 +53,9 @@ namespace sluice::detail {
 //   2. While a sender waits that can still be completed, there is no room. It registered when it saw none with both
 //      locks held; since then every receive has found it in `senders_` and let the first in line put its message in
 //      before it let go of the front lock.
-//   3. So a message is never passed by a later one, and of two that wait on the same side the first is served first. (A
-//      send that evicts would pass blocked senders: it is used only where no send blocks, and asserts that.)
+//   3. So a message is never passed by a later one, and of two that wait on the same side the first is served first.
+//      (But a forced send passes those of blocked senders: it takes a message out and puts its own in, both locks held,
+//      and leaves as little room as there was. On a channel that discards no send blocks.)
 //   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own
 //      peer.
 //   5. After close no waiter is in line, and nothing is pushed. That no wake-up is lost follows from 1 and 2: a thread
@@ -65,6 +68,12 @@ namespace sluice::detail {
 // what it knows of is used up; batch_delay makes it likely that there is a batch then, and not a single message, where
 // the other side is under way. Where there can be only one, as at capacity 1, the message lies on the counter's cache
 // line and comes along with it. The line of waiters is on the lock's cache line, which a hand-over needs anyway.
+//
+// The cause of a closing. It is written once, by the call that closes the channel, before `closed_` is stored with
+// release; from then on it only is read, so that a look at it takes no lock. Whoever has seen the channel closed sees
+// the cause: it has loaded `closed_` with acquire; or has read it under a lock that the closing held; or was woken by
+// the closing, which wakes after it has released them, also where the claim of a select was decided before the store,
+// since who loses a claim to a peer waits for that wake-up. It is destroyed when both sides are gone, with no lock held.
 //
 // Where the time goes. A send or a receive that meets nobody is mostly the lock and the unlock of its mutex, and a locked
 // instruction waits until the stores before it are done. A store to a slot whose cache line the consumer has read when
@@ -80,7 +89,8 @@ public:
     channel_state(const channel_state&) = delete;
     channel_state& operator=(const channel_state&) = delete;
 
-    // ---- Handles. The channel is freed when the last one of both kinds is gone.
+    // ---- Handles. The messages go with the last receiver, and all that the channel holds when the last handle of both
+    // kinds is gone; its memory then too, or with the last weak handle.
 
     void add_sender() noexcept { sender_count_.fetch_add(1, std::memory_order_relaxed); }
     void add_receiver() noexcept { receiver_count_.fetch_add(1, std::memory_order_relaxed); }
@@ -91,16 +101,33 @@ public:
         if (release_ref(receiver_count_)) drop_side(true, ops);
     }
 
-    // True for the call that closed the channel.
-    bool close() {
+    // For a handle that is not weak.
+    void add_first_weak() noexcept {
+        had_weak_.store(true, std::memory_order_relaxed);
+        add_weak();
+    }
+    // For a weak one.
+    void add_weak() noexcept { seldom_.weak_count.fetch_add(1, std::memory_order_relaxed); }
+    void drop_weak() noexcept {
+        if (seldom_.weak_count.fetch_sub(1, std::memory_order_acq_rel) == 1) free();
+    }
+    // One more handle of that side, unless its last one is gone: then there will be none again.
+    bool try_add_sender() noexcept { return try_add_ref(sender_count_); }
+    bool try_add_receiver() noexcept { return try_add_ref(receiver_count_); }
+
+    // True for the call that closed the channel; otherwise the caller destroys the cause, after the locks.
+    bool close(std::exception_ptr cause = nullptr) {
         section both(front_lock_, back_lock());
-        return close_locked(both);
+        return close_locked(both, std::move(cause));
     }
 
     // ---- Observers, without a lock: what they tell was so at some moment of the call.
 
     bool is_closed() const noexcept { return closed_.load(std::memory_order_acquire); }
-    std::optional<std::size_t> capacity() const noexcept { return bounded_ ? std::optional(limit_) : std::nullopt; }
+    std::exception_ptr close_cause() const noexcept { return is_closed() ? seldom_.cause : nullptr; }
+    std::optional<std::size_t> capacity() const noexcept {
+        return seldom_.bounded ? std::optional(limit_) : std::nullopt;
+    }
     bool is_rendezvous() const noexcept { return limit_ == 0; }
     std::size_t size() const noexcept {
         for (;;) {
@@ -112,7 +139,14 @@ public:
     }
     // How many more messages fit, at some moment of the call.
     std::size_t room() const noexcept { return limit_ - size(); }
-    bool full() const noexcept { return bounded_ && size() >= limit_; }
+    bool full() const noexcept { return size() >= limit_; }
+    // How many messages were discarded for lack of room, and not given to anyone.
+    std::size_t dropped() const noexcept { return seldom_.dropped.load(std::memory_order_relaxed); }
+    void count_dropped() noexcept { seldom_.dropped.fetch_add(1, std::memory_order_relaxed); }
+    // Whether a send discards a message where there is no room.
+    bool discards() const noexcept {
+        return seldom_.rule == overflow::drop_oldest || seldom_.rule == overflow::drop_newest;
+    }
     std::size_t sender_count() const noexcept { return sender_count_.load(std::memory_order_acquire); }
     std::size_t receiver_count() const noexcept { return receiver_count_.load(std::memory_order_acquire); }
 
@@ -136,8 +170,9 @@ public:
         seen = producer_.tail();
         return seen != head || !senders_.empty() || is_closed() || producer_.tail() != seen;
     }
-    bool maybe_ready_to_send(snapshot& seen) const noexcept {
-        if (!bounded_) return true;
+    bool maybe_ready_to_send(snapshot& seen) const noexcept { return !send_blocks_ || maybe_fits(seen); }
+    // The same for an attempt that discards nothing.
+    bool maybe_fits(snapshot& seen) const noexcept {
         if (is_rendezvous()) {
             seen = receivers_.snapshot();
             return !wait_queue::is_empty(seen) || is_closed();
@@ -159,6 +194,11 @@ public:
     bool maybe_ready_to_send() const noexcept {
         snapshot seen;
         return maybe_ready_to_send(seen);
+    }
+
+    bool maybe_fits() const noexcept {
+        snapshot seen;
+        return maybe_fits(seen);
     }
 
     // Sets the feeder, before the first receive, or takes it away for good: null.
@@ -186,28 +226,50 @@ public:
     }
 
 protected:
+    // What is used seldom, or by few channels.
+    struct seldom_used {
+        void* memory;
+        const overflow rule;
+        const bool bounded;
+        sync::atomic<bool> abandoned{false};
+        sync::atomic<std::size_t> weak_count{1};  // and one for all other handles together
+        sync::atomic<std::size_t> dropped{0};
+        std::exception_ptr cause = nullptr;  // of the closing; see the head
+    };
+
+    // Memory for a channel, and where in it the channel and the rest of it are to begin.
+    struct allocation {
+        void* memory;
+        void* place;
+        void* place_of_seldom_used;
+    };
+    // Aligned by hand, since aligned operator new is slower. The alignment leaves a gap before or behind the channel in
+    // which there is room for what is seldom used.
+    static allocation allocate() {
+        std::size_t space = sizeof(channel_state) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+        static_assert(sizeof(seldom_used) <= cache_line && alignof(seldom_used) <= alignof(void*));
+        auto* const memory = static_cast<std::byte*>(::operator new(space));
+        void* second_line = memory + cache_line;
+        std::align(2 * cache_line, sizeof(channel_state) - cache_line, second_line, space -= cache_line);
+        std::byte* const place = static_cast<std::byte*>(second_line) - cache_line;
+        const bool is_before = static_cast<std::size_t>(place - memory) >= sizeof(seldom_used);
+        return {memory, place, is_before ? memory : place + sizeof(channel_state)};
+    }
+
     // At most `limit` messages fit; without one, any number. Starts with one receiver, and with one sender or none.
     // `first` is the number of the first message.
-    channel_state(void* memory, std::optional<std::size_t> limit, std::size_t senders, std::size_t first) noexcept
+    channel_state(const allocation& in, std::optional<std::size_t> limit, overflow rule, std::size_t senders,
+                  std::size_t first) noexcept
         : consumer_(first),
           limit_(limit.value_or((std::numeric_limits<std::size_t>::max)())),
-          bounded_(limit.has_value()),
+          send_blocks_(limit.has_value() && rule == overflow::block),
           one_side_gone_(senders == 0),
           made_in_(sync::fork_count()),
-          memory_(memory),
+          seldom_(*::new (in.place_of_seldom_used)
+                      seldom_used{.memory = in.memory, .rule = rule, .bounded = limit.has_value()}),
           sender_count_(senders),
           producer_(first) {}
-    ~channel_state() = default;
-
-    // Memory for a channel, and where in it the channel is to begin: see the members. Aligned by hand, since aligned
-    // operator new is slower.
-    static std::pair<void*, void*> allocate() {
-        std::size_t space = sizeof(channel_state) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
-        void* const memory = ::operator new(space);
-        void* second_line = static_cast<std::byte*>(memory) + cache_line;
-        std::align(2 * cache_line, sizeof(channel_state) - cache_line, second_line, space -= cache_line);
-        return {memory, static_cast<std::byte*>(second_line) - cache_line};
-    }
+    ~channel_state() { std::destroy_at(&seldom_); }
 
     // ---- Under a lock
 
@@ -216,8 +278,9 @@ protected:
     bool closed_under_lock() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
     // Requires both locks.
-    bool close_locked(section& locked) {
+    bool close_locked(section& locked, std::exception_ptr&& cause) {
         if (closed_under_lock()) return false;
+        seldom_.cause.swap(cause);
         for (wait_queue* const line : {&receivers_, &senders_, &close_observers_}) {
             tell_watchers(*line, locked);
             while (waiter* const w = line->front()) {
@@ -237,30 +300,47 @@ private:
 
     // ---- The end
 
-    static bool release_ref(sync::atomic<std::size_t>& count) noexcept {
-        // The only handle is this one, which no other thread may copy now: no other thread changes the count.
-        if (count.load(std::memory_order_acquire) == 1) {
+    bool release_ref(sync::atomic<std::size_t>& count) noexcept {
+        // The only handle is this one, which no other thread may copy now: so no other thread changes the count, unless
+        // it locks a weak handle. There is none if none was ever made: it would have been made from this handle, before
+        // its end, or from one whose drop the load of the count has acquired. That one was, and is gone, would not
+        // suffice: a thread may have locked it and dropped it between two looks.
+        if (count.load(std::memory_order_acquire) == 1 && !had_weak_.load(std::memory_order_relaxed)) {
             count.store(0, std::memory_order_relaxed);
             return true;
         }
         return count.fetch_sub(1, std::memory_order_acq_rel) == 1;
     }
 
+    static bool try_add_ref(sync::atomic<std::size_t>& count) noexcept {
+        std::size_t seen = count.load(std::memory_order_acquire);
+        while (seen != 0 && !count.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire)) {
+        }
+        return seen != 0;
+    }
+
     // The last handle of one side is gone. If the other side is still there the channel closes. If both leave at the
     // same time both may close it, of which the second does nothing, and then the exchange of `one_side_gone_` tells
-    // them apart: to the side that comes first it is the last access, and the one that comes second frees the channel.
+    // them apart: to the side that comes first it is the last access, and the one that comes second ends the channel.
     [[gnu::noinline]] void drop_side(bool discard, const message_ops& ops) {
         if (is_from_before_fork()) return abandon();
         if (!one_side_gone_.load(std::memory_order_acquire)) {
             section both(front_lock_, back_lock());
-            close_locked(both);
+            close_locked(both, nullptr);
             if (discard) both.destroy_after(consumer_.reset(producer_, ops));
         }
         if (!one_side_gone_.exchange(true, std::memory_order_acq_rel)) return;
         if (discard) {
             const detached_queue rest = consumer_.reset(producer_, ops);
         }
-        void* const memory = memory_;
+        // Nobody can ask for the cause any more. What it holds may be weak handles of this channel.
+        std::exchange(seldom_.cause, nullptr) = nullptr;
+        if (had_weak_.load(std::memory_order_relaxed)) return drop_weak();
+        free();
+    }
+
+    void free() noexcept {
+        void* const memory = seldom_.memory;
         this->~channel_state();
         ::operator delete(memory);
     }
@@ -269,7 +349,7 @@ private:
     // everything as it is, where a leak checker finds it.
     void abandon() noexcept {
         static std::atomic<channel_state*> all{nullptr};
-        if (!abandoned_.exchange(true, std::memory_order_relaxed)) memory_ = all.exchange(this);
+        if (!seldom_.abandoned.exchange(true, std::memory_order_relaxed)) seldom_.memory = all.exchange(this);
     }
 
 protected:
@@ -283,13 +363,13 @@ protected:
     consumer_end consumer_;
 
     const std::size_t limit_;
-    const bool bounded_;
+    const bool send_blocks_;  // where there is no room
     sync::atomic<bool> closed_{false};
     sync::atomic<bool> one_side_gone_;
-    sync::atomic<bool> abandoned_{false};
-    const unsigned made_in_;  // the fork_count()
+    sync::atomic<bool> had_weak_{false};  // whether a weak handle was ever made
+    const unsigned made_in_;              // the fork_count()
     wait_queue close_observers_;
-    void* memory_;
+    seldom_used& seldom_;
     sync::atomic<std::size_t> sender_count_;
     sync::atomic<std::size_t> receiver_count_{1};
     sync::atomic<feeder*> feeder_{nullptr};  // most channels have none

@@ -25,6 +25,8 @@ struct message_ops {
     void (*deliver)(void* message, void* out);
     void (*take)(void* slot, void* out);       // delivers it, and ends its life in the slot
     void (*destroy)(queue_segment*) noexcept;  // the messages of a chain of segments, oldest first, and the segments
+    // Calls `body` with an `out` without a message, and then destroys the message that has come into it.
+    void (*with_discarded)(void (*body)(void* context, void* out), void* context);
 };
 
 // What message_ops says, for code that is the same for all types. For code that is made for a T, messages_of<T> has
