@@ -12,6 +12,7 @@
 
 namespace sluice {
 
+#include <sluice/weak.hpp>
 /// Both ends of a channel: `auto [tx, rx] = sluice::bounded<int>(64);`. An aggregate of two handles.
 template <class T>
 struct channel {

@@ -58,6 +58,10 @@ public:
     /// Whether both belong to the same channel, or both are empty.
     friend bool operator==(const receiver& a, const receiver& b) noexcept { return a.channel_ == b.channel_; }
 
+    /// A handle of the same channel that does not keep it open, nor its messages; of an empty handle one of no channel.
+    /// Never blocks, allocates nothing.
+    [[nodiscard]] weak_receiver<T> downgrade() const noexcept { return weak_receiver<T>(channel_); }
+
     /// Receives the oldest message. Blocks while the channel is empty and open. Fails with `closed` if it is closed and
     /// drained, or with `stopped` if a stop is requested before there is a message.
     [[nodiscard]] result<T> recv(const stop_token& stop = {}) const { return recv_by(deadline::never(), stop); }

@@ -57,6 +57,10 @@ public:
 
     /// @{
     /// Sends the message. Blocks while there is no room; on a rendezvous, until a receiver has taken the message. Fails
+    /// A handle of the same channel that does not keep it open; of an empty handle one of no channel. Never blocks,
+    /// allocates nothing.
+    [[nodiscard]] weak_sender<T> downgrade() const noexcept { return weak_sender<T>(channel_); }
+
     /// with `closed`, or with `stopped` if a stop is requested before it is sent. An rvalue is moved from only if it is
     /// sent. An lvalue is copied, once at most, possibly before it is known whether the copy will be sent.
     [[nodiscard]] result<void> send(const T& message,

@@ -14,6 +14,7 @@ set(layers
     "detail/handle"
     "detail/batch"
     "receiver sender"
+    "weak"
     "channel"
     "detail/cases"
     "select"

@@ -21,6 +21,10 @@ namespace sluice {
 template <class T>
 class receiver;
 
+template <class T>
+class weak_sender;
+template <class T>
+class weak_receiver;
 namespace detail {
 
 inline result<void> to_result(errc e) noexcept {
