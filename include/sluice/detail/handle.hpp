@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -83,6 +84,18 @@ public:
     /// can still be received. Never blocks. Returns true for the call that closed it, false if it was closed before or
     /// the handle is empty. May be called from any thread, as all of this class, but not from a signal handler.
     bool close() const { return channel_ && channel_->close(); }
+
+    /// The same with a reason, which close_cause() of every handle then tells: `rx.close(std::make_exception_ptr(e))`.
+    /// A null pointer is no reason. Where the call did not close the channel, the cause counts for nothing; in any case
+    /// it is given up, and destroyed with no lock held.
+    bool close(std::exception_ptr cause) const { return channel_ && channel_->close(std::move(cause)); }
+
+    /// The reason with which the channel was closed: null while it is open, where there was none, where the last handle
+    /// of one side was dropped, and for an empty handle. What the channel holds can be received all the same, so ask
+    /// when an operation has reported `closed`: whoever has seen that, or is_closed(), sees the cause. Never blocks. It
+    /// is kept until the last sender and the last receiver are gone; so one that holds a handle of this channel, unless
+    /// that is a weak one, keeps the channel for ever.
+    std::exception_ptr close_cause() const noexcept { return channel_ ? channel_->close_cause() : nullptr; }
 
     /// Whether the channel was closed, or one side has dropped its last handle; true of an empty handle. There may
     /// still be messages to receive.
