@@ -3,16 +3,19 @@
 
 #include <cstddef>
 #include <optional>
+#include <stdexcept>
 #include <type_traits>
 #include <variant>
 
 #include <sluice/detail/channel_core.hpp>
+#include <sluice/detail/throw.hpp>
+#include <sluice/overflow.hpp>
 #include <sluice/receiver.hpp>
 #include <sluice/sender.hpp>
+#include <sluice/weak.hpp>
 
 namespace sluice {
 
-#include <sluice/weak.hpp>
 /// Both ends of a channel: `auto [tx, rx] = sluice::bounded<int>(64);`. An aggregate of two handles.
 template <class T>
 struct channel {
@@ -22,9 +25,17 @@ struct channel {
 
 namespace detail {
 template <class T>
-channel<T> make_channel(std::optional<std::size_t> limit) {
-    auto* const c = channel_core<T>::make(limit);
+channel<T> make_channel(std::optional<std::size_t> limit, overflow rule = overflow::block) {
+    auto* const c = channel_core<T>::make(limit, 1, 0, rule);
     return {sender<T>(c), receiver<T>(c)};
+}
+
+inline void check_rule(std::size_t capacity, overflow rule) {
+    if (rule == overflow::block) return;
+    if (rule != overflow::drop_oldest && rule != overflow::drop_newest)
+        throw_error(std::invalid_argument("sluice: only a subscriber can be disconnected, not a channel"));
+    if (capacity == 0)
+        throw_error(std::invalid_argument("sluice: a rendezvous holds no message that could be discarded"));
 }
 }  // namespace detail
 
@@ -41,6 +52,24 @@ template <class T>
 template <class T>
     requires(!std::is_void_v<T>)
 [[nodiscard]] channel<T> bounded(std::size_t capacity) { return detail::make_channel<T>(capacity); }
+
+/// The same with a rule for a send that finds no room: `block` as above, or it never blocks, and discards the oldest
+/// message in the channel (`drop_oldest`), or the new one (`drop_newest`). With these every way of sending succeeds
+/// until the channel closes, none reports `full`, and its argument is given up in either case; dropped() of every handle
+/// counts what was discarded. Taking the oldest out and putting the new one in is one step. What is discarded is
+/// destroyed by the thread that sends, with no lock held.
+///
+/// Does not block; throws std::bad_alloc, and std::invalid_argument if the rule is `disconnect`, or not `block` where
+/// the capacity is 0. Needs a `T` whose move does not throw, whichever the rule.
+template <class T>
+    requires(!std::is_void_v<T>)
+[[nodiscard]] channel<T> bounded(std::size_t capacity, overflow when_full) {
+    static_assert(std::is_nothrow_move_constructible_v<T>,
+                  "sluice: a channel with an overflow rule needs messages whose move does not throw, so that none is "
+                  "lost between taking the oldest out and putting the new one in");
+    detail::check_rule(capacity, when_full);
+    return detail::make_channel<T>(capacity, when_full);
+}
 
 /// A new synchronous channel, which holds no message: a send blocks until a receiver has taken it. The same as
 /// `bounded<T>(0)`. Does not block; throws std::bad_alloc.
@@ -64,6 +93,9 @@ channel<std::monostate> unbounded() { return detail::refuse_void<T>(); }
 template <class T>
     requires(std::is_void_v<T>)
 channel<std::monostate> bounded(std::size_t) { return detail::refuse_void<T>(); }
+template <class T>
+    requires(std::is_void_v<T>)
+channel<std::monostate> bounded(std::size_t, overflow) { return detail::refuse_void<T>(); }
 template <class T>
     requires(std::is_void_v<T>)
 channel<std::monostate> rendezvous() { return detail::refuse_void<T>(); }

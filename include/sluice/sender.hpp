@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <initializer_list>
+#include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -92,6 +94,26 @@ public:
     /// @}
 
     /// @{
+    /// Sends the message, and makes room where there is none: the oldest message in the channel comes out and is
+    /// returned, in one step with this send, whatever the rule of the channel for that case; dropped() does not count
+    /// it. Those who are blocked in a send stay blocked, in their order: none of them gets that room, and this message
+    /// passes theirs. On a rendezvous it does as try_send(). Never blocks. Returns what has come out, which is nothing
+    /// where there was room; fails with `closed`, or on a rendezvous with `full`. An rvalue is moved from only if it is
+    /// sent; of an lvalue no copy is made if the channel is seen to be closed. Needs a `T` whose move does not throw.
+    [[nodiscard]] result<std::optional<T>> force_send(const T& message) const requires detail::sendable<const T&, T> {
+        if (!channel_ || channel_->is_closed()) return unexpected(errc::closed);
+        if constexpr (detail::copies_in_place<T>) {
+            return force(message);
+        } else {
+            if (channel_->is_rendezvous() && !channel_->maybe_fits())
+                return unexpected(channel_->is_closed() ? errc::closed : errc::full);
+            return force_send(T(message));
+        }
+    }
+    [[nodiscard]] result<std::optional<T>> force_send(T&& message) const { return force(message); }
+    /// @}
+
+    /// @{
     /// Sends the message, and blocks as send() does, but for at most `timeout`: a duration of any unit, rounded up to
     /// that of steady_clock (nanoseconds, as a rule), by which it is measured. One that is not positive is one try;
     /// `duration::max()` is no limit. Fails with `closed`, `stopped`, or `timeout` if there was no room in time. The
@@ -166,6 +188,13 @@ public:
         requires(!detail::sendable<U, T>)
     result<void> try_send(U&&)
     const { return refused<U>(); }
+    template <class U>
+        requires(!detail::sendable<U, T>)
+    result<std::optional<T>> force_send(U&&)
+    const {
+        detail::refuse_to_send<U, T>();
+        return unexpected(errc::closed);
+    }
     template <class U, class... Rest>
         requires(!detail::sendable<U, T>)
     result<void> send_timeout(U&&, Rest&&...)
@@ -202,6 +231,23 @@ private:
     result<void> send_by(U& message, const deadline& until, const stop_token& stop) const {
         if (!channel_) return unexpected(stop.stop_requested() ? errc::stopped : errc::closed);
         return detail::to_result(channel_->send(message, until, stop));
+    }
+
+    template <class U>
+    result<std::optional<T>> force(U& message) const {
+        static_assert(std::is_nothrow_move_constructible_v<T>,
+                      "sluice: force_send needs messages whose move does not throw, so that none is lost between "
+                      "taking the oldest out and putting the new one in");
+        if constexpr (std::is_nothrow_move_constructible_v<T>) {
+            if (!channel_) return unexpected(errc::closed);
+            result<T> out = unexpected(errc::empty);
+            if (const errc e = detail::to_errc(channel_->force_send(message, out), errc::full); e != errc{})
+                return unexpected(e);
+            if (out) return result<std::optional<T>>(std::in_place, std::in_place, *std::move(out));
+            return result<std::optional<T>>(std::in_place);
+        } else {
+            return unexpected(errc::closed);
+        }
     }
 
     // Makes no copy where it is certain beforehand that it can't be sent.

@@ -112,6 +112,9 @@ public:
     std::optional<std::size_t> capacity() const noexcept {
         return channel_ ? channel_->capacity() : std::optional<std::size_t>(0);
     }
+    /// How many messages the channel has discarded for lack of room, by its rule: see bounded() and broadcaster. 0 for
+    /// a channel without such a rule and for an empty handle.
+    std::size_t dropped() const noexcept { return channel_ ? channel_->dropped() : 0; }
     /// How many senders the channel has, this handle included where it is one; 0 for an empty handle.
     std::size_t sender_count() const noexcept { return channel_ ? channel_->sender_count() : 0; }
     /// How many receivers the channel has, this handle included where it is one; 0 for an empty handle.
