@@ -57,12 +57,12 @@ public:
     /// Whether both belong to the same channel, or both are empty.
     friend bool operator==(const sender& a, const sender& b) noexcept { return a.channel_ == b.channel_; }
 
-    /// @{
-    /// Sends the message. Blocks while there is no room; on a rendezvous, until a receiver has taken the message. Fails
     /// A handle of the same channel that does not keep it open; of an empty handle one of no channel. Never blocks,
     /// allocates nothing.
     [[nodiscard]] weak_sender<T> downgrade() const noexcept { return weak_sender<T>(channel_); }
 
+    /// @{
+    /// Sends the message. Blocks while there is no room; on a rendezvous, until a receiver has taken the message. Fails
     /// with `closed`, or with `stopped` if a stop is requested before it is sent. An rvalue is moved from only if it is
     /// sent. An lvalue is copied, once at most, possibly before it is known whether the copy will be sent.
     [[nodiscard]] result<void> send(const T& message,
@@ -268,3 +268,7 @@ private:
 };
 
 }  // namespace sluice
+
+/// Senders can be keys of unordered containers: a hash of the channel, so equal for equal handles.
+template <class T>
+struct std::hash<sluice::sender<T>> : sluice::detail::hash_of_handle {};

@@ -21,11 +21,11 @@ namespace sluice {
 
 template <class T>
 class receiver;
-
 template <class T>
 class weak_sender;
 template <class T>
 class weak_receiver;
+
 namespace detail {
 
 inline result<void> to_result(errc e) noexcept {
@@ -193,6 +193,14 @@ template <class T>
 inline constexpr bool receives<receiver<T>> = true;
 template <class Handle>
 inline constexpr bool receives<message_range<Handle>> = true;
+
+// What std::hash of a handle is: handles that are equal have the same.
+struct hash_of_handle {
+    template <class Handle>
+    std::size_t operator()(const Handle& h) const noexcept {
+        return std::hash<const void*>()(core_of(h));
+    }
+};
 
 }  // namespace detail
 
