@@ -461,8 +461,8 @@ TEST_CASE("a copy or a move that throws reaches those before, and the next messa
     const audit books;
     {
         sluice::broadcaster<throwing_move> bus;
-        const std::vector<sluice::receiver<throwing_move>> subscribers{bus.subscribe(), bus.subscribe(2),
-                                                                       bus.subscribe()};
+        const std::vector<sluice::receiver<throwing_move>> subscribers{
+            bus.subscribe(), bus.subscribe(2, overflow::block), bus.subscribe()};
         auto has_left = bus.subscribe();
         int steps = 0;
         for (bool throws = true; throws; ++steps) {
@@ -679,7 +679,7 @@ TEST_CASE("subscribers come and go while others send: each gets an unbroken stre
         visitors.emplace_back([&over, &bus, capacity] {
             bool whole = true;
             while (!over) {
-                const auto rx = capacity ? bus.subscribe(*capacity) : bus.subscribe();
+                const auto rx = capacity ? bus.subscribe(*capacity, overflow::block) : bus.subscribe();
                 std::vector<int> last(publishers, -1);
                 for (int received = 0; received < 5 && !over;) {
                     const auto message = rx.try_recv();
@@ -814,4 +814,247 @@ TEST_CASE("several publishers reach several subscribers", "[broadcast]") {
             CHECK(got.size() == static_cast<std::size_t>(publishers * each));
         }
     }
+}
+
+// ---- Closing
+
+TEST_CASE("close() closes every subscriber after what it was sent, and later ones at once", "[broadcast]") {
+    const sluice::broadcaster<int> bus;
+    const auto copy = bus;
+    const auto one = bus.subscribe();
+    const auto two = bus.subscribe(1, overflow::drop_oldest);
+    task blocked([&] { return id_in(bus.subscribe().recv()); });
+    REQUIRE(wait_until_asleep(blocked));
+    task blocked_too([rx = bus.subscribe(0, overflow::block)] { return id_in(rx.recv()); });
+    REQUIRE(wait_until_asleep(blocked_too));
+    CHECK(bus.send(1) == 4);
+    CHECK(blocked.get() == 1);
+    CHECK(blocked_too.get() == 1);
+    CHECK(copy.close());
+    CHECK_FALSE(bus.close());
+    CHECK(one.is_closed());
+    CHECK(two.is_closed());
+    CHECK(one.close_cause() == nullptr);
+    CHECK(bus.subscriber_count() == 0);
+    CHECK(bus.send(2) == 0);
+    CHECK(drain(one) == std::vector<int>{1});
+    CHECK(drain(two) == std::vector<int>{1});
+    CHECK(error_in(one.recv()) == errc::closed);
+    for (const auto& late : {bus.subscribe(), bus.subscribe(2, overflow::block), copy.subscribe()}) {
+        CHECK(late.is_closed());
+        CHECK(error_in(late.recv()) == errc::closed);
+    }
+    sluice::broadcaster<int> gone = bus;
+    const auto moved = std::move(gone);
+    CHECK_FALSE(gone.close());  // NOLINT(bugprone-use-after-move)
+}
+
+TEST_CASE("close() frees a publisher that waits, which goes on without that subscriber", "[broadcast]") {
+    sluice::broadcaster<no_default> bus;
+    const auto slow = bus.subscribe(1, overflow::block);
+    CHECK(bus.send(no_default(0)) == 1);
+    task publisher([&] { return send_seven(bus, given_as::rvalue); });
+    REQUIRE(wait_until_asleep(publisher));
+    CHECK(bus.close());
+    CHECK(publisher.get() == outcome{0, 0, false});
+    CHECK(drain(slow) == std::vector<int>{0});
+}
+
+// ---- What is missed
+
+TEMPLATE_LIST_TEST_CASE("dropped() of a subscriber's receiver tells how much it missed", "[broadcast]",
+                        steady_payloads) {
+    const audit books;
+    {
+        sluice::broadcaster<TestType> bus;
+        const auto oldest = bus.subscribe(2, overflow::drop_oldest);
+        const auto newest = bus.subscribe(2, overflow::drop_newest);
+        const auto nobody = bus.subscribe(0, overflow::drop_newest);
+        const auto nobody_too = bus.subscribe(0, overflow::drop_oldest);
+        const auto all = bus.subscribe();
+        for (int id = 0; id < 5; ++id) {
+            CHECK(bus.send(TestType(id)) == (id < 2 ? 3u : 2u));
+        }
+        CHECK(oldest.dropped() == 3);
+        CHECK(newest.dropped() == 3);
+        CHECK(nobody.dropped() == 5);
+        CHECK(nobody_too.dropped() == 5);
+        CHECK(all.dropped() == 0);
+        CHECK(drain(oldest) == numbers(3, 5));
+        CHECK(drain(newest) == numbers(0, 2));
+        CHECK(bus.send(TestType(9)) == 3);
+        CHECK(newest.dropped() == 3);
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a stop that ends the wait for a subscriber makes it miss one; to be disconnected is no miss",
+          "[broadcast]") {
+    sluice::broadcaster<int> bus;
+    const auto slow = bus.subscribe(1, overflow::block);
+    const auto slow_too = bus.subscribe(1, overflow::block);
+    const auto strict = bus.subscribe(1, overflow::disconnect);
+    CHECK(bus.send(0) == 3);
+    std::stop_source source;
+    task publisher([&] { return bus.send(1, source.get_token()); });
+    REQUIRE(wait_until_asleep(publisher));
+    source.request_stop();
+    CHECK(publisher.get() == 0);
+    CHECK(slow.dropped() == 1);
+    CHECK(slow_too.dropped() == 1);
+    CHECK(strict.is_closed());
+    CHECK(strict.dropped() == 0);
+}
+
+// ---- Replay
+
+TEMPLATE_LIST_TEST_CASE("who subscribes later gets the last messages first", "[broadcast]", copyable_payloads) {
+    const auto remembered = GENERATE(0u, 1u, 3u, 100u);
+    const int sent = GENERATE(0, 1, 5);
+    CAPTURE(remembered, sent);
+    const int first = std::max(0, sent - static_cast<int>(remembered));
+    const audit books;
+    {
+        sluice::broadcaster<TestType> bus(sluice::replay(remembered));
+        const auto early = bus.subscribe();
+        for (int id = 0; id < sent; ++id) {
+            const TestType message(id);
+            CHECK(bus.send(message) == 1);
+        }
+        const auto late = bus.subscribe();
+        const auto few = bus.subscribe(2, overflow::block);
+        const auto none = bus.subscribe(0, overflow::block);
+        const auto strict = bus.subscribe(1, overflow::disconnect);
+        CHECK(drain(early) == numbers(0, sent));
+        CHECK(drain(late) == numbers(first, sent));
+        CHECK(drain(few) == numbers(std::max(first, sent - 2), sent));
+        CHECK(error_in(none.try_recv()) == errc::empty);
+        CHECK_FALSE(strict.is_closed());
+        CHECK(strict.dropped() == 0);
+        CHECK(drain(strict) == numbers(std::max(first, sent - 1), sent));
+    }
+    CHECK(books.balanced());
+}
+
+TEST_CASE("what is sent live comes behind what is replayed, and only that is dropped", "[broadcast]") {
+    sluice::broadcaster<no_default> bus(sluice::replay(3));
+    for (int id = 0; id < 5; ++id) {
+        CHECK(bus.send(no_default(id)) == 0);
+    }
+    const auto all = bus.subscribe();
+    const auto oldest = bus.subscribe(2, overflow::drop_oldest);
+    const auto newest = bus.subscribe(2, overflow::drop_newest);
+    const auto strict = bus.subscribe(3, overflow::disconnect);
+    CHECK(bus.send(no_default(5)) == 2);
+    CHECK(drain(all) == numbers(2, 6));
+    CHECK(drain(oldest) == numbers(4, 6));
+    CHECK(oldest.dropped() == 1);
+    CHECK(drain(newest) == numbers(3, 5));
+    CHECK(newest.dropped() == 1);
+    CHECK(strict.is_closed());
+    CHECK(drain(strict) == numbers(2, 5));
+}
+
+TEST_CASE("a broadcaster that was closed still replays, and remembers nothing more", "[broadcast]") {
+    sluice::broadcaster<int> bus(sluice::replay(2));
+    CHECK(bus.send(1) == 0);
+    CHECK(bus.send(2) == 0);
+    CHECK(bus.close());
+    CHECK(bus.send(3) == 0);
+    for (int i = 0; i < 2; ++i) {
+        const auto late = bus.subscribe();
+        CHECK(late.is_closed());
+        CHECK(drain(late) == std::vector<int>{1, 2});
+        CHECK(error_in(late.recv()) == errc::closed);
+    }
+}
+
+TEST_CASE("a replayed message is one copy per subscriber, and one to remember it", "[broadcast]") {
+    sluice::broadcaster<no_default> bus(sluice::replay(1));
+    CHECK(send_seven(bus, given_as::rvalue) == outcome{0, 1, false});
+    const long before = witness::copied();
+    const auto rx = bus.subscribe();
+    CHECK(witness::copied() == before + 1);
+    CHECK(send_seven(bus, given_as::rvalue) == outcome{1, 1, true});
+    CHECK(send_seven(bus, given_as::lvalue) == outcome{1, 2, false});
+}
+
+TEST_CASE("what is remembered goes when it is forgotten, or with the broadcaster", "[broadcast]") {
+    const audit books;
+    std::optional<sluice::broadcaster<no_default>> bus(std::in_place, sluice::replay(2));
+    for (int id = 0; id < 5; ++id) {
+        (void)bus->send(no_default(id));
+    }
+    CHECK(books.alive() == 2);
+    {
+        const auto rx = bus->subscribe();
+        CHECK(books.alive() == 4);
+        CHECK(drain(rx) == numbers(3, 5));
+        CHECK(books.alive() == 2);
+    }
+    bus.reset();
+    CHECK(books.balanced());
+}
+
+TEST_CASE("a copy that throws as it is replayed leaves no subscriber", "[broadcast]") {
+    sluice::broadcaster<throwing_move> bus(sluice::replay(2));
+    CHECK(bus.send(throwing_move(0)) == 0);
+    CHECK(bus.send(throwing_move(1)) == 0);
+    const int step = GENERATE(1, 2, 3, 4);
+    throw_after() = step;
+    CHECK_THROWS_AS(bus.subscribe(), injected_error);
+    throw_after() = 0;
+    CHECK(bus.subscriber_count() == 0);
+    const auto rx = bus.subscribe();
+    CHECK(bus.send(throwing_move(2)) == 1);
+    CHECK(drain(rx) == numbers(0, 3));
+}
+
+TEST_CASE("who subscribes while others send misses nothing and gets nothing twice", "[broadcast]") {
+    const auto remembered = GENERATE(1u, 4u, 64u);
+    const bool closes = GENERATE(false, true);
+    CAPTURE(remembered, closes);
+    const audit books;
+    const int each = scaled(3000);
+    for (int round = 0; round < 3; ++round) {
+        std::optional<sluice::broadcaster<no_default>> bus(std::in_place, sluice::replay(remembered));
+        std::atomic<bool> in_order{true};
+        std::vector<std::thread> threads;
+        for (int p = 0; p < 2; ++p) {
+            threads.emplace_back([&, p, mine = *bus] {
+                for (int i = 0; i < each; ++i) {
+                    (void)mine.send(no_default(p * each + i));
+                }
+            });
+        }
+        for (int s = 0; s < 2; ++s) {
+            threads.emplace_back([&, mine = *bus] {
+                for (int i = 0; i < 20; ++i) {
+                    const auto rx = mine.subscribe();
+                    int next[2] = {-1, -1};
+                    const int count = scaled(500);
+                    for (int n = 0; n < count; ++n) {
+                        const auto m = rx.try_recv();
+                        if (!m) {
+                            std::this_thread::yield();
+                            continue;
+                        }
+                        const int p = m->id() / each, k = m->id() % each;
+                        if (next[p] >= 0 && k != next[p]) in_order = false;
+                        next[p] = k + 1;
+                    }
+                }
+            });
+        }
+        if (closes) {
+            CHECK(bus->close());
+        }
+        for (auto& t : threads) {
+            t.join();
+        }
+        CHECK(in_order);
+        const auto late = bus->subscribe();
+        CHECK(late.is_closed() == closes);
+    }
+    CHECK(books.balanced());
 }

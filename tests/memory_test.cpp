@@ -651,7 +651,7 @@ TEST_CASE("a channel, a timer, a subscription or a case for which there is no me
         CHECK(fail_each_allocation([] { (void)sluice::never<int>(); }, works) == 1);
         CHECK(fail_each_allocation([] { (void)sluice::tick(std::chrono::hours(1)); }, works) == 1);
         CHECK(fail_each_allocation([] { (void)sluice::broadcaster<int>(); }, works) >= 1);
-        CHECK(fail_each_allocation([&] { (void)bus.subscribe(2); }, works) >= 2);
+        CHECK(fail_each_allocation([&] { (void)bus.subscribe(2, sluice::overflow::block); }, works) >= 2);
         CHECK(fail_each_allocation([&] { (void)group.add(sluice::on_recv(ch.rx, [](move_only) {})); }, works) >= 1);
     }
     CHECK(books.balanced());

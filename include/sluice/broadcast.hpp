@@ -4,131 +4,32 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <span>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <sluice/channel.hpp>
-#include <sluice/detail/channel_core.hpp>
-#include <sluice/detail/deadline.hpp>
-#include <sluice/detail/lock.hpp>
+#include <sluice/detail/audience.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/overflow.hpp>
-#include <sluice/result.hpp>
 
 namespace sluice {
 
-namespace detail {
-
-template <class T>
-struct subscription {
-    sender<T> to;
-    overflow when_full = overflow::block;
-
-    // False if deliver() would fail for lack of room, so that no copy need be made for it. A hint: the channel may
-    // change.
-    bool can_take(const stop_token& stop) const {
-        if (when_full == overflow::drop_oldest || (when_full == overflow::block && !stop.stop_requested())) return true;
-        return core_of(to)->maybe_ready_to_send();
-    }
-
-    // Whether the message was delivered; it is moved from only then. Blocks for overflow::block alone, and until a stop
-    // is requested. `disconnect` is left to the caller.
-    bool deliver(T& message, const stop_token& stop) const {
-        channel_core<T>& channel = *core_of(to);
-        if (when_full == overflow::block) {
-            const errc sent = channel.send(message, deadline::never(), stop);
-            if (sent != errc::stopped) return sent == errc{};
-        } else if (when_full == overflow::drop_oldest) {
-            if constexpr (std::is_nothrow_move_constructible_v<T>) {
-                result<T> evicted = unexpected(errc::empty);  // destroyed with no lock held
-                return channel.force_send(message, evicted) == op_status::done;
-            }
-        }
-        return channel.try_send(message) == op_status::done;
-    }
-};
-
-// The subscribers: an array that is appended to, and copied on any other write. An element never changes, so that a
-// send walks without the lock through a view of the array as it was when the send began. To grow beyond the capacity,
-// and to remove subscribers that have left, the array is replaced by a copy; a view keeps the array alive that it is
-// of.
-//
-// `lock_` guards `current_` and the size of what it points to. Under it a pointer or a subscription is put in its place
-// and nothing else: no allocation, no user code, no destructor of a message, a channel or an array.
-template <class T>
-class audience {
-    using array = std::vector<subscription<T>>;
-
+/// How many messages a broadcaster remembers for those who subscribe later; made by replay().
+class replay_last {
 public:
-    class view {
-    public:
-        auto begin() const noexcept { return members_.begin(); }
-        auto end() const noexcept { return members_.end(); }
-
-    private:
-        friend class audience;
-        explicit view(const std::shared_ptr<array>& from) : keeps_alive_(from), members_(from->data(), from->size()) {}
-
-        std::shared_ptr<const array> keeps_alive_;
-        std::span<const subscription<T>> members_;
-    };
-
-    view now() const {
-        const spin_lock_guard held(lock_);
-        return view(current_);
-    }
-
-    // Amortised O(1): a full array is copied into one with room for twice the subscribers that are still there, so that
-    // those that have left do not accumulate. If there is no memory for that, throws and changes nothing.
-    void add(subscription<T> newcomer) {
-        while (!append(newcomer)) renew();
-    }
-
-    // Removes subscribers whose channels have closed; if there is no memory for the copy, a later call does.
-    void forget_those_who_left() noexcept {
-        (void)thrown_by([this] { renew(); });
-    }
+    /// So many.
+    constexpr explicit replay_last(std::size_t count) noexcept : count_(count) {}
+    /// The number.
+    constexpr std::size_t count() const noexcept { return count_; }
 
 private:
-    bool append(subscription<T>& newcomer) {
-        const spin_lock_guard held(lock_);
-        if (current_->size() == current_->capacity()) return false;
-        current_->push_back(std::move(newcomer));
-        return true;
-    }
-
-    // Replaces the array by a copy without the closed ones, unless another thread replaces it first, or adds more than
-    // the copy has room for; then the caller sees what is there and calls again if need be.
-    void renew() {
-        const auto there = [](const subscription<T>& s) { return !s.to.is_closed(); };
-        const view seen = now();
-        std::size_t count = 0;
-        for (const subscription<T>& s : seen) {
-            if (there(s)) ++count;
-        }
-        auto fresh = std::make_shared<array>();
-        fresh->reserve(count == 0 ? 1 : 2 * count);
-        for (const subscription<T>& s : seen) {
-            if (fresh->size() < count && there(s)) fresh->push_back(s);
-        }
-
-        const spin_lock_guard held(lock_);  // ends before `fresh` and `seen`, which may destroy the old array
-        if (current_ != seen.keeps_alive_) return;
-        const std::span<const subscription<T>> latecomers = std::span(*current_).subspan(seen.members_.size());
-        if (latecomers.size() > fresh->capacity() - fresh->size()) return;
-        fresh->insert(fresh->end(), latecomers.begin(), latecomers.end());
-        current_.swap(fresh);
-    }
-
-    mutable sync::mutex lock_;
-    std::shared_ptr<array> current_ = std::make_shared<array>();
+    std::size_t count_;
 };
 
-}  // namespace detail
+/// For a broadcaster that remembers its last `count` messages: `broadcaster<state> latest(replay(1));`
+constexpr replay_last replay(std::size_t count) noexcept { return replay_last(count); }
 
 /// Sends each message to every subscriber: each has a channel of its own, and receives from it as from any other. A
 /// broadcaster is a handle, and each copy is one more publisher to the same subscribers; when the last one is dropped,
@@ -140,9 +41,14 @@ private:
 /// **Order.** The messages of one publisher reach each subscriber in the order in which it sent them. Those of several
 /// publishers may reach two subscribers in different orders.
 ///
+/// **Replay.** A broadcaster made with replay(n) remembers the last n messages that were sent, to whomever, and who
+/// subscribes gets those first. To be remembered, and to be addressed to those who listen, is one step: so each message
+/// reaches a subscriber once, replayed or live, replayed ones first. The replay waits for nobody, disconnects nobody and
+/// drops nothing: a subscriber with room for less gets the newest that fit.
+///
 /// **Messages.** `T` must be copyable. Copies are made and destroyed, and discarded messages are destroyed, with no
 /// lock held, so these operations of a `T` may use this broadcaster and any channel; its move constructor must use
-/// none.
+/// none. (But where messages are replayed, its copy constructor must not send to this broadcaster.)
 template <class T>
 class broadcaster {
     static_assert(std::is_copy_constructible_v<T>, "sluice: a message that is broadcast must be copyable");
@@ -150,28 +56,37 @@ class broadcaster {
 
 public:
     /// A broadcaster without subscribers. Throws std::bad_alloc.
-    broadcaster() : audience_(std::make_shared<detail::audience<T>>()) {}
+    broadcaster() : broadcaster(replay(0)) {}
+
+    /// A broadcaster without subscribers that remembers the last so many messages for them, one copy of each, from the
+    /// send until as many others were sent; it takes memory for so many pointers at once. Throws std::bad_alloc, and
+    /// std::length_error for a number that no memory can hold.
+    explicit broadcaster(replay_last remembered)
+        : audience_(std::make_shared<detail::audience<T>>(remembered.count())) {}
 
     /// Whether it can have subscribers: not if it was moved from.
     explicit operator bool() const noexcept { return audience_ != nullptr; }
     /// Whether both are handles of the same broadcaster.
     friend bool operator==(const broadcaster&, const broadcaster&) noexcept = default;
 
-    /// A new subscriber, which gets every message whose send begins after this call, through an unbounded channel: it
-    /// misses nothing, never holds up a publisher, and takes memory for all that it has not received. It leaves when
-    /// the last copy of the receiver is dropped, or when the receiver is closed.
+    /// A new subscriber, which gets what is remembered and then every message whose send begins after this call, through
+    /// an unbounded channel: it misses nothing, never holds up a publisher, and takes memory for all that it has not
+    /// received. It leaves when the last copy of the receiver is dropped, or when the receiver is closed.
     ///
-    /// Never waits for a publisher, and takes constant time on average, however many subscribers there are. Throws
-    /// std::bad_alloc, and then there is no new subscriber. Of a broadcaster that was moved from, the receiver is
-    /// closed.
-    [[nodiscard]] receiver<T> subscribe() const { return join(unbounded<T>(), overflow::block); }
+    /// Never waits for a publisher, and takes constant time on average, however many subscribers there are, and the time
+    /// for the copies of what is replayed. Throws std::bad_alloc and what a copy throws, and then there is no new
+    /// subscriber. Of a broadcaster that was closed, the receiver gets what is remembered, then `closed`; of one that was
+    /// moved from, `closed`.
+    [[nodiscard]] receiver<T> subscribe() const { return join(std::nullopt, overflow::block); }
 
     /// The same through a channel for at most `capacity` messages, 0 for a rendezvous, and with a rule for what happens
     /// when it is full. On a rendezvous there is no message to discard: `drop_oldest` does as `drop_newest` there.
     ///
-    /// Throws std::bad_alloc, and std::invalid_argument if the rule is to drop messages while the move of a `T` may
-    /// throw.
-    [[nodiscard]] receiver<T> subscribe(std::size_t capacity, overflow when_full = overflow::block) const {
+    /// dropped() of the receiver tells how many messages it missed by its rule, or since a publisher that waited for it
+    /// was stopped; that it was disconnected tells is_closed().
+    ///
+    /// Throws as above, and std::invalid_argument if the rule is to drop messages while the move of a `T` may throw.
+    [[nodiscard]] receiver<T> subscribe(std::size_t capacity, overflow when_full) const {
         if constexpr (!std::is_nothrow_move_constructible_v<T>) {
             if (when_full == overflow::drop_oldest || when_full == overflow::drop_newest)
                 detail::throw_error(std::invalid_argument(
@@ -179,7 +94,19 @@ public:
         }
         // Nothing is in a rendezvous that could make room.
         if (capacity == 0 && when_full == overflow::drop_oldest) when_full = overflow::drop_newest;
-        return join(bounded<T>(capacity), when_full);
+        return join(capacity, when_full);
+    }
+
+    /// Closes the channels of all subscribers, who still get what was sent to them; those who come later get what is
+    /// remembered and are closed then. A send that begins later reaches nobody and is not remembered; one that waits for
+    /// a subscriber goes on without it. Never blocks. Returns true for the call that closed it, false if it was closed
+    /// before or was moved from.
+    bool close() const {
+        const auto all = audience_ ? audience_->close() : std::nullopt;
+        if (!all) return false;
+        for (const auto& s : *all) s.close();
+        audience_->forget_those_who_left();
+        return true;
     }
 
     /// How many subscribers there are, as it was at some moment of the call. Waits for no publisher; takes time in
@@ -204,8 +131,9 @@ public:
     /// If a copy or a move throws, or there is no memory, the exception leaves the call: the subscribers before have
     /// got the message, those after have not, and the broadcaster and all subscribers stay usable.
     ///
-    /// The message is copied for each subscriber in its turn, and the copy moved into its channel. No copy is made for
-    /// a subscriber that has left, nor for one that does not get the message because its channel has no room.
+    /// The message is copied for each subscriber in its turn, and the copy moved into its channel; before that once if it
+    /// is to be remembered. No copy is made for a subscriber that has left, nor for one that does not get the message
+    /// because its channel has no room.
     [[nodiscard]] std::size_t send(const T& message, const stop_token& stop = {}) const {
         return publish(message, nullptr, stop);
     }
@@ -217,15 +145,29 @@ public:
     }
 
 private:
-    receiver<T> join(channel<T> c, overflow when_full) const {
-        if (audience_) audience_->add({std::move(c.tx), when_full});
+    receiver<T> join(std::optional<std::size_t> capacity, overflow when_full) const {
+        const bool discards = when_full == overflow::drop_oldest || when_full == overflow::drop_newest;
+        channel<T> c = detail::make_channel<T>(capacity, discards ? when_full : overflow::block);
+        if (!audience_) return std::move(c.rx);
+        detail::subscription<T> newcomer{std::move(c.tx), when_full};
+        std::size_t replayed = audience_->remembers();
+        if (capacity && replayed > *capacity) replayed = *capacity;
+        if (replayed > 0) newcomer.before = std::make_shared<detail::backlog<T>>(replayed);
+        const bool open = audience_->add(newcomer);
+        if (newcomer.before) newcomer.before->put_into(*core_of(newcomer.to));
+        if (!open) newcomer.close();
         return std::move(c.rx);
     }
 
     // `original` is the message if it may be moved from, else null.
     std::size_t publish(const T& message, T* original, const stop_token& stop) const {
         if (!audience_ || stop.stop_requested()) return 0;
-        const auto all = audience_->now();
+        std::shared_ptr<const T> kept;
+        if (audience_->remembers() > 0) kept = std::make_shared<const T>(message);
+        const auto seen = audience_->now_for(kept);
+        kept.reset();
+        if (!seen) return 0;
+        const auto& all = *seen;
         bool anyone_left = false;
         const auto first_there = [&](auto from) {
             for (; from != all.end() && from->to.is_closed(); ++from) anyone_left = true;
@@ -236,6 +178,7 @@ private:
         std::optional<T> copy;  // one that was not delivered serves the next subscriber
         for (auto s = first_there(all.begin()); s != all.end(); s = first_there(s + 1)) {
             bool delivered = false;
+            if (s->gets_replay()) s->before->put_into(*core_of(s->to));
             if (s->can_take(stop)) {
                 if (original && first_there(s + 1) == all.end()) {
                     delivered = s->deliver(*original, stop);

@@ -16,7 +16,7 @@ set(layers
     "receiver sender"
     "weak"
     "channel"
-    "detail/cases"
+    "detail/audience detail/cases"
     "select"
     "timer broadcast"
     "sluice"

@@ -35,7 +35,7 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
         "A blocked publisher goes on when the slow subscriber receives, and each gets everything in order.", limits,
         [] {
             std::optional<sluice::broadcaster<M>> bus(std::in_place);
-            auto slow = bus->subscribe(1);
+            auto slow = bus->subscribe(1, overflow::block);
             auto fast = bus->subscribe();
             {
                 thread publisher([&] {
@@ -115,13 +115,13 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
     add("broadcast/come-and-go",
         "A subscriber that leaves or comes during a send gets the message whole or not at all.", limits, [] {
             sluice::broadcaster<M> bus;
-            auto first = bus.subscribe(1);
+            auto first = bus.subscribe(1, overflow::block);
             std::optional<sluice::receiver<M>> late;
             std::size_t reached = 0;
             {
                 thread publisher([&] { reached = bus.send(M(1)); });
                 thread leaver([&] { first = {}; });
-                thread comer([&] { late = bus.subscribe(2); });
+                thread comer([&] { late = bus.subscribe(2, overflow::block); });
             }
             const auto m = late->try_recv();
             expect(reached >= (m ? 1u : 0u) && reached <= 2, "a send says that it reached another number");
@@ -132,7 +132,7 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
 
     add("broadcast/two-publishers", "Two publishers at once reach both subscribers.", limits, [] {
         sluice::broadcaster<M> bus;
-        std::array rx{bus.subscribe(2), bus.subscribe(2)};
+        std::array rx{bus.subscribe(2, overflow::block), bus.subscribe(2, overflow::block)};
         {
             thread a([&] { expect(bus.send(M(1)) == 2, "a send did not reach both"); });
             thread b([&] { expect(bus.send(M(2)) == 2, "a send did not reach both"); });
@@ -165,7 +165,7 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
     add("broadcast/not-for-who-comes-later",
         "Someone who comes while a publisher waits does not get its message, and gets the next one.", limits, [] {
             sluice::broadcaster<M> bus;
-            const auto slow = bus.subscribe(1);
+            const auto slow = bus.subscribe(1, overflow::block);
             expect(bus.send(M(1)) == 1, "a send did not reach the subscriber");
             std::vector<sluice::receiver<M>> late;
             {
@@ -186,10 +186,10 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
         add(std::string("broadcast/stop-") + (drains ? "against-room" : "against-leaving"),
             "A stop ends the wait for one subscriber, and those behind it get the message.", limits, [drains] {
                 sluice::broadcaster<M> bus;
-                auto slow = bus.subscribe(1);
+                auto slow = bus.subscribe(1, overflow::block);
                 expect(bus.send(M(1)) == 1, "a send did not reach the subscriber");
-                const auto behind = bus.subscribe(1);
-                const auto last = bus.subscribe(1);
+                const auto behind = bus.subscribe(1, overflow::block);
+                const auto last = bus.subscribe(1, overflow::block);
                 stop_source source;
                 std::size_t reached = 0;
                 {
@@ -220,7 +220,8 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
 
     add("broadcast/stop-alone", "A publisher that only a stop can free ends, and keeps its message.", limits, [] {
         sluice::broadcaster<M> bus;
-        const std::array rx{bus.subscribe(1), bus.subscribe(2), bus.subscribe(0)};
+        const std::array rx{bus.subscribe(1, overflow::block), bus.subscribe(2, overflow::block),
+                            bus.subscribe(0, overflow::block)};
         const auto of_room = bus.subscribe(1, overflow::drop_newest);
         stop_source fill;
         {
@@ -245,8 +246,8 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
     add("broadcast/last-leaves", "When the last subscriber leaves during a send, the message is whole or delivered.",
         limits, [] {
             sluice::broadcaster<M> bus;
-            const auto first = bus.subscribe(1);
-            auto last = bus.subscribe(1);
+            const auto first = bus.subscribe(1, overflow::block);
+            auto last = bus.subscribe(1, overflow::block);
             M message(1);
             std::size_t reached = 0;
             {
