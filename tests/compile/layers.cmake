@@ -17,6 +17,7 @@ set(layers
     "weak"
     "channel"
     "detail/audience detail/cases"
+    "cases"
     "select"
     "timer broadcast"
     "sluice"
