@@ -15,7 +15,7 @@ namespace sluice {
 /// @{
 /// A case of select(): ready when a message can be received. If it is chosen, the message is received and the handler
 /// called with it. A channel that is closed and drained takes the case out of the race; but if the handler is declared
-/// to take a `result<T>`, the case is ready then, and the handler is called with `closed`.
+/// to take a `result<T>`, the case is ready then, and the handler is called with `closed`. What it returns is ignored.
 ///
 /// It is the declared parameter that counts: of a lambda, a function, a std::function, or a class with one operator().
 /// What declares no type takes the message: a generic handler, and what std::bind_front, std::bind and std::ref return.
@@ -30,6 +30,26 @@ template <class T, class Handler>
 template <class T, class Handler>
 [[nodiscard]] detail::receive_case<T, receiver<T>, Handler> on_recv(receiver<T>&& rx, Handler&& handler) {
     return {std::move(rx), std::forward<Handler>(handler)};
+}
+/// @}
+
+/// @{
+/// A case of select(): the same without a handler. If it is chosen, what a handler would be called with is in `into`
+/// when the select returns: a message in a `std::optional<T>`, with which the case drops out when the channel is closed
+/// and drained; or a message or `closed` in a `result<T>`, with which it is ready then.
+///
+/// `into` is an lvalue, and is referred to. A select empties it as it begins, a result to `empty`, so that it holds
+/// something afterwards only if this case was chosen. A selector touches it only when the case is chosen, and may be
+/// told to store into it again and again. If the move of a message into it throws, the message has been received, and
+/// is lost with the exception, and `into` is empty.
+template <class T, detail::storage_of<T> Into>
+[[nodiscard]] detail::receive_case<T, const receiver<T>&, detail::store_into<Into>> on_recv(const receiver<T>& rx,
+                                                                                            Into& into) {
+    return {rx, {into}};
+}
+template <class T, detail::storage_of<T> Into>
+[[nodiscard]] detail::receive_case<T, receiver<T>, detail::store_into<Into>> on_recv(receiver<T>&& rx, Into& into) {
+    return {std::move(rx), {into}};
 }
 /// @}
 
@@ -116,7 +136,8 @@ template <class Source>
 detail::refused_case on_recv(const Source&) {
     static_assert(
         !std::is_object_v<Source>,
-        "sluice: on_recv takes a handler, which is called with the message: on_recv(rx, [](T message) { ... })");
+        "sluice: on_recv takes a handler, which is called with the message: on_recv(rx, [](T message) { ... }); or a "
+        "std::optional or a sluice::result, in which it is stored: on_recv(rx, message)");
     return {};
 }
 template <class T, class... Arguments>

@@ -41,6 +41,7 @@ constexpr bool check_case() {
 template <class... Cases>
 result<std::size_t> select_from(preference prefers, Cases&... cases) {
     static_assert((0 + ... + int(is_otherwise<Cases>)) <= 1, "sluice: a select takes at most one otherwise");
+    (clear_storage(cases.handler), ...);
     std::tuple<typename Cases::registration...> registrations(cases...);
     return std::apply(
         [prefers](auto&... registration) -> result<std::size_t> {

@@ -215,4 +215,17 @@ template <class Handler>
 }
 /// @}
 
+/// @{
+/// The same without a handler: the time point is stored in `into`, a `std::optional` or a `result` of it, as on_recv()
+/// of a channel stores a message.
+template <detail::storage_of<timer::value_type> Into>
+[[nodiscard]] detail::timer_case<const timer&, detail::store_into<Into>> on_recv(const timer& t, Into& into) {
+    return {t, {into}};
+}
+template <detail::storage_of<timer::value_type> Into>
+[[nodiscard]] detail::timer_case<timer, detail::store_into<Into>> on_recv(timer&& t, Into& into) {
+    return {std::move(t), {into}};
+}
+/// @}
+
 }  // namespace sluice

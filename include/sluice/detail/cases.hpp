@@ -171,10 +171,6 @@ struct receive_case {
     };
 };
 
-struct no_handler {
-    void operator()() const noexcept {}
-};
-
 // `Value` is const T& or T&&; T where the case is stored.
 template <class T, class Sender, class Value, class Handler>
 struct send_case {

@@ -1,7 +1,9 @@
-// What the handler of a case takes, by its declared parameter.
+// What the handler of a case takes, by its declared parameter; and what stands in the place of one.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -48,7 +50,7 @@ constexpr handler_kind kind_of_handler() {
     using Parameter = typename decltype(declared_parameter<F>())::type;
     if constexpr (std::is_same_v<Parameter, Outcome>) {
         return callable_with<F, Outcome> ? handler_kind::outcome : handler_kind::neither;
-    } else if constexpr (is_result<Parameter>) {
+    } else if constexpr (is_result<Parameter> && !(std::is_same_v<Parameter, Message> || ...)) {
         return handler_kind::neither;  // a result of another type is never told of the closing
     } else if constexpr (callable_with<F, Message...>) {
         return handler_kind::message;
@@ -67,12 +69,52 @@ struct receive_handler {
     static constexpr handler_kind kind = kind_of_handler<Handler, result<Message>, Message>();
     static_assert(
         kind != handler_kind::neither,
-        "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as "
-        "well");
+        "sluice: the handler of on_recv must take the message, or a sluice::result of it to hear of closing as well; "
+        "in its place may stand a variable to store it in, a std::optional or a sluice::result of the message");
 };
 template <class Handler>
 concept send_handler = kind_of_handler<Handler, result<void>>()
 != handler_kind::neither;
+
+// In the place of a handler that takes nothing.
+struct no_handler {
+    void operator()() const noexcept {}
+};
+
+// In the place of a handler that takes a message: stores it.
+template <class Into>
+struct store_into;
+template <class T>
+struct store_into<std::optional<T>> {
+    std::optional<T>& into;
+
+    void clear() const noexcept { into.reset(); }
+    void operator()(T&& message) const { into.emplace(std::move(message)); }
+};
+template <class T>
+struct store_into<result<T>> {
+    result<T>& into;
+
+    void clear() const noexcept { into = unexpected(errc::empty); }
+    void operator()(result<T>&& outcome) const {
+        clear();
+        if (outcome) {
+            into.emplace(*std::move(outcome));
+        } else {
+            into = unexpected(outcome.error());
+        }
+    }
+};
+template <class Into, class Message>
+concept storage_of = std::same_as<Into, std::optional<Message>> || std::same_as<Into, result<Message>>;
+
+// Before a select begins.
+template <class Handler>
+void clear_storage(Handler&) noexcept {}
+template <class Into>
+void clear_storage(store_into<Into>& storage) noexcept {
+    storage.clear();
+}
 
 // Calls the handler with the outcome, as an rvalue, and destroys what the handler leaves of it: a message may hold
 // handles, which would keep a channel open.
