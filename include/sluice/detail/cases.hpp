@@ -195,9 +195,9 @@ struct send_case {
 
         void run() override {
             if constexpr (takes == handler_kind::message) {
-                case_.handler();
+                run_handler(case_.handler);
             } else if constexpr (takes == handler_kind::outcome) {
-                case_.handler(is_closed() ? result<void>(unexpected(errc::closed)) : result<void>());
+                run_handler(case_.handler, is_closed() ? result<void>(unexpected(errc::closed)) : result<void>());
             }
         }
 
@@ -241,7 +241,7 @@ struct time_case {
         explicit registration(time_case& c) : select_case(kind::deadline), case_(c) {}
 
         void start() override { until_ = make_deadline(case_.when); }
-        void run() override { case_.handler(); }
+        void run() override { run_handler(case_.handler); }
         deadline wake_time() const override { return until_; }
         bool is_due() const override { return until_.passed(); }
 
@@ -272,7 +272,7 @@ struct otherwise_case {
     class registration final : public select_case {
     public:
         explicit registration(otherwise_case& c) : select_case(kind::otherwise), case_(c) {}
-        void run() override { case_.handler(); }
+        void run() override { run_handler(case_.handler); }
 
     private:
         otherwise_case& case_;
@@ -293,7 +293,7 @@ struct stop_case {
     public:
         explicit registration(stop_case& c) : select_case(self_, kind::stop), case_(c) {}
 
-        void run() override { case_.handler(); }
+        void run() override { run_handler(case_.handler); }
         op_status try_now(const precondition* others) override {
             if (case_.token.stop_requested()) return holds(others) ? op_status::done : op_status::superseded;
             return case_.token.stop_possible() ? op_status::blocked : op_status::closed;

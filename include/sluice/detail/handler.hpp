@@ -116,6 +116,28 @@ void clear_storage(store_into<Into>& storage) noexcept {
     storage.clear();
 }
 
+template <class R>
+concept awaited_as_it_is = requires {
+    std::declval<R>().operator co_await();
+}
+|| requires { operator co_await(std::declval<R>()); }
+|| requires {
+    std::declval<R>().await_ready();
+    std::declval<R>().await_resume();
+};
+// Whether an R is there to be awaited, as what a coroutine returns.
+template <class R>
+concept awaitable = awaited_as_it_is<R> || awaited_as_it_is<std::add_lvalue_reference_t<R>>;
+
+// Calls the handler of a case.
+template <class Handler, class... Arguments>
+void run_handler(Handler& handler, Arguments&&... arguments) {
+    static_assert(!awaitable<decltype(handler(std::forward<Arguments>(arguments)...))>,
+                  "sluice: the handler of a case returns something that is to be awaited, which a select does not do: "
+                  "it must not be a coroutine; await outside, by the index that select returns");
+    static_cast<void>(handler(std::forward<Arguments>(arguments)...));
+}
+
 // Calls the handler with the outcome, as an rvalue, and destroys what the handler leaves of it: a message may hold
 // handles, which would keep a channel open.
 template <handler_kind Kind, class Handler, class Outcome>
@@ -126,9 +148,9 @@ void call(Handler& handler, Outcome& outcome) {
     };
     const end_of_message end{outcome};
     if constexpr (Kind == handler_kind::message) {
-        handler(*std::move(outcome));
+        run_handler(handler, *std::move(outcome));
     } else if constexpr (Kind == handler_kind::outcome) {
-        handler(std::move(outcome));
+        run_handler(handler, std::move(outcome));
     }
 }
 
