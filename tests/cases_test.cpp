@@ -17,8 +17,10 @@
 using namespace test;
 using namespace std::chrono_literals;
 using sluice::errc;
+using sluice::on_deadline;
 using sluice::on_recv;
 using sluice::on_send;
+using sluice::on_stop;
 using sluice::on_timeout;
 using sluice::otherwise;
 using sluice::select;
@@ -289,6 +291,86 @@ TEST_CASE("the time points of a timer are stored", "[cases][timer]") {
         CHECK(group.wait().value() == id);
         CHECK(got.has_value());
     }
+}
+
+// ---- cases without a handler
+
+TEST_CASE("every case but on_recv does without a handler", "[cases]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto ch = make_channel<int>(which);
+    std::optional<int> got;
+    CHECK(ran(select(on_recv(ch.rx, got), otherwise())) == 1);
+    CHECK(ran(select(on_recv(ch.rx, got), on_timeout(0ms))) == 1);
+    CHECK(ran(select(on_recv(ch.rx, got), on_timeout(1ms))) == 1);
+    CHECK(ran(select(on_recv(ch.rx, got), on_deadline(steady::now() + 1ms))) == 1);
+    CHECK(ran(select(on_recv(ch.rx, got), on_stop(requested()))) == 1);
+    CHECK(ran(select(on_recv(ch.rx, got), on_send(ch.tx, 5))) == 1);
+    CHECK(ran(select_biased(on_recv(ch.rx, got), otherwise())) == 0);
+    CHECK(got == 5);
+
+    sluice::selector group;
+    const auto late = group.add(on_timeout(1ms));
+    CHECK(group.wait().value() == late);
+    CHECK(group.remove(late));
+    const auto due = group.add(on_deadline(steady::now()));
+    CHECK(group.wait().value() == due);
+    const auto idle = group.add(otherwise());
+    CHECK_THROWS_AS(group.add(otherwise()), std::invalid_argument);
+    CHECK(group.remove(due));
+    CHECK(group.wait().value() == idle);
+    const auto stop = group.add(on_stop(requested()));
+    CHECK(group.wait().value() == stop);
+}
+
+TEST_CASE("a switch over the index breaks, returns, throws and sends", "[cases]") {
+    const auto which = EACH_BUFFERED_KIND();
+    CAPTURE(which);
+    auto jobs = make_channel<int>(which);
+    auto results = sluice::unbounded<int>();
+    std::stop_source source;
+    const auto serve = [&] {
+        sluice::result<int> job = none<int>();
+        for (;;) {
+            switch (*select_biased(on_recv(jobs.rx, job), on_stop(source.get_token()), on_timeout(1ms))) {
+                case 0:
+                    if (!job) return 'c';
+                    (void)results.tx.send(*job * 2);
+                    continue;
+                case 1: return 's';
+                default: break;
+            }
+            throw injected_error();
+        }
+    };
+    fill(jobs.tx, which);
+    CHECK_THROWS_AS(serve(), injected_error);
+    CHECK(results.rx.size() == static_cast<std::size_t>(room(which)));
+    source.request_stop();
+    CHECK(serve() == 's');
+    jobs.tx.close();
+    CHECK(serve() == 'c');
+}
+
+TEST_CASE("a handler may return what it likes, if that is not to be awaited", "[cases]") {
+    struct [[nodiscard]] important {
+        int value;
+    };
+    struct awaitable_in_part {
+        bool await_ready() const { return true; }
+    };
+    auto [tx, rx] = sluice::unbounded<int>();
+    int calls = 0;
+    const auto counts = [&](auto&&...) { return important{++calls}; };
+    for (int i = 0; i < 3; ++i) REQUIRE(tx.send(i).has_value());
+    CHECK(ran(select(on_recv(rx, counts))) == 0);
+    CHECK(ran(select(on_recv(rx, std::ref(counts)))) == 0);
+    CHECK(ran(select(on_recv(rx, [&](sluice::result<int>) { return important{++calls}; }))) == 0);
+    CHECK(ran(select(on_send(tx, 1, counts))) == 0);
+    CHECK(ran(select(on_timeout(0ms, counts))) == 0);
+    CHECK(ran(select(on_stop(requested(), counts))) == 0);
+    CHECK(ran(select(otherwise([&] { return ++calls, awaitable_in_part(); }))) == 0);
+    CHECK(calls == 7);
 }
 
 // ---- in a group

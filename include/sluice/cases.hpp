@@ -91,37 +91,38 @@ template <class T, class Handler = detail::no_handler>
 /// A case of select(): chosen if no other case is ready within `timeout`, which counts from the beginning of the
 /// select, or of each wait of a selector. A duration of any unit, rounded up to that of steady_clock (nanoseconds, as a
 /// rule). One that is not positive is chosen if nothing is ready now, and before an otherwise(); `duration::max()` is
-/// never over. The handler takes nothing.
-template <class Rep, class Period, class Handler>
+/// never over. The handler, if there is one, takes nothing.
+template <class Rep, class Period, class Handler = detail::no_handler>
 [[nodiscard]] detail::time_case<std::chrono::duration<Rep, Period>, Handler> on_timeout(
-    const std::chrono::duration<Rep, Period>& timeout, Handler&& handler) {
+    const std::chrono::duration<Rep, Period>& timeout, Handler&& handler = {}) {
     return {timeout, std::forward<Handler>(handler)};
 }
 
 /// A case of select(): chosen if no other case is ready by `deadline`, a time point of any clock, whose changes are
 /// followed. One in the past is chosen if nothing is ready now, and before an otherwise(); `time_point::max()` never
-/// comes. The handler takes nothing.
-template <class Clock, class Duration, class Handler>
+/// comes. The handler, if there is one, takes nothing.
+template <class Clock, class Duration, class Handler = detail::no_handler>
 [[nodiscard]] detail::time_case<std::chrono::time_point<Clock, Duration>, Handler> on_deadline(
-    const std::chrono::time_point<Clock, Duration>& deadline, Handler&& handler) {
+    const std::chrono::time_point<Clock, Duration>& deadline, Handler&& handler = {}) {
     return {deadline, std::forward<Handler>(handler)};
 }
 
 #if defined(__cpp_lib_jthread)
 /// A case of select(): ready when a stop is requested. If that was before the call, it is chosen before all others,
 /// except by select_biased() and a biased selector, which keep to their order. A token for which no stop can be
-/// requested takes the case out of the race. The handler takes nothing. Only where the standard library has
-/// std::stop_token.
-template <class Handler>
-[[nodiscard]] detail::stop_case<Handler> on_stop(detail::stop_token token, Handler&& handler) {
+/// requested takes the case out of the race. The handler, if there is one, takes nothing. Only where the standard
+/// library has std::stop_token.
+template <class Handler = detail::no_handler>
+[[nodiscard]] detail::stop_case<Handler> on_stop(detail::stop_token token, Handler&& handler = {}) {
     return {std::move(token), std::forward<Handler>(handler)};
 }
 #endif
 
 /// A case of select(): chosen if no other case is ready now, so that the select never blocks. A select takes at most
-/// one: a second does not compile, and selector::add() throws. The handler takes nothing.
-template <class Handler>
-[[nodiscard]] detail::otherwise_case<Handler> otherwise(Handler&& handler) {
+/// one: a second does not compile, and selector::add() throws. The handler, if there is one, takes
+/// nothing.
+template <class Handler = detail::no_handler>
+[[nodiscard]] detail::otherwise_case<Handler> otherwise(Handler&& handler = {}) {
     return {std::forward<Handler>(handler)};
 }
 

@@ -29,8 +29,8 @@ template <class Case>
 constexpr bool check_case() {
     static_assert(
         is_case<Case> || is_refused<Case>,
-        "sluice: a select takes cases: on_recv(rx, handler), on_send(tx, value), on_timeout(duration, handler), "
-        "on_deadline, on_stop or otherwise");
+        "sluice: a select takes cases: on_recv(rx, handler), on_send(tx, value), on_timeout(duration), on_deadline, "
+        "on_stop or otherwise");
     static_assert(
         !is_case<Case> || !std::is_lvalue_reference_v<Case>,
         "sluice: a case refers to what it was made of, which may be gone when it is kept in a variable: write it "
@@ -58,7 +58,9 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
 }  // namespace detail
 
 /// Waits until a case is ready, chooses one that is, and does what it stands for: receives or sends, and calls the
-/// handler, in this thread and with no lock held, so that it may use any channel. What the handler returns is ignored.
+/// handler, in this thread and with no lock held, so that it may use any channel. What the handler returns is ignored;
+/// one that returns what is to be awaited does not compile. A `switch` over the index that select returns may do what a
+/// handler cannot: leave a loop or a function.
 ///
 /// **Choice.** Of cases that are ready at once each is equally likely, except that an on_stop() whose stop was
 /// requested before the call comes first. A case that is not chosen has no effect: nothing is received, no value is

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <iterator>
+#include <optional>
 #include <vector>
 
 int main() {
@@ -10,6 +11,7 @@ int main() {
     auto [tx, rx] = sluice::unbounded<int>();
     auto now = std::chrono::steady_clock::now();
     std::vector<int> several;
+    std::optional<int> into;
 
     tx.send(1);                 // discarded
     tx.try_send(1);             // discarded
@@ -36,11 +38,15 @@ int main() {
     bus.send(1);      // discarded
 
     sluice::on_recv(rx, [](int) {});  // discarded
+    sluice::on_recv(rx, into);        // discarded
     sluice::on_send(tx, 1);           // discarded
+    sluice::on_timeout(1ms);          // discarded
+    sluice::otherwise();              // discarded
 
     // Nothing is lost here: a case has told its handler what it came to.
     sluice::select(sluice::on_recv(rx, [](int) {}), sluice::on_timeout(1ms, [] {}));
     sluice::select_biased(sluice::on_recv(rx, [](int) {}), sluice::on_timeout(1ms, [] {}));
+    sluice::select(sluice::on_recv(rx, into), sluice::otherwise());
     sluice::selector group;
     group.wait();
     group.try_wait();
