@@ -1,4 +1,4 @@
-// on_recv, on_send, on_timeout, on_deadline, on_stop and otherwise: what a select waits for.
+// on_recv, on_send, on_closed, on_timeout, on_deadline, on_stop and otherwise: what a select waits for.
 #pragma once
 
 #include <chrono>
@@ -88,6 +88,19 @@ template <class T, class Handler = detail::no_handler>
 }
 /// @}
 
+/// A case of select(): ready when the channel of `handle` is closed, whether or not messages are left in it. It is for
+/// leaving a loop, or for waiting for nothing else: it never drops out of the race, and stays ready, so that a loop over
+/// it needs an end. The handler, if there is one, takes nothing.
+///
+/// `handle` is a sender, a receiver, or a weak handle. One that is an lvalue is referred to until the select returns; a
+/// selector holds only a weak handle, which does not keep the channel open, and removes the case when it is chosen,
+/// before the handler is called. A case on an empty handle is never ready.
+template <class Handle, class Handler = detail::no_handler>
+    requires detail::handle_of_channel<std::remove_cvref_t<Handle>>
+[[nodiscard]] detail::closed_case<Handle, Handler> on_closed(Handle&& handle, Handler&& handler = {}) {
+    return {std::forward<Handle>(handle), std::forward<Handler>(handler)};
+}
+
 /// A case of select(): chosen if no other case is ready within `timeout`, which counts from the beginning of the
 /// select, or of each wait of a selector. A duration of any unit, rounded up to that of steady_clock (nanoseconds, as a
 /// rule). One that is not positive is chosen if nothing is ready now, and before an otherwise(); `duration::max()` is
@@ -144,6 +157,12 @@ detail::refused_case on_recv(const Source&) {
 template <class T, class... Arguments>
 detail::refused_case on_send(const receiver<T>&, Arguments&&...) {
     static_assert(!std::is_object_v<T>, "sluice: on_send takes a sender; this is a receiver");
+    return {};
+}
+template <class Source, class... Handler>
+    requires(!detail::handle_of_channel<Source>)
+detail::refused_case on_closed(const Source&, Handler&&...) {
+    static_assert(!std::is_object_v<Source>, "sluice: on_closed takes a handle of a channel: a sender or a receiver");
     return {};
 }
 template <class T, class U, class... Handler>

@@ -27,10 +27,9 @@ namespace detail {
 // What select and selector::add take.
 template <class Case>
 constexpr bool check_case() {
-    static_assert(
-        is_case<Case> || is_refused<Case>,
-        "sluice: a select takes cases: on_recv(rx, handler), on_send(tx, value), on_timeout(duration), on_deadline, "
-        "on_stop or otherwise");
+    static_assert(is_case<Case> || is_refused<Case>,
+                  "sluice: a select takes cases: on_recv(rx, handler), on_send(tx, value), on_closed(handle), "
+                  "on_timeout(duration), on_deadline, on_stop or otherwise");
     static_assert(
         !is_case<Case> || !std::is_lvalue_reference_v<Case>,
         "sluice: a case refers to what it was made of, which may be gone when it is kept in a variable: write it "
@@ -72,9 +71,9 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
 ///
 /// **Failure.** Returns the index of the chosen case, counted from 0, or `closed` if none can ever become ready: if
 /// there is no case for time, no otherwise(), and all others are out of the race or on empty handles. So
-/// `while (sluice::select(...)) {}` ends when everything is closed and drained. What a handler throws leaves the call,
-/// after the case has been done. What the move of a message throws, or std::bad_alloc, leaves it too, and then no
-/// handler runs, and no other case has an effect.
+/// `while (sluice::select(...)) {}` ends when everything is closed and drained, unless an on_closed() is among the
+/// cases, which is never out. What a handler throws leaves the call, after the case has been done. What the move of a
+/// message throws, or std::bad_alloc, leaves it too, and then no handler runs, and no other case has an effect.
 ///
 /// **Cases** are made in the call itself, since they refer to their arguments; one that was stored in a variable does
 /// not compile. Rvalue handles and handlers are moved into them.
@@ -113,10 +112,10 @@ inline constexpr biased_t biased{};
 /// select() does.
 ///
 /// **Cases.** A case in a selector holds copies of its handles and its handler, moved where they were rvalues, and owns
-/// the value of an on_send(). It removes itself before its handler is called, once nothing more can come of it: when
-/// its value was sent, or when its channel has closed (for an on_recv(): and is drained). A handler that takes a result
-/// is then called once more, with `closed`. So a handler may add its own successor. The case of a timer stays until it
-/// is removed.
+/// the value of an on_send(); of the handle of an on_closed() it holds a weak one. It removes itself before its handler
+/// is called, once nothing more can come of it: when its value was sent, when its channel has closed (for an on_recv():
+/// and is drained), or when it is an on_closed() that is chosen. A handler that takes a result is then called once more,
+/// with `closed`. So a handler may add its own successor. The case of a timer stays until it is removed.
 ///
 /// **Choice.** It is fair: no ready case waits for more than size() others. A selector made with `biased` chooses the
 /// one that was added first instead.

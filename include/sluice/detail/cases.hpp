@@ -1,6 +1,7 @@
-// The kinds of case that a select takes: receive, send, deadline, stop and otherwise.
+// The kinds of case that a select takes: receive, send, closed, deadline, stop and otherwise.
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -221,6 +222,69 @@ struct send_case {
 
         send_case& case_;
         std::optional<std::conditional_t<in_place, char, T>> copy_;
+    };
+};
+
+// What a selector holds of a handle whose channel it watches: one that does not keep it open.
+template <class Handle>
+auto weakened(const Handle& h) {
+    if constexpr (requires { h.downgrade(); }) {
+        return h.downgrade();
+    } else {
+        return h;
+    }
+}
+
+template <class Handle>
+concept handle_of_channel = requires(const Handle& h) {
+    { core_of(h) } -> std::convertible_to<channel_state*>;
+};
+
+// Ready once its channel is closed, and for good. No message is involved: who closes the channel decides the select for
+// no case, so that it looks at all of them again.
+class closed_registration : public select_case {
+public:
+    op_status try_now(const precondition* others) final {
+        if (!channel_) return op_status::closed;
+        if (!channel_->is_closed()) return op_status::blocked;
+        return holds(others) ? op_status::done : op_status::superseded;
+    }
+    bool is_unchanged() const final { return !maybe_ready(); }
+    bool maybe_ready() const noexcept final { return channel_ && channel_->is_closed(); }
+    op_status try_register() final {
+        if (!channel_) return op_status::closed;
+        return channel_->observe_close(self_) ? op_status::blocked : claim::claim_own(self_);
+    }
+    void unregister() final {
+        if (channel_) channel_->unobserve_close(self_);
+    }
+    bool is_done(bool chosen) const noexcept final { return chosen; }
+
+protected:
+    explicit closed_registration(channel_state* channel) noexcept : select_case(self_), channel_(channel) {}
+
+private:
+    channel_state* const channel_;
+    waiter self_;
+};
+
+template <class Handle, class Handler>
+struct closed_case {
+    static_assert(callable_with<std::decay_t<Handler>>, "sluice: the handler of on_closed must take nothing");
+
+    using stored = closed_case<decltype(weakened(std::declval<Handle>())), std::decay_t<Handler>>;
+    stored into_stored() && { return {weakened(of), std::forward<Handler>(handler)}; }
+
+    Handle of;
+    Handler handler;
+
+    class registration final : public closed_registration {
+    public:
+        explicit registration(closed_case& c) : closed_registration(core_of(std::as_const(c.of))), case_(c) {}
+        void run() override { run_handler(case_.handler); }
+
+    private:
+        closed_case& case_;
     };
 };
 
