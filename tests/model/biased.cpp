@@ -38,6 +38,29 @@ void prefers_closing_of_a(fixture& s, bool waits) {
                                         receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
     }
 }
+// Of the closing itself, before or behind what is received.
+void prefers_end_of_a(fixture& s, bool waits) {
+    operation op("select_biased(closed, recv)");
+    op.biased();
+    if (waits) {
+        chose(op, sluice::select_biased(hearing_of_closing(op, s.a.ends.rx, s.a.number, 0),
+                                        receiving(op, s.b.ends.rx, s.b.number, 1)));
+    } else {
+        chose(op, sluice::select_biased(hearing_of_closing(op, s.a.ends.rx, s.a.number, 0),
+                                        receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
+    }
+}
+void prefers_message_to_end(fixture& s, bool waits) {
+    operation op("select_biased(recv, closed)");
+    op.biased();
+    if (waits) {
+        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
+                                        hearing_of_closing(op, s.b.ends.tx, s.b.number, 1)));
+    } else {
+        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
+                                        hearing_of_closing(op, s.b.ends.tx, s.b.number, 1), giving_up(op)));
+    }
+}
 void prefers_room_of_a(fixture& s, bool waits) {
     operation op("select_biased(send, send)");
     op.biased();
@@ -137,6 +160,8 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
         add_biased(k, "recv-recv", prefers_message_of_a, false, {sends_a(), sends_b()}, limits);
         add_biased(k, "group", prefers_in_group, false, {sends_a(), sends_b()}, limits);
         add_biased(k, "closed-recv", prefers_closing_of_a, false, {closes_a(), sends_b()}, limits);
+        add_biased(k, "end-recv", prefers_end_of_a, false, {closes_a(), sends_b()}, limits);
+        add_biased(k, "recv-end", prefers_message_to_end, false, {sends_a(), closes_b()}, limits);
         add_biased(k, "stop-recv", prefers_stop, false, {stops(), sends_b()}, limits);
         add_biased(k, "recv-stop", prefers_message_to_stop, false, {sends_a(), stops()}, limits);
         if (k.capacity) add_biased(k, "send-send", prefers_room_of_a, true, {takes_a(), takes_b()}, limits);
@@ -146,6 +171,10 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
     add_biased_rendezvous("send-send", prefers_room_of_a, receives_from_a(), receives_from_b(), lines);
     add_biased_rendezvous(
         "closed-recv", prefers_closing_of_a, [](fixture& s) { closes_a()(s); }, sends_to_b(2), lines);
+    add_biased_rendezvous(
+        "end-recv", prefers_end_of_a, [](fixture& s) { closes_a()(s); }, sends_to_b(2), lines);
+    add_biased_rendezvous(
+        "recv-end", prefers_message_to_end, sends_to_a(1), [](fixture& s) { closes_b()(s); }, lines);
     add_biased_rendezvous(
         "stop-recv", prefers_stop, [](fixture& s) { stops()(s); }, sends_to_b(2), lines);
     add_biased_rendezvous(

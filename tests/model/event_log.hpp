@@ -38,7 +38,7 @@ struct event_log {
 
     // What an operation tries, or waits for.
     struct pending_case {
-        enum class kind : std::uint8_t { send, receive, stop } what;
+        enum class kind : std::uint8_t { send, receive, closing, stop } what;
         std::int8_t channel;
         bool hears_closing;
     };

@@ -143,6 +143,35 @@ asker exchanges(asking how, const char* name, bool hears) {
             }};
 }
 
+// Receives from the one, or hears that the other is closed; `first` is that.
+asker hears_or_receives(asking how, const char* name, bool first) {
+    return {
+        std::string(first ? "closed-recv/" : "recv-closed/") + name,
+        [=](fixture& s) {
+            if (!asks_group(how)) return;
+            const auto watch = [&s] {
+                s.group->add(sluice::on_closed(s.a.ends.tx, [&s] { s.now->came_to(event::was_closed, s.a.number); }));
+            };
+            s.group.emplace();
+            if (first) watch();
+            add_to_group(s, s.b.ends.rx, s.b.number, false);
+            if (!first) watch();
+        },
+        [=](fixture& s) {
+            operation op("asks for a closing or a message");
+            if (asks_group(how)) {
+                op.hears_of_closing(s.a.number).receives(s.b.number, false);
+                ask_group(s, op, how);
+            } else if (first) {
+                ask_now(op, how, hearing_of_closing(op, s.a.ends.tx, s.a.number),
+                        receiving(op, s.b.ends.rx, s.b.number));
+            } else {
+                ask_now(op, how, receiving(op, s.b.ends.rx, s.b.number),
+                        hearing_of_closing(op, s.a.ends.tx, s.a.number));
+            }
+        }};
+}
+
 // A thread that asks, beside one that moves.
 void add_moving(const buffered& kind, const std::string& what, const asker& who, int in_a, int in_b,
                 const std::vector<move>& moves, budgets limits) {
@@ -242,6 +271,11 @@ void add_behind_one(const asker& who, budgets limits) {
             add_moving(k, "closing", receives_either(how, name, true), 1, 0, {closes_b(), takes_a()}, limits);
             add_moving(k, "through-closing", receives_either(how, name, true), 1, 0,
                        {sends_b(), takes_a(), closes_b(), takes_b()}, limits);
+            for (const bool first : {true, false}) {
+                add_moving(k, "hearing", hears_or_receives(how, name, first), 1, 1, {closes_a(), takes_b()}, limits);
+                add_moving(k, "hearing-late", hears_or_receives(how, name, first), 0, 0,
+                           {sends_b(), takes_b(), closes_a()}, limits);
+            }
             if (!k.capacity) continue;
             const int full = k.room();
             add_moving(k, "to-and-fro", sends_either(how, name, false), full, full - 1,
@@ -250,6 +284,11 @@ void add_behind_one(const asker& who, budgets limits) {
             add_moving(k, "to-and-fro", exchanges(how, name, false), 1, full,
                        {takes_b(), takes_a(), sends_a(), sends_b()}, limits);
             add_moving(k, "closing", exchanges(how, name, true), 1, full, {closes_b(), takes_a()}, limits);
+        }
+        for (const bool first : {true, false}) {
+            add_coming(
+                "hearing", hears_or_receives(how, name, first), sends_to_b(1), [](fixture& s) { closes_a()(s); },
+                takes_b(), lines);
         }
         add_coming("another-sends", receives_either(how, name, false), sends_to_a(1), sends_to_b(2), takes_a(), lines);
         add_coming("another-selects", receives_either(how, name, false), sends_to_a(1), selects_to_b(2), takes_a(),

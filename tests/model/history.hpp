@@ -60,6 +60,9 @@ public:
         operation& receives(int channel, bool hears_closing = true, int place = -1) {
             return add({pending_case::kind::receive, static_cast<std::int8_t>(channel), hears_closing}, place);
         }
+        operation& hears_of_closing(int channel, int place = -1) {
+            return add({pending_case::kind::closing, static_cast<std::int8_t>(channel), true}, place);
+        }
         operation& sends_many(int channel) {
             mine().many = true;
             return sends(channel);
@@ -109,6 +112,7 @@ public:
         // Nothing can become ready any more.
         void all_closed() {
             for (const pending_case& w : mine().pending_cases()) {
+                expect(w.what != pending_case::kind::closing, "a select gives up waiting for a closing");
                 if (w.what != pending_case::kind::stop) {
                     came_to(w.what == pending_case::kind::send ? event::send_refused : event::receive_refused,
                             w.channel, -1, false);
@@ -219,7 +223,7 @@ private:
         }
         for (int a = 0; a < max_threads; ++a) {
             const bool sends = wants(a, pending_case::kind::send), receives = wants(a, pending_case::kind::receive);
-            if (!sends && !receives) continue;
+            if (!sends && !receives && !wants(a, pending_case::kind::closing)) continue;
             expect(open, "lost wake-up: an operation waits on a closed channel");
             expect(!receives || buffered == 0, "lost wake-up: a receive waits though there is a message");
             expect(!sends || at_most >= log_.spec(c).capacity, "lost wake-up: a send waits though there is room");

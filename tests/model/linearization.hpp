@@ -191,6 +191,7 @@ private:
         if (c.what == pending_case::kind::stop) return w.stopped;
         const channel_state& s = w.channels[static_cast<std::size_t>(c.channel)];
         const spec_of_channel& kind = log_.spec(c.channel);
+        if (c.what == pending_case::kind::closing) return s.closed;
         if (kind.is_timer()) return s.closed ? c.hears_closing : w.time >= kind.due;
         if (c.what == pending_case::kind::receive) {
             if (s.size() > 0) return true;
@@ -206,7 +207,8 @@ private:
 
     bool is_first_ready(const record& r, const world& w) const {
         const pending_case& c = r.cases[static_cast<std::size_t>(r.chosen)];
-        const bool by_peer = c.channel >= 0 && log_.spec(c.channel).capacity == 0 && !log_.spec(c.channel).is_timer() &&
+        const bool by_peer = c.channel >= 0 && c.what != pending_case::kind::closing &&
+                             log_.spec(c.channel).capacity == 0 && !log_.spec(c.channel).is_timer() &&
                              !w.channels[static_cast<std::size_t>(c.channel)].closed;
         return !any_ready(r, r.chosen, w) && (by_peer || ready(c, w));
     }

@@ -294,6 +294,15 @@ auto sending_or_closed(operation& op, const sluice::sender<M>& tx, int channel, 
         op.came_to(r ? event::sent : event::send_refused, channel, r ? id : -1);
     });
 }
+template <class H>
+auto hearing_of_closing(operation& op, const H& handle, int channel, int place = -1) {
+    op.hears_of_closing(channel, place);
+    return sluice::on_closed(handle, [&op, channel, place] {
+        expect_unlocked("a handler runs");
+        op.takes(place);
+        op.came_to(event::was_closed, channel);
+    });
+}
 inline auto stopping(operation& op, const stop_token& stop, int place = -1) {
     op.hears_of_stop(stop, place);
     return sluice::on_stop(stop, [&op, place] {

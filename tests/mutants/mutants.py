@@ -14,8 +14,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LOCK, PARKER, WAITER, QUEUE, STATE, CHANNEL, CORE, BLOCKING, ENGINE, CASES, TIMER = (f"detail/{name}.hpp" for name in (
-    "lock", "parker", "waiter", "queue", "channel_state", "channel_base", "channel_core", "blocking", "select_engine", "cases", "timer_core"))
+LOCK, PARKER, WAITER, QUEUE, STATE, CHANNEL, CORE, BLOCKING, ENGINE, CASES, HANDLER, TIMER = (f"detail/{name}.hpp" for name in (
+    "lock", "parker", "waiter", "queue", "channel_state", "channel_base", "channel_core", "blocking", "select_engine", "cases", "handler",
+    "timer_core"))
 WATCH, GROUP = "detail/watch.hpp", "detail/group.hpp"
 
 # Which models are to notice: a file of tests/model, and the names in it that are run, or parts of them ("$": the end of it).
@@ -40,6 +41,7 @@ GROWTH = models("lives", "life/growth", "life/burst", "life/discard")
 TICKS = models("timers", "timer/after-once$")
 TIMER_RACE = models("timers", "timer/against-message$", "timer/after-in-selects$")
 DIRECT = models("direct_reads", "direct-read/")
+SELECT = "select.hpp"
 DIRECT_READING = "ipc/detail/direct_reading.hpp"
 OUTGOING = "ipc/detail/outgoing.hpp"
 CHANNEL_READER = "ipc/detail/channel_reader.hpp"
@@ -387,6 +389,27 @@ MUTANTS = [
      models("outcomes", "outcome/recv/one/recv_until_stop+", "outcome/recv/rendezvous/recv_until_stop+")),
     ("what a sender's move throws passes for a message", WAITER, "return transferred ? claim_result::won : claim_result::peer_failed;",
      "return claim_result::won;", models("faults", "throwing-move/meeting/send+select_recv", "throwing-move/meeting/select_send+")),
+
+    # ---- Closings, and cases that store
+    ("an on_closed does not stand in line", CASES, "return channel_->observe_close(self_) ? op_status::blocked : claim::claim_own(self_);",
+     "return op_status::blocked;", models("closings", "closing/one/heard$")),
+    ("an on_closed stays in line", CASES, "if (channel_) channel_->unobserve_close(self_);", "", models("closings", "closing/one/or-message$")),
+    ("an on_closed is taken though a timer before it is due", CASES,
+     "return channel_->observe_close(self_) ? op_status::blocked : claim::claim_own(self_);",
+     "return channel_->observe_close(self_) ? op_status::blocked : op_status::done;", models("closings", "/behind-timer$")),
+    ("an on_closed does not look at its channel", CASES, "if (!channel_->is_closed()) return op_status::blocked;", "return op_status::blocked;",
+     models("exact", "/hearing/recv-closed/otherwise$")),
+    ("an on_closed is not looked at again", CASES, "bool is_unchanged() const final { return !maybe_ready(); }",
+     "bool is_unchanged() const final { return true; }", models("exact", "/one/hearing/")),
+    ("an on_closed is taken though an earlier case has become ready", CASES,
+     "if (!channel_->is_closed()) return op_status::blocked;\n        return holds(others) ? op_status::done : op_status::superseded;",
+     "return channel_->is_closed() ? op_status::done : op_status::blocked;", models("biased", "/recv-end/")),
+    ("a select begins with what was stored before", SELECT, "    (clear_storage(cases.handler), ...);\n", "",
+     models("closings", "/into-optionals$")),
+    ("a result does not say that its channel is closed", HANDLER, "            into = unexpected(outcome.error());\n", "",
+     models("closings", "/into-results$")),
+    ("an on_closed stays in its group", CASES, "bool is_done(bool chosen) const noexcept final { return chosen; }",
+     "bool is_done(bool) const noexcept final { return false; }", models("closings", "/in-group$")),
 
     # ---- Timers
     ("a timer ticks twice", TIMER, "            over_ = true;\n", "", TICKS),
