@@ -17,9 +17,8 @@ struct reply {
 
 void answer(std::stop_token stop, std::size_t self, std::chrono::milliseconds thought,
             const sluice::sender<reply>& out) {
-    bool answered = false;
-    (void)sluice::select(sluice::on_timeout(thought, [&] { answered = true; }),  // imitates work that can be cancelled
-                         sluice::on_stop(stop, [] {}));
+    // Imitates work that can be cancelled.
+    const bool answered = *sluice::select(sluice::on_timeout(thought), sluice::on_stop(stop)) == 0;
     (void)out.send(reply{self, answered});
 }
 
