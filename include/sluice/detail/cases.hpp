@@ -259,6 +259,11 @@ public:
         if (channel_) channel_->unobserve_close(self_);
     }
     bool is_done(bool chosen) const noexcept final { return chosen; }
+    bool watch(watcher& w) final { return channel_ && channel_->observe_close(w); }
+    void unwatch(watcher& w) final {
+        if (!channel_->is_from_before_fork()) channel_->unobserve_close(w);
+    }
+    bool is_switched_off() const noexcept final { return !channel_; }
 
 protected:
     explicit closed_registration(channel_state* channel) noexcept : select_case(self_), channel_(channel) {}

@@ -58,6 +58,8 @@ namespace sluice::detail {
 //      and leaves as little room as there was. On a channel that discards no send blocks.)
 //   4. Not both senders and receivers wait that could be completed by each other; a select does not count as its own
 //      peer.
+//      A watcher (see watch.hpp) is not meant: it stands in the same lines, but waits for no message and no room of its
+//      own, and is passed over by who completes a waiter.
 //   5. After close no waiter is in line, and nothing is pushed. That no wake-up is lost follows from 1 and 2: a thread
 //      that registers has looked for its message or its room with every lock held under which it could come, and stands
 //      in line before it lets go of them.
