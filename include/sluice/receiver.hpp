@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <sluice/detail/batch.hpp>
+#include <sluice/detail/batch_wait.hpp>
 #include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/handle.hpp>
@@ -113,6 +114,39 @@ public:
         *out = *std::move(first);
         ++out;
         return 1 + detail::recv_some(*channel_, out, limit - 1, stop);
+    }
+
+    /// Receives a batch of up to `limit` messages into an output iterator. Blocks until there is one, as recv() does,
+    /// and then goes on until `limit` are written, `linger` has passed since the first, the channel is closed and
+    /// drained, or a stop is requested. A `linger` that is not positive takes what is there, as recv_many() does;
+    /// `duration::max()` is no limit. Of any unit, measured on steady_clock.
+    ///
+    /// Each message is a receive of its own, and those of others may come between. Returns how many were written: what
+    /// was written has been received, and neither a stop nor the closing gives it back. 0 only if the channel is closed
+    /// and drained, a stop was requested before there was one, or `limit` is 0. The clock and the stop are looked at at
+    /// least once in 64 messages, and what is there by then is still taken.
+    ///
+    /// `out` is taken by value, and its code runs with no lock held. If writing a message to it throws, the exception
+    /// leaves the call; that message is lost, those before it have been received, and those behind it are still in the
+    /// channel. So where neither a move nor writing throws, or `out` appends to a std::vector, the thread sleeps until
+    /// up to 64 messages have come; otherwise it wakes for each that it waits for.
+    template <std::output_iterator<T&&> Out, class Rep, class Period>
+    [[nodiscard]] std::size_t recv_batch(Out out, std::size_t limit, const std::chrono::duration<Rep, Period>& linger,
+                                         const stop_token& stop = {}) const {
+        if (!(linger > std::chrono::duration<Rep, Period>::zero())) return recv_many(std::move(out), limit, stop);
+        if (!channel_ || limit == 0 || stop.stop_requested()) return 0;
+        deadline until = deadline::after(linger);
+        std::size_t taken = detail::recv_some(
+            *channel_, out, limit < detail::messages_per_look ? limit : detail::messages_per_look, stop);
+        if (taken == 0) {
+            result<T> first = recv(stop);
+            if (!first) return 0;
+            until = deadline::after(linger);
+            *out = *std::move(first);
+            ++out;
+            taken = 1;
+        }
+        return taken + detail::recv_rest(*channel_, out, limit - taken, until, stop);
     }
 
     /// Receives up to `limit` messages that are there, as recv_many() does. Never blocks. Returns how many were written

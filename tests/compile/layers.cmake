@@ -13,6 +13,7 @@ set(layers
     "detail/channel_core"
     "detail/handle"
     "detail/batch"
+    "detail/batch_wait"
     "receiver sender"
     "weak"
     "channel"

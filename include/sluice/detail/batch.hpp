@@ -187,6 +187,19 @@ std::vector<T>* appended_container(const std::back_insert_iterator<std::vector<T
     return std::addressof(container_of(out));
 }
 
+// Whether writing a message to `out` throws nothing.
+template <class T, class Out>
+inline constexpr bool writes_freely =
+    noexcept(*std::declval<Out&>() = std::declval<T&&>()) && noexcept(++std::declval<Out&>());
+
+// Has the vector hold `count` more without another allocation.
+template <class T>
+void make_room(std::vector<T>& container, std::size_t count) {
+    if (container.capacity() - container.size() >= count) return;
+    const std::size_t needed = container.size() + count, doubled = 2 * container.capacity();
+    container.reserve(needed > doubled ? needed : doubled);
+}
+
 // Calls take(n) until it has taken nothing, or `limit` in all. Not on a rendezvous, where there are no chunks.
 template <class T, class Take>
 std::size_t recv_chunks(channel_core<T>& channel, std::size_t limit, const stop_token& stop, Take&& take) {
@@ -205,8 +218,7 @@ std::size_t recv_chunks(channel_core<T>& channel, std::size_t limit, const stop_
 template <class T, class Out>
 std::size_t recv_some(channel_core<T>& channel, Out& out, std::size_t limit, const stop_token& stop) {
     std::size_t taken = 0;
-    constexpr bool writing_throws = !noexcept(*out = std::declval<T&&>()) || !noexcept(++out);
-    if constexpr (std::is_nothrow_move_constructible_v<T> && !writing_throws) {
+    if constexpr (std::is_nothrow_move_constructible_v<T> && writes_freely<T, Out>) {
         chunk_buffer<T> buffer;
         taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted) {
             const std::size_t got =
@@ -220,9 +232,7 @@ std::size_t recv_some(channel_core<T>& channel, Out& out, std::size_t limit, con
         taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted) {
             const std::size_t size = channel.size();
             if (size < wanted) wanted = size;
-            if (container.capacity() - container.size() < wanted)
-                container.reserve(container.size() + wanted > 2 * container.capacity() ? container.size() + wanted
-                                                                                       : 2 * container.capacity());
+            make_room(container, wanted);
             return channel.try_recv_some([&](T&& m) { container.push_back(std::move(m)); }, wanted);
         });
     }
