@@ -34,6 +34,8 @@ struct timer_case;
 /// several wait, is not specified. A timer has no thread: the waiting threads watch the clock, one of them at a time.
 /// What is received may be late, by as long as the system takes to wake a thread, but never early.
 ///
+/// reset() and cancel() change a timer for all its handles, and for whoever waits for it: see there.
+///
 /// All operations may be called from any number of threads at once, on one handle or on copies; assigning to a handle
 /// beside its use is not safe. On an empty handle (default constructed or moved from) all report `closed`.
 ///
@@ -81,6 +83,22 @@ public:
         return recv_by(deadline::at(when), stop);
     }
     /// @}
+
+    /// Sets the timer anew, for all its handles: one of after() or at() is due `delay` from now, once, also if it was
+    /// over or cancelled; one of tick() begins a new grid with that period. A tick that was due and is not received yet
+    /// is dropped. After the call nobody gets the old time point, and whoever waits for the timer, in a receive, a
+    /// select or a selector, waits for the new time, be it sooner or later. Never blocks. Throws std::invalid_argument,
+    /// and changes nothing, for a period of a tick() that is not positive. On an empty handle it does nothing. May be
+    /// called by any thread, also by a handler of the timer.
+    template <class Rep, class Period>
+    void reset(const std::chrono::duration<Rep, Period>& delay) const;
+    /// Ends the timer, for all its handles, until it is reset: as that of a channel that is closed and drained, its
+    /// receives report `closed`, also those that wait, and its cases are out of the race; in a selector they remove
+    /// themselves. A tick that was due and is not received yet is dropped. Never blocks. On an empty handle it does
+    /// nothing. May be called by any thread, also by a handler of the timer.
+    void cancel() const {
+        if (core_) core_->cancel();
+    }
 
     /// @{
     /// The ticks as a range: `for (auto due : timer)`. Blocks for each element as recv() does, and ends when the timer
@@ -138,9 +156,8 @@ struct timer_case {
 
     class registration final : public timer_registration {
     public:
-        // In a selector a timer that is over is never ready.
         explicit registration(timer_case& c)
-            : timer_registration(c.from.core_.get(), got_, takes == handler_kind::outcome && !is_stored), case_(c) {}
+            : timer_registration(c.from.core_.get(), got_, takes == handler_kind::outcome, is_stored), case_(c) {}
         void run() override { detail::call<takes>(case_.handler, got_); }
 
     private:
@@ -149,15 +166,29 @@ struct timer_case {
     };
 };
 
+// How far the first tick is away: a delay that is negative is over, and the period of a tick must be positive.
+template <class Rep, class Period>
+sync::clock::duration first_wait(const std::chrono::duration<Rep, Period>& d, bool repeats) {
+    if (repeats && !(d > std::chrono::duration<Rep, Period>::zero()))
+        throw_error(std::invalid_argument("sluice: the period of a tick must be positive"));
+    const sync::clock::duration wait = saturated(d);
+    return wait < sync::clock::duration::zero() ? sync::clock::duration::zero() : wait;
+}
+
 }  // namespace detail
+
+template <class Rep, class Period>
+void timer::reset(const std::chrono::duration<Rep, Period>& delay) const {
+    if (!core_) return;
+    const detail::sync::clock::duration wait = detail::first_wait(delay, core_->repeats());
+    core_->reset(detail::from_now(wait), core_->repeats() ? wait : detail::sync::clock::duration::zero());
+}
 
 /// A timer that delivers one tick, `delay` from now, and is closed after it. A delay that is not positive is due at
 /// once; one so long that the clock cannot express its end never comes. Does not block; throws std::bad_alloc.
 template <class Rep, class Period>
 [[nodiscard]] timer after(const std::chrono::duration<Rep, Period>& delay) {
-    using clock = detail::sync::clock;
-    const clock::duration wait = detail::saturated(delay);
-    return detail::make_timer(detail::from_now(wait < clock::duration::zero() ? clock::duration::zero() : wait));
+    return detail::make_timer(detail::from_now(detail::first_wait(delay, false)));
 }
 
 /// A timer that delivers one tick at a time point, and is closed after it. One in the past is due at once, and `max()`
@@ -183,10 +214,7 @@ template <class Clock, class Duration>
 /// Does not block. Throws std::invalid_argument if the period is not positive, and std::bad_alloc.
 template <class Rep, class Period>
 [[nodiscard]] timer tick(const std::chrono::duration<Rep, Period>& period) {
-    using clock = detail::sync::clock;
-    if (!(period > std::chrono::duration<Rep, Period>::zero()))
-        detail::throw_error(std::invalid_argument("sluice: the period of a tick must be positive"));
-    const clock::duration step = detail::saturated(period);
+    const detail::sync::clock::duration step = detail::first_wait(period, true);
     return detail::make_timer(detail::from_now(step), step);
 }
 
@@ -204,7 +232,9 @@ template <class T>
 /// case of an empty handle is never ready.
 ///
 /// A timer that is an lvalue is referred to until the select returns; a selector keeps a copy. In a selector the case
-/// stays when the timer is over, and is not ready then, until it is removed.
+/// stays when the timer is over, and is not ready then, until a reset, which the handler may make, or until it is
+/// removed. When the timer is cancelled the case removes itself, as that of a channel that has closed: a handler that is
+/// declared to take a result is then called once with `closed`.
 template <class Handler>
 [[nodiscard]] detail::timer_case<const timer&, Handler> on_recv(const timer& t, Handler&& handler) {
     return {t, std::forward<Handler>(handler)};

@@ -134,6 +134,133 @@ void check_time(const ticks& t) {
         });
         a.join();
     });
+
+    add("timer/reset-recv",
+        "A reset to a sooner time wakes all who wait: one gets the tick, the other hears of the end.", limits, [] {
+            const sluice::timer t = sluice::after(clock::duration::max());
+            int got = 0, closed = 0;
+            mutex m;
+            const auto receive = [&] {
+                const ticks r = t.recv();
+                check_time(r);
+                const std::lock_guard lock(m);
+                ++(r ? got : closed);
+            };
+            thread a(receive), b(receive);
+            t.reset(clock::tick);
+            a.join();
+            b.join();
+            expect(got == 1 && closed == 1, "a tick was lost or doubled");
+        });
+
+    add("timer/reset-drops", "After a reset, or a cancel, nobody gets the tick that was due.", limits, [] {
+        for (const bool cancels : {false, true}) {
+            const sluice::timer t = sluice::after(clock::duration::zero());
+            const auto old = clock::now();
+            bool got = false;
+            thread a([&] { got = t.try_recv().has_value(); });
+            thread b([&] {
+                cancels ? t.cancel() : t.reset(clock::tick);
+                const ticks r = t.try_recv();
+                expect(!r || (!cancels && *r > old), "a tick outlives its reset");
+                check_time(r);
+            });
+        }
+    });
+
+    add("timer/reset-later", "Who waits for a time that is reset to a later one waits for that.", limits, [] {
+        const sluice::timer t = sluice::after(clock::tick);
+        thread a([&] {
+            const ticks r = t.recv();
+            expect(r.has_value(), "a timer has ended");
+            check_time(r);
+        });
+        t.reset(2 * clock::tick);
+    });
+
+    add("timer/cancel", "A cancel is heard by all who wait, in receives and selects.", fewer, [] {
+        const sluice::timer t = sluice::after(clock::duration::max());
+        const auto receive = [&] { expect(!t.recv(), "a cancelled timer has ticked"); };
+        thread a(receive), b(receive);
+        thread c([&] {
+            expect(!sluice::select(sluice::on_recv(t, [](clock::time_point) {})), "a cancelled timer has ticked");
+        });
+        t.cancel();
+    });
+
+    add("timer/cancel-against-reset", "Of a cancel and a reset the later counts, for one who waits too.", limits, [] {
+        const sluice::timer t = sluice::after(clock::duration::max());
+        thread a([&] { check_time(t.recv()); });
+        thread b([&] { t.cancel(); });
+        thread c([&] { t.reset(clock::tick); });
+    });
+
+    add("timer/reset-in-selects", "A select that goes on without a timer that has ended follows its reset.", limits,
+        [] {
+            const sluice::timer t = sluice::after(clock::duration::max());
+            auto [tx, rx] = sluice::rendezvous<int>();
+            thread a([&, &rx = rx] {
+                bool ticked = false;
+                const auto r =
+                    sluice::select(sluice::on_recv(rx, [](int) {}), sluice::on_recv(t, [&](clock::time_point due) {
+                                       expect(due <= clock::now(), "a timer is early");
+                                       ticked = true;
+                                   }));
+                expect(r && ticked, "a select has missed a tick");
+            });
+            t.cancel();
+            t.reset(clock::tick);
+            a.join();
+        });
+
+    add("timer/reset-in-group", "So does a group, whose case stays when its tick was received.", fewer, [] {
+        const sluice::timer t = sluice::after(clock::duration::zero());
+        auto [tx, rx] = sluice::rendezvous<int>();
+        int count = 0;
+        thread a([&, &rx = rx] {
+            sluice::selector group;
+            group.add(sluice::on_recv(rx, [](int) {}));
+            group.add(sluice::on_recv(t, [&](clock::time_point) { ++count; }));
+            expect(group.wait().has_value() && group.wait().has_value(), "a group has missed a tick");
+        });
+        wait_until_quiet();
+        expect(count == 1, "a tick was lost or doubled");
+        t.reset(clock::duration::zero());
+        a.join();
+        expect(count == 2, "a tick was lost or doubled");
+    });
+
+    add("timer/reset-biased", "A timer that was reset to be due comes before a message that was sent after that.",
+        limits, [] {
+            const sluice::timer t = sluice::after(clock::duration::max());
+            auto [tx, rx] = sluice::unbounded<int>();
+            thread a([&, &rx = rx] {
+                const auto r = sluice::select_biased(sluice::on_recv(t, [](clock::time_point) {}),
+                                                     sluice::on_recv(rx, [](int) {}));
+                expect(r && *r == 0, "a message was preferred to a tick");
+            });
+            t.reset(clock::duration::zero());
+            expect(tx.send(1).has_value(), "a send fails");
+        });
+
+    add("timer/reset-exact", "A timer, or a channel, is ready at every moment: a select says so.", limits, [] {
+        const auto due = clock::now() + clock::tick;
+        const sluice::timer t = sluice::at(due);
+        auto [tx, rx] = sluice::unbounded<int>();
+        expect(tx.send(1).has_value(), "a send fails");
+        thread a([&, &rx = rx] {
+            bool none = false;
+            sluice::select_biased(sluice::on_recv(t, [](clock::time_point) {}), sluice::on_recv(rx, [](int) {}),
+                                  sluice::otherwise([&] { none = true; }));
+            expect(!none, "nothing is ready, says a select, though something always is");
+        });
+        thread b([&, &rx = rx, &tx = tx] {
+            t.reset(clock::duration::zero());
+            (void)rx.try_recv();
+            expect(tx.send(2).has_value(), "a send fails");
+            t.reset(clock::tick);
+        });
+    });
     return true;
 }();
 

@@ -77,9 +77,8 @@ public:
     virtual deadline wake_time() const { return deadline::never(); }
     // Whether a deadline has passed, a timer is due, or a stop was requested.
     virtual bool is_due() const { return false; }
+    // Whether it is a timer; then is_due() may also be asked by a peer, under the lock of the claim.
     virtual bool is_timer() const noexcept { return false; }
-    // When a timer is due.
-    virtual sync::clock::time_point due_time() const { return (sync::clock::time_point::max)(); }
 
 private:
     kind kind_;

@@ -236,11 +236,9 @@ private:
 
     // The select in the lines of its channels. Leaves them however this ends, also where the thread is cancelled in its
     // sleep.
-    class registration {
+    class registration final : public timer_watch {
     public:
         explicit registration(select_engine& s) noexcept : engine_(s) {}
-        registration(const registration&) = delete;
-        registration& operator=(const registration&) = delete;
         ~registration() { leave(); }
 
         // Ends the claim, so that no peer can complete the select any more, and leaves the lines; true if a peer has
@@ -260,6 +258,13 @@ private:
             w.yields_to_timer = yields_to_timer;
         }
 
+        bool is_timer_due() const override {
+            for (std::uint32_t place = 0; place < engine_.count_; ++place) {
+                if (engine_.in_order(place).is_timer() && engine_.in_order(place).is_due()) return true;
+            }
+            return false;
+        }
+
         parker sleeper;
         claim decision;
         std::uint32_t registered = 0;
@@ -272,12 +277,9 @@ private:
     // The case that could be completed on the way; none if the select stands in every line, or if it is `superseded`:
     // it was decided, or is to look at a timer first.
     std::size_t register_all(registration& here, bool& superseded) {
-        sync::clock::time_point timer_due = (sync::clock::time_point::max)();
-        for (std::uint32_t place = 0; place < count_; ++place) {
-            const sync::clock::time_point due = in_order(place).due_time();
-            if (due < timer_due) timer_due = due;
-        }
-        here.decision.begin(count_ + (next_deadline().is_never() ? 0 : 1), timer_due);
+        bool has_timer = false;
+        for (std::uint32_t place = 0; place < count_; ++place) has_timer |= in_order(place).is_timer();
+        here.decision.begin(count_ + (next_deadline().is_never() ? 0 : 1), has_timer ? &here : nullptr);
         bool behind_timer = false;
         while (here.registered < count_) {
             const std::uint32_t place = here.registered++;

@@ -1,8 +1,8 @@
 // When a timer is due, the operations that wait for it, and its case of a select.
 #pragma once
 
-#include <cstddef>
-#include <optional>
+#include <atomic>
+#include <cstdint>
 
 #include <sluice/detail/backoff.hpp>
 #include <sluice/detail/deadline.hpp>
@@ -15,11 +15,31 @@
 
 namespace sluice::detail {
 
+// What a timer has for who receives from it.
+enum class timer_phase : std::uint8_t {
+    pending,    // nothing yet
+    due,        // a tick
+    over,       // nothing any more, until it is reset: its only tick was received
+    cancelled,  // likewise, since it was cancelled
+};
+
+// What a look at a timer has found.
+struct timer_look {
+    timer_phase phase = timer_phase::pending;
+    std::uint64_t changes = 0;  // how many ticks, resets and cancels there were before
+
+    bool is_end() const noexcept { return phase == timer_phase::over || phase == timer_phase::cancelled; }
+};
+
+// Of which end of a timer an operation hears, as of something to receive.
+enum class timer_end : std::uint8_t { none, cancel, any };
+
 // When a timer is due next, and which operations wait for that. There is no thread of the library: of the threads that
 // wait, the first in `line_` sleeps until the timer is due, and the others until they are interrupted (the pattern of a
 // leader and its followers). When the first leaves the line, with a tick or without one, it interrupts the one that is
 // first then, which looks at the clock in its turn. So one thread watches the clock, however many wait. The end of the
-// timer interrupts all.
+// timer interrupts all, and a reset the first, so that it watches for the new time. An operation that goes on without
+// the timer when that has ended stays in line, for a reset.
 //
 // `lock_` guards everything. It is taken after the locks of claims and channels, and before the mutex of a parker. A
 // waiter is interrupted with `lock_` held, so that it still exists: leaving the line takes the lock.
@@ -28,23 +48,48 @@ public:
     using clock = sync::clock;
 
     // Due at `first`, and then every `period`; where that is zero, only once. A time point of `never` does not come.
-    timer_core(clock::time_point first, clock::duration period) noexcept : next_(first), period_(period) {}
+    timer_core(clock::time_point first, clock::duration period) noexcept
+        : repeats_(period != clock::duration::zero()), next_(first), period_(period) {}
 
-    // Takes the tick that is due, or says why there is none. Registers nothing.
-    op_status take(result<clock::time_point>& out) {
+    // Whether it is due again and again: that never changes.
+    bool repeats() const noexcept { return repeats_; }
+
+    // Starts anew, as if made with these: what was due, and the end, are forgotten.
+    void reset(clock::time_point first, clock::duration period) {
         const spin_lock_guard held(lock_);
-        return take_locked(out);
+        next_ = first;
+        period_ = period;
+        end_ = timer_phase::pending;
+        ++changes_;
+        interrupt_first();
     }
-    // The same; where no tick is due, `self` is in the line afterwards. The select of `self` is decided along with
-    // taking a tick, and `superseded` says that it had been decided before. The end of the timer decides it only if
-    // `hears_of_end`.
-    op_status try_register(result<clock::time_point>& out, waiter& self, bool hears_of_end) {
+    // Ends it until it is reset.
+    void cancel() {
+        const spin_lock_guard held(lock_);
+        end_locked(timer_phase::cancelled);
+    }
+
+    // Takes the tick that is due, or says why there is none. Registers nothing. `found` is told what it has seen.
+    op_status take(result<clock::time_point>& out, timer_look& found) {
+        const spin_lock_guard held(lock_);
+        return take_locked(out, found);
+    }
+    // The same, unless the timer has changed since `found`: then the attempt is `superseded`.
+    op_status take_unchanged(result<clock::time_point>& out, timer_look& found) {
+        const spin_lock_guard held(lock_);
+        return changes_ == found.changes ? take_locked(out, found) : op_status::superseded;
+    }
+    // The same as take(); where no tick is taken, `self` is in the line afterwards. The select of `self` is decided
+    // along with taking a tick, or with an end that it `hears` of, and `superseded` says that it had been decided
+    // before.
+    op_status try_register(result<clock::time_point>& out, waiter& self, timer_end hears, timer_look& found) {
         op_status tried = op_status::superseded;
         const auto attempt = [&] {
             const spin_lock_guard held(lock_);
-            tried = take_locked(out);
-            if (tried == op_status::blocked && !self.linked) line_.push_back(self);
-            return tried == op_status::done || (tried == op_status::closed && hears_of_end);
+            tried = take_locked(out, found);
+            if (tried == op_status::done) return true;
+            if (!self.linked) line_.push_back(self);
+            return hears_of(hears, found.phase);
         };
         if (self.decision) {
             self.decision->try_decide(attempt);
@@ -67,47 +112,57 @@ public:
         const spin_lock_guard held(lock_);
         return line_.front() == &self ? next_ : never;
     }
-    // Whether a look would find a tick, or the end.
-    bool is_due() const {
+    timer_look look() const {
         const spin_lock_guard held(lock_);
-        return is_due_locked();
+        return look_locked(now());
     }
-    // When it is due, if that is not yet; nothing if it is due now, or over.
-    std::optional<clock::time_point> pending() const {
-        const spin_lock_guard held(lock_);
-        return is_due_locked() ? std::nullopt : std::optional(next_);
+
+    static bool hears_of(timer_end hears, timer_phase phase) noexcept {
+        return (phase == timer_phase::cancelled && hears != timer_end::none) ||
+               (phase == timer_phase::over && hears == timer_end::any);
     }
 
     static constexpr clock::time_point never = (clock::time_point::max)();
 
 private:
-    bool is_due_locked() const { return over_ || (next_ != never && clock::now() >= next_); }
+    // Does not look at the clock for what never comes.
+    clock::time_point now() const { return next_ == never ? (clock::time_point::min)() : clock::now(); }
+    timer_look look_locked(clock::time_point now) const {
+        return {next_ != never && now >= next_ ? timer_phase::due : end_, changes_};
+    }
 
-    op_status take_locked(result<clock::time_point>& out) {
-        if (over_) return op_status::closed;
-        if (next_ == never) return op_status::blocked;
-        const clock::time_point now = clock::now();
-        if (now < next_) return op_status::blocked;
+    op_status take_locked(result<clock::time_point>& out, timer_look& found) {
+        const clock::time_point at = now();
+        found = look_locked(at);
+        if (found.is_end()) return op_status::closed;
+        if (found.phase == timer_phase::pending) return op_status::blocked;
         out.emplace(next_);
-        if (period_ == clock::duration::zero()) {
-            // All operations that wait look again, and find the end.
-            over_ = true;
-            for (waiter* w = line_.front(); w; w = line_.after(*w)) w->sleeper->interrupt();
+        if (!repeats_) {
+            end_locked(timer_phase::over);
         } else {
             // One tick for all that were missed. No next one where the clock cannot express it.
-            const auto steps = (now - next_) / period_ + 1;
+            const auto steps = (at - next_) / period_ + 1;
             next_ = steps <= (never - next_) / period_ ? next_ + steps * period_ : never;
+            ++changes_;
         }
         return op_status::done;
+    }
+    // All operations that wait look again, and find the end.
+    void end_locked(timer_phase how) {
+        next_ = never;
+        end_ = how;
+        ++changes_;
+        for (waiter* w = line_.front(); w; w = line_.after(*w)) w->sleeper->interrupt();
     }
     void interrupt_first() {
         if (waiter* const first = line_.front()) first->sleeper->interrupt();
     }
-
     mutable sync::mutex lock_;
-    clock::time_point next_;
-    const clock::duration period_;
-    bool over_ = false;
+    const bool repeats_;
+    clock::time_point next_;  // `never` once it has ended
+    clock::duration period_;
+    timer_phase end_ = timer_phase::pending;  // how it has ended, or pending
+    std::uint64_t changes_ = 0;
     wait_queue line_;
 };
 
@@ -130,9 +185,11 @@ public:
         };
         const stop_callback<decltype(interrupt)> on_stop(stop, interrupt);
         backoff spin;
+        timer_look found;
         for (;;) {
             const bool stopped = stopped_.load(std::memory_order_acquire), over = stopped || until.passed();
-            const op_status tried = over ? timer_.take(out) : timer_.try_register(out, self_, false);
+            const op_status tried =
+                over ? timer_.take(out, found) : timer_.try_register(out, self_, timer_end::none, found);
             if (tried == op_status::done) return {};
             if (tried == op_status::closed) return errc::closed;
             if (over) return stopped ? errc::stopped : on_expiry;
@@ -147,51 +204,71 @@ private:
     sync::atomic<bool> stopped_{false};
 };
 
+// A timer's case of a select or, where it `stays`, of a selector. There it stays when the timer is over, not ready, for
+// a reset, and goes when the timer is cancelled.
 class timer_registration : public select_case {
 public:
-    // Without a core it is never ready. Where it `hears_of_end`, it is ready too once the timer is over.
-    timer_registration(timer_core* core, result<timer_core::clock::time_point>& out, bool hears_of_end) noexcept
-        : select_case(waiter_), core_(core), out_(out), hears_of_end_(hears_of_end) {}
+    // Without a core it is never ready. One that `hears_of_end` is ready too when the timer ends so that it would go.
+    timer_registration(timer_core* core, result<timer_core::clock::time_point>& out, bool hears_of_end,
+                       bool stays) noexcept
+        : select_case(waiter_),
+          core_(core),
+          out_(out),
+          stays_(stays),
+          hears_(!hears_of_end ? timer_end::none
+                 : stays       ? timer_end::cancel
+                               : timer_end::any) {}
 
     void run() override {}
     op_status try_now(const precondition* others) final {
         if (!core_) return op_status::closed;
-        seen_ = core_->pending();
-        if (seen_) return op_status::blocked;
-        if (!holds(others)) return op_status::superseded;
-        return noted(core_->take(out_));
+        seen_ = core_->look();
+        if (seen_.phase == timer_phase::pending) return op_status::blocked;
+        if (seen_.is_end() && !hears_of_end()) return op_status::closed;
+        if (!others) return noted(core_->take(out_, seen_));
+        return others->holds() ? noted(core_->take_unchanged(out_, seen_)) : op_status::superseded;
     }
-    bool is_unchanged() const final { return !core_ || over_ || (seen_ && core_->pending() == seen_); }
+    bool is_unchanged() const final {
+        if (!core_) return true;
+        const timer_look now = core_->look();
+        return now.phase == seen_.phase && now.changes == seen_.changes;
+    }
     bool maybe_ready() const noexcept final { return is_due(); }
     op_status try_register() final {
-        if (!core_ || over_) return op_status::closed;
-        return noted(core_->try_register(out_, waiter_, hears_of_end_));
+        return core_ ? noted(core_->try_register(out_, waiter_, hears_, seen_)) : op_status::closed;
     }
     void unregister() final {
         if (core_) core_->unregister(waiter_);
     }
     deadline wake_time() const final {
-        return core_ && !over_ ? deadline::at_steady(core_->wake_time(waiter_)) : deadline::never();
+        return core_ ? deadline::at_steady(core_->wake_time(waiter_)) : deadline::never();
     }
-    bool is_due() const final { return core_ && !over_ && core_->is_due(); }
+    // An end that was seen before is nothing to look at.
+    bool is_due() const final {
+        if (!core_) return false;
+        const timer_look now = core_->look();
+        return now.phase == timer_phase::due || (now.is_end() && now.changes != seen_.changes);
+    }
     bool is_timer() const noexcept final { return true; }
-    sync::clock::time_point due_time() const final {
-        if (!core_ || over_) return timer_core::never;
-        return core_->pending().value_or((sync::clock::time_point::min)());
+    bool is_done(bool chosen) const noexcept final {
+        return stays_ && seen_.phase == timer_phase::cancelled && (chosen || hears_ == timer_end::none);
     }
 
 private:
+    bool hears_of_end() const noexcept { return timer_core::hears_of(hears_, seen_.phase); }
+    // The end that it hears of is something to receive.
     op_status noted(op_status tried) {
-        over_ = tried == op_status::closed;
-        return over_ && hears_of_end_ ? op_status::done : tried;
+        if (tried != op_status::closed || !hears_of_end()) return tried;
+        out_ = unexpected(errc::closed);
+        return op_status::done;
     }
 
     timer_core* const core_;
     result<timer_core::clock::time_point>& out_;
-    const bool hears_of_end_;
+    const bool stays_;
+    const timer_end hears_;
     waiter waiter_;
-    std::optional<timer_core::clock::time_point> seen_;
-    bool over_ = false;  // seen to be closed: can't be ready any more
+    timer_look seen_;  // at the last attempt
 };
 
 }  // namespace sluice::detail

@@ -141,6 +141,18 @@ private:
     sync::atomic<std::uintptr_t> first_{1};
 };
 
+// Tells whether a timer of a select is due. Asked under locks of channels and claims.
+class timer_watch {
+public:
+    timer_watch() = default;
+    timer_watch(const timer_watch&) = delete;
+    timer_watch& operator=(const timer_watch&) = delete;
+    virtual bool is_timer_due() const = 0;
+
+protected:
+    ~timer_watch() = default;
+};
+
 enum class claim_result : std::uint8_t { won, self_lost, peer_lost, peer_failed, peer_late };
 
 // What the cases of one blocked select have in common, so that at most one of them is completed. It is undecided at
@@ -150,15 +162,13 @@ enum class claim_result : std::uint8_t { won, self_lost, peer_lost, peer_failed,
 // are taken in the order of their addresses. A select is told from its peer by its claim, never by its thread.
 class claim {
 public:
-    using time_point = sync::clock::time_point;
-
     // ---- For the select
 
-    // Before it registers: with the number of its cases that may still become ready, and the time at which the first of
-    // its timers is due, for the cases that yield to it.
-    void begin(std::size_t live_cases, time_point timer_due) noexcept {
+    // Before it registers: with the number of its cases that may still become ready, and what watches its timers, if it
+    // has any, for the cases that yield to them.
+    void begin(std::size_t live_cases, const timer_watch* timers) noexcept {
         live_cases_ = live_cases;
-        timer_due_ = timer_due;
+        timers_ = timers;
     }
     bool is_decided() {
         const spin_lock_guard held(lock_);
@@ -253,14 +263,14 @@ private:
         decided_ = by_peer_ = true;
         selected_ = selected;
     }
-    bool is_late(const waiter& w) const { return w.yields_to_timer && sync::clock::now() >= timer_due_; }
+    bool is_late(const waiter& w) const { return w.yields_to_timer && timers_ && timers_->is_timer_due(); }
 
     sync::mutex lock_;
     bool decided_ = false;
     bool by_peer_ = false;
     waiter* selected_ = nullptr;
     std::size_t live_cases_ = 0;
-    time_point timer_due_ = (time_point::max)();  // written before the select registers
+    const timer_watch* timers_ = nullptr;  // written before the select registers
 };
 
 // Asked under the lock of a channel, just before an attempt is made for a select that prefers other cases: whether none
