@@ -1,8 +1,9 @@
-// A pool of workers that shuts down gracefully: Ctrl-C requests a stop, which ends the intake of new jobs at once, even
-// when it is blocked; the jobs that were accepted are still done.
+// A pool of workers that shuts down gracefully: Ctrl-C is a message, which ends the intake of new jobs at once, even when
+// it is blocked; the jobs that were accepted are still done.
 #include "args.hpp"
 #include "checked.hpp"
 
+#include <sluice/signals.hpp>
 #include <sluice/sluice.hpp>
 
 #include <csignal>
@@ -22,25 +23,17 @@ int main(int argc, char** argv) {
     args.finish();
     std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // each line is seen at once, also through a pipe
 
-    // Every thread inherits the mask, so the signals wait until the one thread that asks for them takes them.
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
+    auto interrupts = sluice::receive_signals({SIGINT, SIGTERM});
     auto [job_tx, todo] = sluice::bounded<std::size_t>(2 * workers);
     auto [done_tx, done] = sluice::unbounded<finished>();
-    auto [intake_tx, accepted] = sluice::bounded<std::size_t>(1);
-    std::jthread intake([out = std::move(job_tx), count = std::move(intake_tx), jobs](std::stop_token stop) {
-        std::size_t n = 0;
-        while (n < jobs && !stop.stop_requested() && out.send(n + 1, stop)) ++n;
-        (void)count.send(n);
-    });
-    std::jthread listener([signals, stop = intake.get_stop_source()]() mutable {
-        int received = 0;
-        sigwait(&signals, &received);
-        stop.request_stop();
+    std::size_t accepted = 0;
+    bool interrupted = false;
+    std::jthread intake([&, out = std::move(job_tx)]() mutable {
+        while (accepted < jobs && !interrupted) {
+            sluice::select_biased(sluice::on_recv(interrupts, [&](int) { interrupted = true; }),
+                                  sluice::on_send(out, accepted + 1, [&] { ++accepted; }));
+        }
+        out = {};  // the workers end when they have done what was accepted
     });
     std::vector<std::jthread> pool;
     for (std::size_t id = 1; id <= workers; ++id) {
@@ -58,9 +51,7 @@ int main(int argc, char** argv) {
         std::printf("job %zu done by worker %zu\n", job.job, job.worker);
         ++count;
     }
-    const std::size_t taken = accepted.recv().value();
-    std::printf("%s: %zu jobs accepted, %zu done\n", intake.get_stop_token().stop_requested() ? "stopped" : "all done",
-                taken, count);
-    pthread_kill(listener.native_handle(), SIGTERM);  // it has nothing to wait for any more
-    return example::checked(count == taken, "every accepted job was done");
+    intake.join();
+    std::printf("%s: %zu jobs accepted, %zu done\n", interrupted ? "stopped" : "all done", accepted, count);
+    return example::checked(count == accepted, "every accepted job was done");
 }

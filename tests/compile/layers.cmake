@@ -17,9 +17,9 @@ set(layers
     "receiver sender"
     "weak"
     "channel"
-    "detail/audience detail/cases"
+    "detail/audience detail/cases detail/signal_hub"
     "cases"
-    "select"
+    "select signals"
     "timer broadcast"
     "sluice"
     # between processes
