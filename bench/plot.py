@@ -55,6 +55,7 @@ TRENDS = [
     ("messages b512", "Messages sent in all, spsc, capacity 512", "messages"),
     ("select ready", "Ready channels in a select", "channels"),
     ("select wake-up", "Threads blocked in selects, round trip", "threads"),
+    ("group round trip", "One active channel in a group, round trip", "channels"),
 ]
 
 Figures = collections.namedtuple("Figures", "ns low high cpu runs counters")

@@ -1,5 +1,5 @@
-// What a select costs: over more and more ready channels, and when it is woken among others that wait on the same
-// channels.
+// What a select costs: over more and more ready channels, in a group of more and more idle ones, and when it is woken
+// among others that wait on the same channels.
 #include "harness.hpp"
 #include "adapters/sluice.hpp"
 
@@ -65,6 +65,35 @@ bool ready_selector(benchmark::State& state, number messages, number width) {
     return rounds == messages && as_before(channels);
 }
 
+// One channel of a group is active: its message is received by the group, and answered.
+bool idle_selector(benchmark::State& state, number messages, number width) {
+    std::vector<sluice::channel<number>> channels;
+    for (number n = 0; n < width; ++n) channels.push_back(sluice::bounded<number>(16));
+    const auto answers = sluice::bounded<number>(1);
+    number sum = 0;
+    sluice::selector group;
+    for (const auto& c : channels) {
+        group.add(sluice::on_recv(c.rx, [&](number n) {
+            sum += n;
+            if (!answers.tx.send(n)) std::abort();
+        }));
+    }
+    start_line line(1);
+    team threads(line);
+    threads.add([tx = channels[static_cast<std::size_t>(width / 2)].tx, rx = answers.rx, messages] {
+        for (number n = 1; n <= messages; ++n) {
+            if (!tx.send(n) || !rx.recv()) std::abort();
+        }
+    });
+    line.release(state);
+    for (number n = 0; n < messages; ++n) {
+        if (!group.wait()) break;
+    }
+    state.PauseTiming();
+    threads.join();
+    return sum == sum_to(messages);
+}
+
 // Many threads are blocked in selects over the same two channels; a message wakes one of them, which answers.
 bool wake_up(benchmark::State& state, number messages, number waiters) {
     const std::array channels{sluice::unbounded<number>(), sluice::unbounded<number>()};
@@ -112,6 +141,10 @@ const part selects([](const plan& p) {
     for (const number width : {1, 2, 4, 8, 16, 64, 256}) {
         add("select ready", std::to_string(width), "selector", how,
             [width](benchmark::State& state, number messages) { return ready_selector(state, messages, width); });
+    }
+    for (const number width : {1, 10, 100, 1000, 10'000}) {
+        add("group round trip", std::to_string(width), "selector", how,
+            [width](benchmark::State& state, number messages) { return idle_selector(state, messages, width); });
     }
     for (const number waiters : {1, 4, 16, 64, 256}) {
         add("select wake-up", std::to_string(waiters), "select", how,
