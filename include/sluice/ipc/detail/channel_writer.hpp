@@ -96,7 +96,7 @@ public:
         if (room_.armed()) {
             if (!room_.notified()) return core_of(to_)->is_closed() ? status::closed : status::full;
             room_.disarm();
-            if (room_.error) std::rethrow_exception(std::exchange(room_.error, nullptr));
+            if (room_.state == sluice::detail::waiter::status::failed) room_.rethrow();
             if (room_.state == sluice::detail::waiter::status::closed) return status::closed;
             ++next_;
         }
