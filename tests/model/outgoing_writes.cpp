@@ -160,7 +160,7 @@ private:
             case command::look: break;
             case command::request_stop_sending: request_stop_sending(); break;
             case command::abandon: abandon(); break;
-            case command::end_with_error: end_with_error(ipc_errc::not_decoded); break;
+            case command::end_with_error: end_with_error(ipc_errc::not_decoded, ipc_errc::not_decoded); break;
             case command::finish: finish(); break;
         }
         take_token_for_stop_sending();

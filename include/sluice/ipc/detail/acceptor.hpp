@@ -61,7 +61,7 @@ inline void refuse_unread(const descriptor& client, ipc_errc why) noexcept {
 }
 
 // Accepts clients, and calls on_client(descriptor, slot) for each. `OnClient` also has begin(acceptor), which is
-// called first, end(), which is called last, and wanted(), which is false when no more clients are to be accepted.
+// called first, end(), which is called last, fail(error), for when it ends by one, and wanted(), which is false when no more clients are to be accepted.
 template <class OnClient>
 class acceptor final : public io_handler {
 public:
@@ -93,6 +93,7 @@ public:
     void finish() noexcept override { done_ = true; }
     void abort(std::error_code why) noexcept override {
         errors_->note(why);
+        if (why) on_client_.fail(why);
         done_ = true;
     }
 

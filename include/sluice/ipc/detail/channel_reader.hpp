@@ -15,6 +15,7 @@
 #include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/batching.hpp>
+#include <sluice/ipc/detail/errors.hpp>
 #include <sluice/ipc/detail/frame.hpp>
 #include <sluice/ipc/detail/write_buffer.hpp>
 #include <sluice/ipc/error.hpp>
@@ -49,8 +50,8 @@ public:
     // Leaves the line; false if the listener is being notified, or nothing waits.
     virtual bool unregister() = 0;
 
-    // From any thread.
-    virtual void close() noexcept = 0;
+    // From any thread; because of that error, if it is one.
+    virtual void close(const std::error_code& why) noexcept = 0;
     virtual bool closed() const noexcept = 0;
     // Has the waiter completed when the channel closes; false if it is closed.
     virtual bool observe_close(sluice::detail::waiter& w) = 0;
@@ -93,7 +94,7 @@ public:
         return status == sluice::detail::op_status::closed ? wait_result::closed : wait_result::message;
     }
     bool unregister() override { return core_of(from_)->unregister_receiver(waiter_); }
-    void close() noexcept override { from_.close(); }
+    void close(const std::error_code& why) noexcept override { from_.close(cause_of(why)); }
     bool closed() const noexcept override { return from_.is_closed(); }
     bool observe_close(sluice::detail::waiter& w) override { return core_of(from_)->observe_close(w); }
     bool unobserve_close(sluice::detail::waiter& w) override { return core_of(from_)->unobserve_close(w); }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/codec.hpp>
 #include <sluice/ipc/detail/batching.hpp>
+#include <sluice/ipc/detail/errors.hpp>
 #include <sluice/ipc/detail/handler_waiter.hpp>
 #include <sluice/ipc/detail/io_loop.hpp>
 
@@ -42,6 +44,8 @@ public:
     // Sends what was decoded. `full`: not all of it, and the handler is posted when there is room or the channel
     // closes; `closed`: nobody receives any more.
     virtual status deliver() = 0;
+    // Closes the channel because of an error; what is in it is still received.
+    virtual void close(const std::error_code& why) noexcept = 0;
     // Whether messages wait in the channel.
     virtual bool has_backlog() const noexcept = 0;
 };
@@ -120,6 +124,7 @@ public:
         return core_of(to_)->is_closed() ? status::closed : status::ready;
     }
 
+    void close(const std::error_code& why) noexcept override { to_.close(cause_of(why)); }
     bool has_backlog() const noexcept override { return !to_.empty(); }
 
 private:

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <exception>
 #include <new>
 #include <string>
 #include <system_error>
@@ -74,6 +75,11 @@ inline std::error_code current_error(ipc_errc otherwise) noexcept {
     } catch (...) {
         return otherwise;
     }
+}
+
+// The cause with which an end closes its channel: a std::system_error, or null if there was no error.
+inline std::exception_ptr cause_of(const std::error_code& why) noexcept {
+    return why ? std::make_exception_ptr(std::system_error(why)) : nullptr;
 }
 
 // What the peer is told of an error: only numbers of ipc_errc travel.

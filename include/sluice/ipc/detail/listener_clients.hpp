@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include <sluice/channel.hpp>
@@ -12,6 +13,7 @@
 #include <sluice/ipc/detail/acceptor.hpp>
 #include <sluice/ipc/detail/decoder.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
+#include <sluice/ipc/detail/errors.hpp>
 #include <sluice/ipc/detail/handler_waiter.hpp>
 #include <sluice/ipc/detail/handshake_handler.hpp>
 #include <sluice/ipc/detail/io_loop.hpp>
@@ -44,6 +46,7 @@ public:
     void end() {
         closing_->cancel([this](auto& w) { return core_of(to_)->unobserve_close(w); });
     }
+    void fail(const std::error_code& why) noexcept { to_.close(cause_of(why)); }
     bool wanted() const noexcept { return !to_.is_closed(); }
 
     void operator()(descriptor fd, std::shared_ptr<void> slot) const {
@@ -69,6 +72,7 @@ public:
 
     void begin(io_handler& acceptor) { acceptor_ = &acceptor; }
     void end() {}
+    void fail(const std::error_code& why) noexcept { to_.close(cause_of(why)); }
     bool wanted() const noexcept { return !to_.is_closed(); }
 
     void operator()(descriptor fd, std::shared_ptr<void> slot) const {

@@ -44,7 +44,7 @@ public:
     readiness interest() const noexcept override { return {false, blocked_}; }
     void finish() noexcept override { outgoing::finish(); }
     void abort(std::error_code why) noexcept override {
-        errors_->note(why);
+        note(why);
         abandon();
     }
 
@@ -61,7 +61,7 @@ private:
     // Other senders may go on.
     void append_end(write_buffer&) override {}
     void append_error(write_buffer&, ipc_errc) override {}
-    void note_write_error() noexcept override { errors_->note(from_errno(write_error_)); }
+    void note_write_error() noexcept override { note(from_errno(write_error_)); }
 
     const std::unique_ptr<message_transport> transport_;
     int write_error_ = 0;
@@ -95,7 +95,7 @@ public:
             if (full_) return true;
             if (delivered == channel_writer::status::closed) return false;
             if (error_) {
-                errors_->note(error_);
+                end_by(error_);
                 return false;
             }
             if (!readable) return true;
@@ -106,7 +106,7 @@ public:
     readiness interest() const noexcept override { return {!lent(), false}; }
     void finish() noexcept override { writer_.reset(); }
     void abort(std::error_code why) noexcept override {
-        errors_->note(why);
+        end_by(why);
         writer_.reset();
     }
 
@@ -114,6 +114,12 @@ private:
     bool may_lend() const noexcept override { return writer_ && !error_; }
     int spins() const noexcept override { return transport_->spins(); }
     bool has_backlog() const noexcept override { return false; }  // the loop reads no more at a time
+
+    // The error is noted before the channel closes.
+    void end_by(const std::error_code& why) noexcept {
+        errors_->note(why);
+        if (why && writer_) writer_->close(why);
+    }
 
     // Decodes a batch; clears `readable` when there are no more.
     void receive(bool& readable) noexcept {

@@ -61,16 +61,17 @@ public:
     // Nothing can be written any more.
     void abandon() noexcept {
         abandoned_.store(true, std::memory_order_release);
-        reader_->close();
+        reader_->close(ended_by_);
     }
     // Writes out what was sent, and ends.
-    void finish() noexcept { reader_->close(); }
-    // Writes the frame that is under way and an error frame, and ends.
-    void end_with_error(ipc_errc why) noexcept {
+    void finish() noexcept { reader_->close({}); }
+    // Writes the frame that is under way and an error frame, and ends. The cause is what this side is told; by any
+    // thread.
+    void end_with_error(ipc_errc why, const std::error_code& cause) noexcept {
         end_error_.store(why, std::memory_order_release);
-        reader_->close();
+        reader_->close(cause);
     }
-    bool is_ending_by_error() const noexcept { return end_error_.load(std::memory_order_acquire) != ipc_errc{}; }
+    bool is_ending_by_error() const noexcept { return end_error() != ipc_errc{}; }
     // Whether nothing more is sent.
     bool closed() const noexcept { return reader_->closed(); }
 
@@ -113,9 +114,20 @@ protected:
     // The last flush() has failed: notes why. By the loop alone.
     virtual void note_write_error() noexcept = 0;
 
+    // Notes an error, if it is one, and that this end closes its channels because of it, if it is the first. By the loop
+    // alone.
+    void note(const std::error_code& e) noexcept {
+        errors_->note(e);
+        if (!ended_by_) ended_by_ = e;
+    }
+    // What was noted; or what a sender has noted, as the peer is told of it.
+    std::error_code ended_by() const noexcept { return ended_by_ ? ended_by_ : make_error_code(end_error()); }
+    ipc_errc end_error() const noexcept { return end_error_.load(std::memory_order_acquire); }
+
     io_handler& handler_;
     const std::shared_ptr<error_sink> errors_;
     write_buffer write_buffer_;
+    std::error_code ended_by_;  // for the loop
 
 private:
     using clock = sluice::detail::sync::clock;
@@ -142,7 +154,7 @@ private:
                 if (f == flushed::failed) {
                     if (!looping) return flow::blocked;  // the loop notes why
                     note_write_error();
-                    reader_->close();
+                    reader_->close(ended_by_);
                     done_ = true;
                 }
                 continue;
@@ -171,7 +183,7 @@ private:
                 loop_has_token_.store(looping, std::memory_order_relaxed);
                 const std::error_code why = current_error(ipc_errc::not_encoded);
                 errors_->note(why);
-                end_with_error(as_ipc_errc(why, ipc_errc::not_encoded));
+                end_with_error(as_ipc_errc(why, ipc_errc::not_encoded), why);
             }
         }
     }
@@ -190,7 +202,7 @@ private:
     // Reads end_error_ again: end_with_error() may be what has closed the channel.
     void queue_end() {
         end_queued_ = true;
-        const ipc_errc why = end_error_.load(std::memory_order_acquire);
+        const ipc_errc why = end_error();
         why == ipc_errc{} ? append_end(write_buffer_) : append_error(write_buffer_, why);
     }
 
@@ -198,7 +210,7 @@ private:
     void notified(bool message) noexcept override {
         const std::shared_ptr<handler_ref> ref = handler_.ref();
         if (fork_epoch_ != process::fork_epoch()) {  // a forked child's copy of its parent's end
-            reader_->close();
+            reader_->close({});
             return;
         }
         if (message && clock::now() - last_write_ >= direct_write_gap && write_out(false) == flow::idle) {

@@ -91,6 +91,7 @@ public:
     // Receives into a channel to which other streams send as well.
     template <class T>
     void receive_into_shared(sender<T> to, const options& chosen) {
+        shares_ = true;
         receive_into(std::move(to), chosen, 0, decoder((std::min)(chosen.max_message, longest_message)), nullptr);
     }
     // This is the listener's side: a client that has sent no handshake by the deadline is dropped, and a session is
@@ -154,7 +155,7 @@ public:
         if (sends_) outgoing::finish();
     }
     void abort(std::error_code why) noexcept override {
-        errors_->note(why);
+        note(why);
         stop_receiving();
         disconnect();
     }
@@ -286,6 +287,7 @@ private:
 
     void stop_receiving() noexcept {
         if (decoder_) decoder_->abandon_direct();
+        if (writer_ && !shares_ && (ended_by_ || is_ending_by_error())) writer_->close(ended_by());
         writer_.reset();
         full_ = false;
     }
@@ -294,7 +296,7 @@ private:
     void apply_end_status() noexcept {
         const std::error_code e = *std::exchange(end_status_, std::nullopt);
         if (std::exchange(failed_here_, false)) return fail_connection(e);
-        errors_->note(e);
+        note(e);
         stop_receiving();
         if (e) disconnect();
     }
@@ -306,12 +308,12 @@ private:
 
     // Ends both directions, and tells the peer why.
     void fail_connection(std::error_code why) noexcept {
-        errors_->note(why);
+        note(why);
         stop_receiving();
         // A peer that does not speak the protocol gets no answer.
         if (!transport_->is_duplex() || ended_ || (decoder_ && !decoder_->speaks_protocol())) return disconnect();
         const ipc_errc reason = as_ipc_errc(why, ipc_errc::not_decoded);
-        if (sends_) return end_with_error(reason);
+        if (sends_) return end_with_error(reason, why);
         error_frame last = make_error_frame(reason);
         const iovec bytes{&last, sizeof last};
         (void)transport_->write(&bytes, 1);
@@ -365,7 +367,7 @@ private:
         // at all has only tried whether somebody listens.
         const int error = size == 0 ? ECONNRESET : errno;
         const bool only_tried = transport_->is_duplex() && !two_way_ && decoder_->nothing_received();
-        if (writer_ && !ended_ && !only_tried && !is_ending_by_error()) errors_->note(from_errno(error));
+        if (writer_ && !ended_ && !only_tried && !is_ending_by_error()) note(from_errno(error));
         stop_receiving();
         disconnect();
         return false;
@@ -394,7 +396,7 @@ private:
         note_reader_gone(write_error_);
     }
     void note_reader_gone(int error) noexcept {
-        if (error != EPIPE && error != ECONNRESET) errors_->note(from_errno(error));
+        if (error != EPIPE && error != ECONNRESET) note(from_errno(error));
     }
 
     void append_end(write_buffer& box) override { append_plain(box.bytes, end_of_stream); }
@@ -411,7 +413,7 @@ private:
                 error_frame got;
                 std::memcpy(&got, peer_error_.data(), peer_error_.size());
                 if (peer_error_size_ < peer_error_.size()) return;
-                errors_->note(reason_of(got));
+                note(reason_of(got));
             }
         }
         disconnect();
@@ -424,6 +426,7 @@ private:
     std::optional<handler_waiter<sluice::detail::waiter>> closing_;
 
     bool accepted_ = false, two_way_ = false;
+    bool shares_ = false;  // the channel that is received into
     bool sends_ = false, reads_ = false;
     handshake wanted_;
     std::unique_ptr<channel_writer> writer_;  // while messages are received
