@@ -259,6 +259,78 @@ void expect_all_reached(const Bus& bus, const Receivers& those, int id) {
             expect_all_reached(bus, std::array{first}, 2);
         });
 
+    // ---- Replay, and closing
+
+    for (const int publishers : {1, 2}) {
+        add("broadcast/replay-" + std::to_string(publishers),
+            "Who comes gets each message once, replayed or live, and those of one publisher in order.", limits,
+            [publishers] {
+                sluice::broadcaster<M> bus(sluice::replay(2));
+                sluice::receiver<M> rx;
+                {
+                    std::vector<std::unique_ptr<thread>> threads;
+                    for (int p = 0; p < publishers; ++p) {
+                        threads.push_back(std::make_unique<thread>([&bus, p] {
+                            for (int i = 1; i <= 2; ++i) (void)bus.send(M(10 * p + i));
+                        }));
+                    }
+                    thread comer([&] { rx = bus.subscribe(); });
+                }
+                int last[2] = {}, count = 0;
+                while (const auto m = rx.try_recv()) {
+                    int& before = last[m->id() / 10];
+                    expect(before == 0 || m->id() % 10 == before + 1, "a message is lost, doubled or out of order");
+                    before = m->id() % 10;
+                    ++count;
+                }
+                expect(count >= 2 && (publishers == 2 || last[0] == 2), "what was remembered is not replayed");
+            });
+    }
+    add("broadcast/replay-tail", "What is dropped for a newcomer is older than what it gets.", limits, [] {
+        sluice::broadcaster<M> bus(sluice::replay(2));
+        expect(bus.send(M(1)) == 0, "a send reached somebody");
+        sluice::receiver<M> rx;
+        {
+            thread publisher([&] {
+                for (int i = 2; i <= 3; ++i) (void)bus.send(M(i));
+            });
+            thread comer([&] { rx = bus.subscribe(1, overflow::drop_oldest); });
+        }
+        expect(rx.size() == 1 && rx.try_recv().value().id() == 3, "the newest message is lost");
+        expect(rx.dropped() <= 2, "what was replayed counts as dropped");
+    });
+    for (const bool remembers : {false, true}) {
+        add(std::string("broadcast/close-") + (remembers ? "replay" : "plain"),
+            "Who comes while all is closed is closed too, after its replay; a send reaches nobody who is closed.",
+            limits, [remembers] {
+                sluice::broadcaster<M> bus(sluice::replay(remembers ? 1 : 0));
+                (void)bus.send(M(1));
+                const auto there = bus.subscribe();
+                while (there.try_recv()) {
+                }
+                sluice::receiver<M> late;
+                std::size_t reached = 0;
+                {
+                    thread closing([&] { expect(bus.close(), "the first closing was not the first"); });
+                    thread comer([&] { late = bus.subscribe(); });
+                    thread publisher([&] { reached = bus.send(M(2)); });
+                }
+                expect(there.is_closed() && late.is_closed(), "a subscriber is open though all are closed");
+                std::size_t got = there.try_recv().has_value();
+                const auto m = late.try_recv();
+                expect(!remembers || m, "what was remembered is not replayed");
+                if (m && m->id() == 1) {
+                    const auto n = late.try_recv();
+                    got += n.has_value();
+                    expect(!n || n->id() == 2, "a message is lost or doubled");
+                } else if (m && !remembers) {
+                    ++got;
+                }
+                expect(!late.try_recv(), "a message is doubled");
+                expect(remembers ? reached <= 2 : reached == got, "a send says that it reached another number");
+            });
+    }
+
     constexpr budgets scarce{.preemptions = 1, .stale_reads = 0, .ticks = 0, .faults = 1, .detours = 1};
     add("broadcast/no-memory", "An allocation that fails leaves the broadcaster and its subscribers usable.", scarce,
         [] {

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <optional>
 
+#include <sluice/overflow.hpp>
+
 #include <model/explorer/control.hpp>
 
 namespace model {
@@ -21,6 +23,7 @@ enum class event : std::uint8_t {
     was_closed,       // before this call
     sender_dropped,
     receiver_dropped,
+    forced,  // sent, and what has come out for it: see forced()
     // Of all operations that can be stopped
     stop_requested,
     // Of an operation
@@ -31,6 +34,11 @@ enum class event : std::uint8_t {
     stopped,        // it gave up
     threw,          // it heard of an exception, and has done nothing
 };
+
+// The value of `forced`: the number of what was sent, and of what has come out; -1 if nothing has.
+constexpr int forced(int sent, int out) { return sent + 256 * (out + 1); }
+constexpr int forced_in(int value) { return value % 256; }
+constexpr int forced_out(int value) { return value / 256 - 1; }
 
 // Plain data, with what its two readers ask of it: event_history, which writes it, and linearization.
 struct event_log {
@@ -46,6 +54,8 @@ struct event_log {
     struct spec_of_channel {
         int capacity = 0;
         int senders = 1, receivers = 1;
+        sluice::overflow rule = sluice::overflow::block;
+        bool discards() const { return rule != sluice::overflow::block; }
         clock::time_point due = clock::time_point::max();  // of a timer
         bool is_timer() const { return due != clock::time_point::max(); }
     };

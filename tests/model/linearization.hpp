@@ -61,6 +61,7 @@ public:
                                          "was closed",
                                          "sender dropped",
                                          "receiver dropped",
+                                         "forced in (and 256 times what came out, plus 1)",
                                          "stop requested",
                                          "begun before the stop",
                                          "seen to wait",
@@ -198,7 +199,7 @@ private:
             return s.closed ? c.hears_closing : someone_waits(pending_case::kind::send, c.channel, w);
         }
         if (s.closed) return c.hears_closing;
-        return s.size() < kind.capacity || someone_waits(pending_case::kind::receive, c.channel, w);
+        return s.size() < kind.capacity || kind.discards() || someone_waits(pending_case::kind::receive, c.channel, w);
     }
     bool any_ready(const record& r, int cases, const world& w) const {
         return std::any_of(r.cases.begin(), r.cases.begin() + cases,
@@ -249,9 +250,21 @@ private:
     static bool happens_to(channel_state& s, const spec_of_channel& kind, const entry& n) {
         switch (n.what) {
             case event::sent:
-                if (s.closed || s.size() >= kind.capacity) return false;
+                if (s.closed) return false;
+                if (s.size() >= kind.capacity) {
+                    if (!kind.discards()) return false;
+                    if (kind.rule == sluice::overflow::drop_newest) return true;
+                    ++s.first;
+                }
                 s.queue[static_cast<std::size_t>(s.last++)] = static_cast<std::int8_t>(n.value);
                 return true;
+            case event::forced: {
+                const int out = forced_out(n.value);
+                if (s.closed || (out >= 0) != (s.size() >= kind.capacity)) return false;
+                if (out >= 0 && s.queue[static_cast<std::size_t>(s.first++)] != out) return false;
+                s.queue[static_cast<std::size_t>(s.last++)] = static_cast<std::int8_t>(forced_in(n.value));
+                return true;
+            }
             case event::received:
                 if (kind.is_timer()) return !std::exchange(s.closed, true);
                 if (s.size() == 0 || s.queue[static_cast<std::size_t>(s.first)] != n.value) return false;

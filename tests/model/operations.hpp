@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <iterator>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <model/history.hpp>
@@ -25,9 +26,15 @@ inline int received_id(clock::time_point due) { return static_cast<int>(due.time
 // A channel whose operations are written down.
 template <class M>
 struct probe {
-    explicit probe(std::optional<std::size_t> capacity)
-        : ends(capacity ? sluice::bounded<M>(*capacity) : sluice::unbounded<M>()),
-          number(history.add_channel(capacity)) {}
+    explicit probe(std::optional<std::size_t> capacity, sluice::overflow rule = sluice::overflow::block)
+        : ends(make(capacity, rule)), number(history.add_channel(capacity, rule)) {}
+
+    static sluice::channel<M> make(std::optional<std::size_t> capacity, sluice::overflow rule) {
+        if constexpr (std::is_nothrow_move_constructible_v<M>) {
+            if (rule != sluice::overflow::block) return sluice::bounded<M>(*capacity, rule);
+        }
+        return capacity ? sluice::bounded<M>(*capacity) : sluice::unbounded<M>();
+    }
 
     sluice::channel<M> ends;
     int number;
@@ -141,6 +148,31 @@ template <class M>
 sluice::errc try_send(const sluice::sender<M>& tx, int channel, int id) {
     return do_send<M>("try_send", channel, id, as_try(sluice::errc::full),
                       [&](M& m) { return tx.try_send(std::move(m)); });
+}
+// On a rendezvous it is a try_send.
+template <class M>
+void force_send(const sluice::sender<M>& tx, int channel, int id) {
+    if (history.is_rendezvous(channel)) {
+        do_send<M>("force_send", channel, id, as_try(sluice::errc::full), [&](M& m) -> sluice::result<void> {
+            const auto r = tx.force_send(std::move(m));
+            expect(!r || !*r, "a message has come out of a rendezvous");
+            if (!r) return sluice::unexpected(r.error());
+            return {};
+        });
+        return;
+    }
+    operation op("force_send");
+    op.sends(channel).never_waits();
+    M m(id);
+    const auto r = tx.force_send(std::move(m));
+    if (r) {
+        op.came_to(event::forced, channel, forced(id, *r ? (*r)->id() : -1));
+    } else {
+        expect(r.error() == sluice::errc::closed && m.id() == id,
+               "a forced send failed for no reason, or took its message");
+        op.came_to(event::send_refused, channel);
+    }
+    op.end();
 }
 template <class M>
 sluice::errc send_timeout(const sluice::sender<M>& tx, int channel, int id, clock::duration patience = clock::tick) {

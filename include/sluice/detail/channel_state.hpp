@@ -245,16 +245,17 @@ protected:
         void* place;
         void* place_of_seldom_used;
     };
-    // Aligned by hand, since aligned operator new is slower. The alignment leaves a gap before or behind the channel in
-    // which there is room for what is seldom used.
+    // Aligned by hand, since aligned operator new is slower. The alignment leaves a gap before or behind the channel, and
+    // in one of the two there is room for what is seldom used, as a rule.
     static allocation allocate() {
-        std::size_t space = sizeof(channel_state) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__;
-        static_assert(sizeof(seldom_used) <= cache_line && alignof(seldom_used) <= alignof(void*));
+        static_assert(alignof(seldom_used) <= alignof(channel_state));
+        constexpr std::size_t seldom = sizeof(seldom_used), missing = seldom <= cache_line ? 0 : seldom;
+        std::size_t space = sizeof(channel_state) + 2 * cache_line - __STDCPP_DEFAULT_NEW_ALIGNMENT__ + missing;
         auto* const memory = static_cast<std::byte*>(::operator new(space));
         void* second_line = memory + cache_line;
         std::align(2 * cache_line, sizeof(channel_state) - cache_line, second_line, space -= cache_line);
         std::byte* const place = static_cast<std::byte*>(second_line) - cache_line;
-        const bool is_before = static_cast<std::size_t>(place - memory) >= sizeof(seldom_used);
+        const bool is_before = static_cast<std::size_t>(place - memory) >= seldom;
         return {memory, place, is_before ? memory : place + sizeof(channel_state)};
     }
 
@@ -336,7 +337,7 @@ private:
             const detached_queue rest = consumer_.reset(producer_, ops);
         }
         // Nobody can ask for the cause any more. What it holds may be weak handles of this channel.
-        std::exchange(seldom_.cause, nullptr) = nullptr;
+        seldom_.cause = nullptr;
         if (had_weak_.load(std::memory_order_relaxed)) return drop_weak();
         free();
     }
