@@ -435,3 +435,52 @@ TEMPLATE_LIST_TEST_CASE("a blocked group stores the message that wakes it", "[ca
         CHECK(stored(got) == i);
     }
 }
+
+TEST_CASE("an on_send goes before its handler hears of what became of it", "[cases][selector]") {
+    const auto which = EACH_BOUNDED_KIND();
+    const bool hears = GENERATE(false, true);
+    CAPTURE(which, hears);
+    auto ch = make_channel<int>(which);
+    sluice::selector group;
+    std::vector<std::size_t> sizes;
+    std::vector<errc> outcomes;
+    const auto add = [&] {
+        if (!hears) return group.add(on_send(ch.tx, 1, [&] { sizes.push_back(group.size()); }));
+        return group.add(on_send(ch.tx, 1, [&](sluice::result<void> r) {
+            sizes.push_back(group.size());
+            outcomes.push_back(error_in(r));
+        }));
+    };
+    const auto sent = add();
+    task receiving([&] { return id_in(ch.rx.recv()); });
+    CHECK(group.wait().value() == sent);
+    CHECK(receiving.get() == 1);
+    CHECK_FALSE(group.remove(sent));
+    CHECK(sizes == std::vector<std::size_t>{0});
+
+    fill(ch.tx, which);
+    const auto refused = add();
+    CHECK(ran(group.try_wait()) == errc::empty);
+    ch.tx.close();
+    CHECK(ran(group.wait()) == (hears ? id_or_error(refused) : errc::closed));
+    CHECK(group.empty());
+    CHECK_FALSE(group.remove(refused));
+    CHECK(sizes.size() == (hears ? 2U : 1U));
+    if (hears) CHECK(outcomes == std::vector<errc>{errc{}, errc::closed});
+    CHECK(ch.rx.sender_count() == 1);
+}
+
+TEST_CASE("what takes the place of a case that stores goes on where that ended", "[cases][selector]") {
+    auto first = sluice::bounded<int>(1), second = sluice::bounded<int>(1);
+    sluice::result<int> got = none<int>();
+    sluice::selector group;
+    (void)group.add(on_recv(first.rx, got));
+    first.tx.close();
+    CHECK(group.wait().has_value());
+    CHECK(got == errc::closed);
+    CHECK(group.empty());
+    const auto next = group.add(on_recv(second.rx, got));
+    REQUIRE(second.tx.send(4).has_value());
+    CHECK(group.wait().value() == next);
+    CHECK(got == 4);
+}

@@ -2,6 +2,7 @@
 #include "catch.hpp"
 #include "support/kinds.hpp"
 #include "support/outcomes.hpp"
+#include "support/scale.hpp"
 #include "support/task.hpp"
 
 #include <array>
@@ -204,6 +205,40 @@ TEST_CASE("the handler of on_closed may use the channel, and may throw", "[close
     ch.rx.close();
     CHECK(selecting.get() == 0);
     CHECK_THROWS_AS(select(on_closed(ch.rx, [] { throw injected_error(); })), injected_error);
+}
+
+TEST_CASE("many selects hear of one closing, and no message is lost", "[closed_case]") {
+    const auto which = EACH_KIND();
+    const bool by_drop = GENERATE(false, true);
+    CAPTURE(which, by_drop);
+    constexpr int messages = 20;
+    for (int round = 0; round < scaled(200); ++round) {
+        auto ch = make_channel<int>(which);
+        auto idle = make_channel<int>(which);
+        const auto receives = [&idle, rx = ch.rx] {
+            int received = 0;
+            std::optional<int> got, other;
+            while (*select(on_recv(idle.rx, other), on_recv(rx, got), on_closed(rx)) == 1) ++received;
+            return received;
+        };
+        const auto watches = [&idle, rx = ch.rx] {
+            std::optional<int> other;
+            return *select(on_closed(rx), on_recv(idle.rx, other)) == 0;
+        };
+        task one(receives), two(receives);
+        task watching(watches);
+        int sent = 0;
+        for (int i = 0; i < messages; ++i) sent += ch.tx.send(i).has_value();
+        if (by_drop) {
+            ch.tx = {};
+        } else {
+            ch.tx.close();
+        }
+        const int received = one.get() + two.get();
+        CHECK(sent == messages);
+        CHECK(received + static_cast<int>(drain(ch.rx).size()) == messages);
+        CHECK(watching.get());
+    }
 }
 
 // ---- in a group

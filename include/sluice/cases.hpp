@@ -39,9 +39,9 @@ template <class T, class Handler>
 /// and drained; or a message or `closed` in a `result<T>`, with which it is ready then.
 ///
 /// `into` is an lvalue, and is referred to. A select empties it as it begins, a result to `empty`, so that it holds
-/// something afterwards only if this case was chosen. A selector touches it only when the case is chosen, and may be
-/// told to store into it again and again. If the move of a message into it throws, the message has been received, and
-/// is lost with the exception, and `into` is empty.
+/// something afterwards only if this case was chosen; no other case may refer to what was in it. A selector touches it
+/// only when the case is chosen, and may be told to store into it again and again. If the move of a message into it
+/// throws, the message has been received, and is lost with the exception, and `into` is empty.
 template <class T, detail::storage_of<T> Into>
 [[nodiscard]] detail::receive_case<T, const receiver<T>&, detail::store_into<Into>> on_recv(const receiver<T>& rx,
                                                                                             Into& into) {

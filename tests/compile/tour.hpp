@@ -10,6 +10,7 @@
 #include <deque>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -143,8 +144,17 @@ inline void selects() {
     stop.request_stop();
     expect(sluice::select(sluice::on_recv(rx, [](int) {}), sluice::on_stop(stop.get_token(), [] {})) == 1U);
 #endif
+    std::optional<int> into = 1;
+    sluice::result<int> or_closed = 1;
+    expect(sluice::select(sluice::on_recv(rx, into), sluice::on_closed(tx), sluice::otherwise()) == 2U && !into);
+    expect(sluice::select(sluice::on_recv(rx, or_closed), sluice::on_timeout(0s)) == 1U && or_closed == errc::empty);
+    expect(sluice::select_biased(sluice::on_send(tx, 3), sluice::on_recv(rx, into)) == 0U);
+    expect(sluice::select(sluice::on_recv(rx, into), sluice::on_deadline(std::chrono::steady_clock::now())) == 0U);
+    expect(into == 3);
     tx.close();
     expect(sluice::select(sluice::on_recv(rx, [](int) {})) == errc::closed);
+    expect(sluice::select_biased(sluice::on_recv(rx, or_closed), sluice::on_closed(rx, [] {})) == 0U);
+    expect(or_closed == errc::closed && sluice::select(sluice::on_closed(rx), sluice::on_recv(rx, into)) == 0U);
 
     sluice::selector group;
     std::string words;
@@ -162,8 +172,9 @@ inline void selects() {
 #endif
     sluice::selector ordered(sluice::biased);
     ordered = std::move(group);
+    const std::size_t fourth = ordered.add(sluice::on_closed(texts));
     texts.close();
-    expect(ordered.wait() == errc::closed);
+    expect(ordered.wait() == fourth && ordered.wait() == errc::closed);
 }
 
 inline void timers() {

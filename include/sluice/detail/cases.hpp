@@ -14,6 +14,7 @@
 #include <sluice/detail/handler.hpp>
 #include <sluice/detail/select_case.hpp>
 #include <sluice/detail/waiter.hpp>
+#include <sluice/detail/watch.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice::detail {
@@ -251,6 +252,7 @@ public:
     }
     bool is_unchanged() const final { return !maybe_ready(); }
     bool maybe_ready() const noexcept final { return channel_ && channel_->is_closed(); }
+    bool is_switched_off() const noexcept final { return !channel_; }
     op_status try_register() final {
         if (!channel_) return op_status::closed;
         return channel_->observe_close(self_) ? op_status::blocked : claim::claim_own(self_);
@@ -263,7 +265,6 @@ public:
     void unwatch(watcher& w) final {
         if (!channel_->is_from_before_fork()) channel_->unobserve_close(w);
     }
-    bool is_switched_off() const noexcept final { return !channel_; }
 
 protected:
     explicit closed_registration(channel_state* channel) noexcept : select_case(self_), channel_(channel) {}
