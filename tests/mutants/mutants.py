@@ -43,6 +43,8 @@ TIMER_RACE = models("timers", "timer/against-message$", "timer/after-in-selects$
 DIRECT = models("direct_reads", "direct-read/")
 SELECT = "select.hpp"
 AUDIENCE = "detail/audience.hpp"
+BATCHES = models("batches", "rendezvous/full$", "rendezvous/close$", "rendezvous/stop$", "rendezvous/linger$")
+BATCH_WAIT = "detail/batch_wait.hpp"
 DIRECT_READING = "ipc/detail/direct_reading.hpp"
 OUTGOING = "ipc/detail/outgoing.hpp"
 CHANNEL_READER = "ipc/detail/channel_reader.hpp"
@@ -478,6 +480,15 @@ MUTANTS = [
      models("closings", "/into-results$")),
     ("an on_closed stays in its group", CASES, "bool is_done(bool chosen) const noexcept final { return chosen; }",
      "bool is_done(bool) const noexcept final { return false; }", models("closings", "/in-group$")),
+    # ---- Batches
+    ("a batch leaves while a callback is under way", BATCH_WAIT, "        while (waiting_) changed_.wait(lock);\n", "", BATCHES),
+    ("a batch that leaves is put back in line", BATCH_WAIT, "        leaving_ = true;\n", "", BATCHES),
+    ("a batch that is full sleeps on", BATCH_WAIT, "        waiting_ = false;\n        changed_.notify_one();", "        waiting_ = false;", BATCHES),
+    ("a batch does not hear of the closing", BATCH_WAIT, "            closed_ = true;\n            end_wait();\n", "            closed_ = true;\n", BATCHES),
+    ("a batch is not put back in line", BATCH_WAIT, "            keep_next();\n            stand_in_line();\n", "            keep_next();\n", BATCHES),
+    ("a stop does not wake a batch", BATCH_WAIT, "            stopped_ = true;\n            changed_.notify_one();\n", "            stopped_ = true;\n", BATCHES),
+    ("a message handed to a batch is not kept", BATCH_WAIT, "            keep_next();\n            stand_in_line();\n", "            stand_in_line();\n", BATCHES),
+    ("a batch that has lingered goes on", BATCH_WAIT, "        if (over) break;\n", "", BATCHES),
 
     # ---- Timers
     ("a timer ticks twice", TIMER, "            end_locked(timer_phase::over);\n", "", TICKS),
