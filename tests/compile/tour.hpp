@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <exception>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -123,6 +125,24 @@ inline void channels() {
     other.join();
 }
 
+inline void closings_and_rules() {
+    auto [tx, rx] = sluice::bounded<std::string>(1, sluice::overflow::drop_oldest);
+    expect(tx.send("a") && tx.try_send("b") && rx.dropped() == 1 && tx.dropped() == 1);
+    const auto forced = tx.force_send("c");
+    expect(forced && *forced == "b" && rx.recv() == "c");
+    sluice::weak_sender<std::string> weak = tx.downgrade();
+    const sluice::weak_receiver<std::string> weak_too = rx.downgrade();
+    expect(weak == tx.downgrade() && weak.lock() == tx && weak_too.lock() == rx);
+    expect(std::hash<sluice::sender<std::string>>()(tx) == std::hash<sluice::sender<std::string>>()(weak.lock()));
+    expect(std::hash<sluice::receiver<std::string>>()(rx) ==
+           std::hash<sluice::receiver<std::string>>()(weak_too.lock()));
+    expect(tx.close(std::exception_ptr()) && !rx.close(std::exception_ptr()) && !rx.close_cause() && !tx.close_cause());
+    tx = {};
+    expect(!weak.lock());
+    weak = {};
+    expect(sluice::bounded<int>(1, sluice::overflow::block).tx.force_send(1).has_value());
+}
+
 inline void selects() {
     const auto [tx, rx] = sluice::bounded<int>(1);
     const auto [texts, text] = sluice::unbounded<std::string>();
@@ -211,11 +231,16 @@ inline void broadcasts() {
 #endif
     expect(all.recv() == "first" && all.recv() == "second" && tail.recv() == "second" && head.recv() == "first");
     expect(slow.recv() == "first" && slow.recv() == errc::closed);
+    expect(tail.dropped() == 1 && bus.close() && all.is_closed());
+
+    const sluice::broadcaster<std::string> latest(sluice::replay(1));
+    expect(latest.send(first) == 0 && latest.subscribe().recv() == "first");
 }
 
 inline void everything() {
     results();
     channels();
+    closings_and_rules();
     selects();
     timers();
     broadcasts();
