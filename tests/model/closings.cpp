@@ -69,6 +69,15 @@ void hear_in_group(fixture& s) {
     }
 }
 
+// A group that goes while it watches.
+void watch_and_go(fixture& s) {
+    sluice::selector group;
+    operation op("selector.try_wait");
+    op.hears_of_closing(s.a.number).never_waits();
+    group.add(sluice::on_closed(s.a.ends.tx, [&] { op.came_to(event::was_closed, s.a.number); }));
+    if (!group.try_wait()) op.gave_up();
+}
+
 // What one of two that store has got is there when the select returns, and the other has nothing.
 template <class Into>
 void receive_into(fixture& s, Into& a, Into& b, bool hears) {
@@ -171,6 +180,7 @@ void add_drop(const std::string& name, Dropped dropped, Kept kept, budgets limit
                     three, {hear_or_receive, send_until_closed, close_a});
         add_closing(k + "in-group", "A group hears of a closing once, and takes the message too.", c, three,
                     {hear_in_group, close_a, wait_to_send_b});
+        add_closing(k + "group-goes", "A group that goes stands in no line any more.", c, two, {watch_and_go, close_a});
         add_closing(k + "into-optionals", "A select stores one message of two, and leaves the other.", c, three,
                     {receive_into_optionals, wait_to_send_a, wait_to_send_b});
         add_closing(k + "into-results", "A select stores a message or that a channel is closed, and the other stays.",
