@@ -209,4 +209,4 @@ private:
 
 /// Receivers can be keys of unordered containers: a hash of the channel, so equal for equal handles.
 template <class T>
-struct std::hash<sluice::receiver<T>> : sluice::detail::hash_of_handle {};
+struct std::hash<sluice::receiver<T>> : sluice::detail::channel_hash {};

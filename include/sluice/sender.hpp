@@ -271,4 +271,4 @@ private:
 
 /// Senders can be keys of unordered containers: a hash of the channel, so equal for equal handles.
 template <class T>
-struct std::hash<sluice::sender<T>> : sluice::detail::hash_of_handle {};
+struct std::hash<sluice::sender<T>> : sluice::detail::channel_hash {};

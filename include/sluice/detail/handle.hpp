@@ -195,7 +195,7 @@ template <class Handle>
 inline constexpr bool receives<message_range<Handle>> = true;
 
 // What std::hash of a handle is: handles that are equal have the same.
-struct hash_of_handle {
+struct channel_hash {
     template <class Handle>
     std::size_t operator()(const Handle& h) const noexcept {
         return std::hash<const void*>()(core_of(h));
