@@ -97,6 +97,28 @@ struct reader {
             expect(r && !*r, "a message has come out where there was room");
         });
     });
+    add("overflow/force-closed", "A forced send to a channel that was closed fails, though there is room.", limits, [] {
+        auto [tx, rx] = sluice::bounded<M>(1);
+        thread closing([&, mine = rx] {
+            mine.close();
+            M m(1);
+            const auto r = tx.force_send(std::move(m));
+            expect(!r && r.error() == sluice::errc::closed && m.id() == 1, "a closed channel takes a message");
+        });
+        thread receiving([&] { expect(!rx.recv().has_value(), "a message is in a channel that was closed empty"); });
+    });
+    add("overflow/register", "An operation that would stand in line at a channel that discards is done at once.",
+        limits, [] {
+            for (const auto rule : {overflow::drop_oldest, overflow::drop_newest}) {
+                auto [tx, rx] = sluice::bounded<M>(1, rule);
+                expect(tx.try_send(M(1)).has_value(), "a send failed");
+                M m(2);
+                sluice::detail::blocked_op self;
+                expect(core_of(tx)->register_sender(m, self) == sluice::detail::op_status::done && !self.linked,
+                       "a send waits on a channel that discards");
+                expect(rx.dropped() == 1, "another number is discarded");
+            }
+        });
     add("overflow/biased", "A case that sends is not chosen where one before it was ready.", limits, [] {
         auto [tx, rx] = sluice::bounded<M>(1, overflow::drop_oldest);
         auto preferred = sluice::bounded<M>(1);

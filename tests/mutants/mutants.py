@@ -363,11 +363,9 @@ MUTANTS = [
      "        section both(front_lock_, back_lock());\n        const op_status tried = send_locked(ops, message, nullptr, both);",
      "        section both(back_lock());\n        const op_status tried = send_locked(ops, message, nullptr, both);", models("overflows", "overflow/force-ledger$")),
     ("a forced send does not look whether the channel is closed", CHANNEL, "if (!closed_under_lock() && receivers_.empty() && push(erased",
-     "if (receivers_.empty() && push(erased", models("pairs_buffered", "two-half/close+force_send$")),
+     "if (receivers_.empty() && push(erased", models("overflows", "overflow/force-closed$")),
     ("a forced send passes a receiver that waits", CHANNEL, "if (!closed_under_lock() && receivers_.empty() && push(erased",
      "if (!closed_under_lock() && push(erased", models("overflows", "overflow/force-waiting$")),
-    ("a rule sends to a closed channel", CHANNEL, "        if (closed_under_lock()) return op_status::closed;\n        if (!holds(others)) return op_status::superseded;",
-     "        if (!holds(others)) return op_status::superseded;\n        if (closed_under_lock() && seldom_.rule == overflow::block) return op_status::closed;", models("overflows", "newest-full/close+try_send$")),
     ("a rule discards for a case though one before it is ready", CHANNEL, "        if (!holds(others)) return op_status::superseded;\n", "",
      models("overflows", "overflow/biased$")),
     ("an eviction by a rule is not counted", CHANNEL, "            if (evicted == op_status::done) count_dropped();\n", "",
@@ -379,7 +377,7 @@ MUTANTS = [
     ("drop_oldest takes the front's messages without its lock", CHANNEL, "section locked(evicts ? front_lock_ : back_lock());",
      "section locked(back_lock());", models("overflows", "overflow/ledger-oldest$")),
     ("a case of a select waits on a channel that discards", CHANNEL, "        if (discards()) return send_discarding(ops, message, &self);\n", "",
-     models("overflows", "overflow/select-blocked")),
+     models("overflows", "overflow/register$")),
 
     # ---- Broadcast
     ("a message of which two made a copy is replayed twice", AUDIENCE, "            if (next_ == number) {", "            if (next_ < messages_.size()) {",
