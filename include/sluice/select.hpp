@@ -46,8 +46,9 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
         [prefers](auto&... registration) -> result<std::size_t> {
             select_case* const all[]{&registration..., nullptr};
             std::uint32_t order[sizeof...(registration) + 1];
-            const result<std::size_t> chosen =
-                select_engine(all, order, sizeof...(registration), prefers).choose(deadline::never(), errc::timeout);
+            select_engine engine(all, order, sizeof...(registration), prefers);
+            result<std::size_t> chosen = engine.requested_stop();
+            if (chosen == no_case) chosen = engine.choose(deadline::never(), errc::timeout);
             if (chosen) all[*chosen]->run();
             return chosen;
         },

@@ -64,21 +64,18 @@ public:
 
     // As select_engine::choose(): the id of the case that was chosen, and that has run.
     result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop) {
+        if (stop.stop_requested()) return unexpected(errc::stopped);
+        tried_.clear();
+        for (member* m = biased_ ? nullptr : first_; m; m = m->behind) {
+            if (select_engine::is_requested_stop(*m->self)) return run(m);
+        }
         activate_told();
         watch_idle();
         select_engine engine(nullptr, nullptr, 0, biased_ ? preference::listed : preference::in_turn);
         add_to(engine);
-        result<std::size_t> chosen = engine.choose(limit, on_expiry, stop);
-        if (!chosen && engine.all_are_live()) return chosen;
-        member* const ready = chosen ? tried_[*chosen] : nullptr;
-        const std::shared_ptr<select_case> to_run = ready ? ready->self : nullptr;  // the handler may remove it
-        if (ready) chosen = ready->id;
-        if (ready && !biased_) {  // the others have waited for longer from now on
-            deactivate(*ready);
-            activate(*ready);
-        }
-        remove_done(to_run.get());
-        if (to_run) to_run->run();
+        const result<std::size_t> chosen = engine.choose(limit, on_expiry, stop);
+        if (chosen) return run(tried_[*chosen]);
+        if (!engine.all_are_live()) remove_done(nullptr);
         return chosen;
     }
 
@@ -125,6 +122,19 @@ private:
             removed_places_ = 0;
         }
         return taken;
+    }
+
+    // The case was chosen.
+    std::size_t run(member* chosen) {
+        const std::size_t id = chosen->id;
+        const std::shared_ptr<select_case> to_run = chosen->self;  // the handler may remove it
+        if (!biased_) {                                            // the others have waited for longer from now on
+            deactivate(*chosen);
+            activate(*chosen);
+        }
+        remove_done(to_run.get());
+        to_run->run();
+        return id;
     }
 
     // ---- Places

@@ -74,11 +74,20 @@ public:
         source_ = more;
     }
 
+    // A stop that was requested before the choice comes first, but where the listed order holds: so this is asked before
+    // anything else that another thread may come in between.
+    static bool is_requested_stop(const select_case& c) { return c.of_kind() == select_case::kind::stop && c.is_due(); }
+    std::size_t requested_stop() const {
+        for (std::uint32_t i = 0; prefers_ != preference::listed && i < size_; ++i) {
+            if (is_requested_stop(*cases_[i])) return i;
+        }
+        return no_case;
+    }
+
     // Waits until a case is chosen, or `limit` has passed: then fails with `on_expiry`. The index of the case; it has
-    // not been run.
+    // not been run. The stop was not requested before.
     result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop = {}) {
-        if (stop.stop_requested()) return unexpected(errc::stopped);
-        if (const std::size_t stopped = sort(true); stopped != no_case) return stopped;
+        sort(true);
         // Of a stop and the limit the earlier counts, from here on.
         sync::atomic<bool> stop_came_first{false};
         const auto note_stop = [&] {
@@ -127,17 +136,12 @@ private:
 
     enum class state : std::uint8_t { looking, preferred_is_ready, nothing_is_ready, stopped };
 
-    // Sorts the cases by kind. As the choice begins, also returns the case of a stop that was requested before, if that
-    // is to come first.
-    std::size_t sort(bool begins) {
-        std::size_t stopped = no_case;
+    // Sorts the cases by kind.
+    void sort(bool begins) {
         count_ = 0;
         for (std::uint32_t i = 0; i < size_; ++i) {
             switch (cases_[i]->of_kind()) {
                 case select_case::kind::stop:
-                    if (begins && prefers_ != preference::listed && stopped == no_case && cases_[i]->is_due())
-                        stopped = i;
-                    [[fallthrough]];
                 case select_case::kind::event: order_[count_++] = i; break;
                 case select_case::kind::deadline:
                     if (begins) cases_[i]->start();
@@ -146,7 +150,6 @@ private:
                 case select_case::kind::otherwise: otherwise_ = i; break;
             }
         }
-        return stopped;
     }
 
     // Whether that case stands for more, with which the choice goes on. At most as often as cases are added.
