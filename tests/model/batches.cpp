@@ -95,7 +95,7 @@ void add_batches_of(const std::string& kind, std::optional<std::size_t> capacity
             received<M> all;
             int sent = 0;
             thread a(
-                [&, &rx = rx] { expect(all.take(rx, 2, clock::tick) > 0, "an open channel gives an empty batch"); });
+                [&, &rx = rx] { expect(all.take(rx, most, clock::tick) > 0, "an open channel gives an empty batch"); });
             thread b([&, &tx = tx] {
                 sent = send_from(tx, 0, 1);
                 sent += tx.send_timeout(M(1), clock::tick) ? 1 : 0;

@@ -168,6 +168,15 @@ void check_time(const ticks& t) {
         }
     });
 
+    add("timer/reset-over", "A timer whose tick was received is waited for again after a reset.", limits, [] {
+        const sluice::timer t = sluice::after(clock::duration::zero());
+        expect(t.recv().has_value() && !t.recv(), "a timer does not tick once");
+        t.reset(clock::tick);
+        const ticks r = t.recv();
+        expect(r.has_value(), "a reset leaves a timer over");
+        check_time(r);
+    });
+
     add("timer/reset-later", "Who waits for a time that is reset to a later one waits for that.", limits, [] {
         const sluice::timer t = sluice::after(clock::tick);
         thread a([&] {
@@ -178,7 +187,7 @@ void check_time(const ticks& t) {
         t.reset(2 * clock::tick);
     });
 
-    add("timer/cancel", "A cancel is heard by all who wait, in receives and selects.", fewer, [] {
+    add("timer/cancel", "A cancel is heard by all who wait, in receives and selects.", narrow, [] {
         const sluice::timer t = sluice::after(clock::duration::max());
         const auto receive = [&] { expect(!t.recv(), "a cancelled timer has ticked"); };
         thread a(receive), b(receive);

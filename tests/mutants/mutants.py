@@ -494,9 +494,7 @@ MUTANTS = [
     ("a reset wakes nobody", TIMER, "        ++changes_;\n        interrupt_first();\n", "        ++changes_;\n", models("timers", "timer/reset-recv$")),
     ("a reset is no change", TIMER, "        ++changes_;\n        interrupt_first();\n", "        interrupt_first();\n",
      models("timers", "timer/reset-exact$")),
-    ("a reset leaves the end of a timer", TIMER, "        period_ = period;\n        end_ = timer_phase::pending;\n", "        period_ = period;\n", models("timers", "timer/reset-in-group$")),
-    ("the end of a timer is told to the first alone", TIMER, "        for (waiter* w = line_.front(); w; w = line_.after(*w)) w->sleeper->interrupt();\n",
-     "        interrupt_first();\n", models("timers", "timer/cancel$")),
+    ("a reset leaves the end of a timer", TIMER, "        period_ = period;\n        end_ = timer_phase::pending;\n", "        period_ = period;\n", models("timers", "timer/reset-over$")),
     ("a cancelled timer goes on", TIMER, "        next_ = never;\n        end_ = how;\n", "        end_ = how;\n", models("timers", "timer/reset-drops$", "timer/cancel$")),
     ("a select leaves the line of a timer that has ended", TIMER, "            if (!self.linked) line_.push_back(self);\n",
      "            if (tried == op_status::blocked && !self.linked) line_.push_back(self);\n", models("timers", "timer/reset-in-selects$", "timer/reset-in-group$")),
@@ -520,6 +518,7 @@ MUTANTS = [
 #   - a spurious wake-up that ends the sleep of a parker: who waits looks round again, and sleeps again;
 #   - abandoned, deaf, broken off or curious noted without an order: the lock of the channel, which is closed or asked for the turn next,
 #     orders it;
+#   - the end of a timer that is told to the first in its line alone: each leaves the line, or looks again, and tells the next;
 #   - the loop curious only once it has looked for the turn in the channel: it looks again before it writes;
 #   - the time of the last write not noted: either of the two may write the next message;
 #   - no notification where wake() finds the thread awake: it sees `woken` when it looks, before it sleeps.
