@@ -329,9 +329,9 @@ MUTANTS = [
      "            consumer_.publish(oldest + 1);", BROADCASTS),
 
     # ---- Closing with a cause
-    ("a cause is forgotten", STATE, "        seldom_.cause.swap(cause);\n", "", models("causes", "cause/recv")),
-    ("a later closing replaces the cause", STATE, "        if (closed_under_lock()) return false;\n        seldom_.cause.swap(cause);",
-     "        seldom_.cause.swap(cause);\n        if (closed_under_lock()) return false;", models("causes", "cause/first$")),
+    ("a cause is forgotten", STATE, "        std::swap(seldom_.cause, cause);\n", "", models("causes", "cause/recv")),
+    ("a later closing replaces the cause", STATE, "        if (closed_under_lock()) return false;\n        std::swap(seldom_.cause, cause);",
+     "        std::swap(seldom_.cause, cause);\n        if (closed_under_lock()) return false;", models("causes", "cause/first$")),
     ("a cause is looked at before the channel is seen closed", STATE, "is_closed() ? seldom_.cause : nullptr", "seldom_.cause",
      models("causes", "cause/observers$")),
     ("who sees a channel closed does not see what was before", STATE, "        closed_.store(true, std::memory_order_release);\n        return true;",

@@ -283,7 +283,7 @@ protected:
     // Requires both locks.
     bool close_locked(section& locked, std::exception_ptr&& cause) {
         if (closed_under_lock()) return false;
-        seldom_.cause.swap(cause);
+        std::swap(seldom_.cause, cause);
         for (wait_queue* const line : {&receivers_, &senders_, &close_observers_}) {
             tell_watchers(*line, locked);
             while (waiter* const w = line->front()) {
