@@ -272,8 +272,6 @@ MUTANTS = [
      "        spin_lock_guard back(back_lock_);\n        if (!closed_under_lock() && receivers_.empty()) {", SEND_RECV),
     ("a receiver leaves the line of a rendezvous with another lock", CHANNEL, "        const spin_lock_guard back(back_lock());\n        if (!self.linked)",
      "        const spin_lock_guard back(back_lock_);\n        if (!self.linked)", TIMEOUTS),
-    ("a select that sends on a rendezvous takes another lock", CHANNEL, "        section back(back_lock());\n        if (closed_under_lock()) return op_status::closed;",
-     "        section back(back_lock_);\n        if (closed_under_lock()) return op_status::closed;", MEETING),
     ("a small message that was handed over is not taken", BLOCKING, "            ops_.take(me.self.carried, message_);\n", "            (void)0;\n", SMALL),
     ("a receiver is woken before its small message is there", CHANNEL, "                    ops.put(message, receiver.carried);\n",
      "                    receiver.sleeper->wake();\n                    ops.put(message, receiver.carried);\n", SMALL),
