@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace model {
@@ -14,84 +15,54 @@ namespace {
 
 using namespace readiness;
 
+// Chooses one of the two; if it does not wait, `otherwise` if neither is ready.
+template <class First, class Second>
+void prefer(operation& op, bool waits, First&& first, Second&& second) {
+    if (waits) {
+        chose(op, sluice::select_biased(std::forward<First>(first), std::forward<Second>(second)));
+    } else {
+        chose(op, sluice::select_biased(std::forward<First>(first), std::forward<Second>(second), giving_up(op)));
+    }
+}
+
 using prefers = std::function<void(fixture&, bool waits)>;
 
 void prefers_message_of_a(fixture& s, bool waits) {
     operation op("select_biased(recv, recv)");
     op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1)));
-    } else {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
-    }
+    prefer(op, waits, receiving(op, s.a.ends.rx, s.a.number, 0), receiving(op, s.b.ends.rx, s.b.number, 1));
 }
 void prefers_closing_of_a(fixture& s, bool waits) {
     operation op("select_biased(recv or closed, recv)");
     op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(receiving_or_closed(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1)));
-    } else {
-        chose(op, sluice::select_biased(receiving_or_closed(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
-    }
+    prefer(op, waits, receiving_or_closed(op, s.a.ends.rx, s.a.number, 0), receiving(op, s.b.ends.rx, s.b.number, 1));
 }
 // Of the closing itself, before or behind what is received.
 void prefers_end_of_a(fixture& s, bool waits) {
     operation op("select_biased(closed, recv)");
     op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(hearing_of_closing(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1)));
-    } else {
-        chose(op, sluice::select_biased(hearing_of_closing(op, s.a.ends.rx, s.a.number, 0),
-                                        receiving(op, s.b.ends.rx, s.b.number, 1), giving_up(op)));
-    }
+    prefer(op, waits, hearing_of_closing(op, s.a.ends.rx, s.a.number, 0), receiving(op, s.b.ends.rx, s.b.number, 1));
 }
 void prefers_message_to_end(fixture& s, bool waits) {
     operation op("select_biased(recv, closed)");
     op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
-                                        hearing_of_closing(op, s.b.ends.tx, s.b.number, 1)));
-    } else {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0),
-                                        hearing_of_closing(op, s.b.ends.tx, s.b.number, 1), giving_up(op)));
-    }
+    prefer(op, waits, receiving(op, s.a.ends.rx, s.a.number, 0), hearing_of_closing(op, s.b.ends.tx, s.b.number, 1));
 }
 void prefers_room_of_a(fixture& s, bool waits) {
     operation op("select_biased(send, send)");
     op.biased();
     M m(10), n(11);
-    if (waits) {
-        chose(op, sluice::select_biased(sending(op, s.a.ends.tx, s.a.number, m, 0),
-                                        sending(op, s.b.ends.tx, s.b.number, n, 1)));
-    } else {
-        chose(op, sluice::select_biased(sending(op, s.a.ends.tx, s.a.number, m, 0),
-                                        sending(op, s.b.ends.tx, s.b.number, n, 1), giving_up(op)));
-    }
+    prefer(op, waits, sending(op, s.a.ends.tx, s.a.number, m, 0), sending(op, s.b.ends.tx, s.b.number, n, 1));
 }
 void prefers_stop(fixture& s, bool waits) {
     operation op("select_biased(stop, recv)");
     op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(stopping(op, s.token, 0), receiving(op, s.b.ends.rx, s.b.number, 1)));
-    } else {
-        chose(op, sluice::select_biased(stopping(op, s.token, 0), receiving(op, s.b.ends.rx, s.b.number, 1),
-                                        giving_up(op)));
-    }
+    prefer(op, waits, stopping(op, s.token, 0), receiving(op, s.b.ends.rx, s.b.number, 1));
 }
 void prefers_message_to_stop(fixture& s, bool waits) {
     operation op("select_biased(recv, stop)");
     op.biased();
-    if (waits) {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0), stopping(op, s.token, 1)));
-    } else {
-        chose(op, sluice::select_biased(receiving(op, s.a.ends.rx, s.a.number, 0), stopping(op, s.token, 1),
-                                        giving_up(op)));
-    }
+    prefer(op, waits, receiving(op, s.a.ends.rx, s.a.number, 0), stopping(op, s.token, 1));
 }
 
 void prefers_in_group(fixture& s, bool waits) {

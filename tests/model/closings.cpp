@@ -120,12 +120,7 @@ void add_closing(const std::string& name, const std::string& property, std::opti
                  budgets limits, std::vector<action> actions) {
     add("closing/" + name, property, limits, [capacity, actions] {
         fixture s(capacity);
-        {
-            std::vector<std::unique_ptr<thread>> threads;
-            for (const action& act : actions) threads.push_back(std::make_unique<thread>([&s, &act] { act(s); }));
-            s.finish();
-        }
-        s.drain();
+        run_at_once(s, actions);
     });
 }
 

@@ -2,6 +2,7 @@
 // left over while one sleeps that could use it.
 #include <model/models.hpp>
 #include <model/operations.hpp>
+#include <model/two_channels.hpp>
 
 #include <functional>
 #include <memory>
@@ -19,6 +20,11 @@ using M = steady;
 // A group whose waits are written down. Its cases hear of closing, and remove themselves then.
 class watched_group {
 public:
+    // Receives from these.
+    template <class... Probes>
+    explicit watched_group(const Probes&... from) {
+        (receives(from), ...);
+    }
     void receives(const probe<M>& p) {
         const int channel = p.number;
         const auto id = group_.add(sluice::on_recv(p.ends.rx, [this, channel](const sluice::result<M>& m) {
@@ -42,57 +48,38 @@ public:
     }
     void wait() {
         operation op("group.wait");
-        for (const int channel : receives_) op.receives(channel);
-        for (const int channel : sends_) op.sends(channel);
-        now_ = &op;
+        tell(op);
         const auto chosen = group_.wait();
-        if (chosen) return;
-        expect(chosen.error() == sluice::errc::closed, "a group fails for a reason that it cannot have");
-        op.all_closed();
+        if (!chosen) fails(op, chosen.error(), sluice::errc::closed);
     }
     bool try_wait() {
         operation op("group.try_wait");
-        for (const int channel : receives_) op.receives(channel);
-        for (const int channel : sends_) op.sends(channel);
-        op.never_waits();
-        now_ = &op;
+        tell(op).never_waits();
         const auto chosen = group_.try_wait();
-        if (chosen) return true;
-        if (chosen.error() == sluice::errc::closed) {
-            op.all_closed();
-            return false;
-        }
-        expect(chosen.error() == sluice::errc::empty, "a group fails for a reason that it cannot have");
-        op.gave_up();
-        return false;
+        if (!chosen) fails(op, chosen.error(), sluice::errc::empty);
+        return chosen.has_value();
     }
 
 private:
+    operation& tell(operation& op) {
+        for (const int channel : receives_) op.receives(channel);
+        for (const int channel : sends_) op.sends(channel);
+        now_ = &op;
+        return op;
+    }
+    static void fails(operation& op, sluice::errc e, sluice::errc otherwise) {
+        if (e == sluice::errc::closed) return op.all_closed();
+        expect(e == otherwise, "a group fails for a reason that it cannot have");
+        op.gave_up();
+    }
+
     std::vector<int> receives_, sends_;
     operation* now_ = nullptr;
     std::size_t last_ = 0;
     sluice::selector group_;
 };
 
-// Channels of one kind, and groups that live as long as they do.
-struct fixture {
-    explicit fixture(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
-    probe<M> a, b;
-
-    void finish() {
-        wait_until_quiet();
-        history.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
-        close(a.ends.tx, a.number);
-        close(b.ends.tx, b.number);
-    }
-    void drain() {
-        for (probe<M>* p : {&a, &b}) {
-            while (try_recv(p->ends.rx, p->number) == sluice::errc{}) {
-            }
-        }
-    }
-};
-
+using fixture = two_channels<M>;
 using action = std::function<void(fixture&)>;
 
 void add_group(const std::string& name, const std::string& property, std::optional<std::size_t> capacity,
@@ -100,54 +87,39 @@ void add_group(const std::string& name, const std::string& property, std::option
     add("group/" + name, property, limits, [capacity, actions, before] {
         fixture t(capacity);
         if (before) before(t);
-        {
-            std::vector<std::unique_ptr<thread>> threads;
-            for (const action& p : actions) threads.push_back(std::make_unique<thread>([&t, &p] { p(t); }));
-            t.finish();
-        }
-        t.drain();
+        run_at_once(t, actions);
     });
 }
 
 void receive_twice(fixture& t) {
-    watched_group g;
-    g.receives(t.a);
-    g.receives(t.b);
+    watched_group g(t.a, t.b);
     g.wait();
     g.wait();
 }
 void receive_once(fixture& t) {
-    watched_group g;
-    g.receives(t.a);
+    watched_group g(t.a);
     g.wait();
 }
 void poll_then_receive(fixture& t) {
-    watched_group g;
-    g.receives(t.a);
-    g.receives(t.b);
+    watched_group g(t.a, t.b);
     g.try_wait();
     g.try_wait();
     g.wait();
 }
 // Is told of `b` at any time, also as its case goes.
 void receive_and_remove(fixture& t) {
-    watched_group g;
-    g.receives(t.a);
-    g.receives(t.b);
+    watched_group g(t.a, t.b);
     g.try_wait();
     g.remove_last();
     g.wait();
 }
 void poll_and_go(fixture& t) {
-    watched_group g;
-    g.receives(t.a);
-    g.receives(t.b);
+    watched_group g(t.a, t.b);
     g.try_wait();
 }
 // What this thread has seen, a group of its own does not overlook.
 void look_and_poll(fixture& t) {
-    watched_group g;
-    g.receives(t.a);
+    watched_group g(t.a);
     g.try_wait();
     const bool seen = !t.a.ends.rx.empty();
     expect(g.try_wait() || !seen, "a group overlooks what its thread has seen");
@@ -157,17 +129,10 @@ void send_in_group(fixture& t, int id) {
     g.sends(t.a, id);
     g.wait();
 }
-void exchange(fixture& t, int id) {
-    watched_group g;
-    g.receives(t.a);
-    g.sends(t.b, id);
-    g.wait();
-    g.wait();
-}
-void exchange_back(fixture& t, int id) {
-    watched_group g;
-    g.receives(t.b);
-    g.sends(t.a, id);
+// Receives from one and sends to the other.
+void exchange(probe<M>& from, probe<M>& to, int id) {
+    watched_group g(from);
+    g.sends(to, id);
     g.wait();
     g.wait();
 }
@@ -212,7 +177,7 @@ void exchange_back(fixture& t, int id) {
         add_group(name + "/seen", told, capacity, two, {look_and_poll, send_a});
         add_group(name + "/closed", told, capacity, two, {receive_twice, close_a});
         add_group(name + "/both-ends", told, capacity, two,
-                  {[](fixture& t) { exchange(t, 30); }, [](fixture& t) { exchange_back(t, 40); }});
+                  {[](fixture& t) { exchange(t.a, t.b, 30); }, [](fixture& t) { exchange(t.b, t.a, 40); }});
     }
     add_group("one-full/room", told, 1, two, {sends_in_group, recv_a}, fill_a);
     add_group("one-full/room-for-two", told, 1, three, {sends_in_group, sends_in_group_too, recv_two_a}, fill_a);

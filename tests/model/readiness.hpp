@@ -9,16 +9,16 @@
 
 #include <model/models.hpp>
 #include <model/operations.hpp>
+#include <model/two_channels.hpp>
 
 namespace model::readiness {
 
 using M = number;
 
-// Two channels of the same kind, and all that the programs need beside them.
-struct fixture {
-    explicit fixture(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
+// Two channels, and all that the programs need beside them.
+struct fixture : two_channels<M> {
+    using two_channels::two_channels;
 
-    probe<M> a, b;
     stop_source stop;
     stop_token token = stop.get_token();
     std::optional<sluice::selector> group;
@@ -28,18 +28,6 @@ struct fixture {
     void fill(probe<M>& p, int count) {
         for (int i = 0; i < count; ++i)
             expect(try_send(p.ends.tx, p.number, next_id++) == sluice::errc{}, "a fill fails");
-    }
-    // A thread that still waits waits for what cannot come, and is released.
-    void finish() {
-        wait_until_quiet();
-        history.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
-        for (probe<M>* p : {&a, &b}) close(p->ends.tx, p->number);
-    }
-    void drain() {
-        for (probe<M>* p : {&a, &b}) {
-            while (try_recv(p->ends.rx, p->number) == sluice::errc{}) {
-            }
-        }
     }
 };
 

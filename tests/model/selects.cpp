@@ -2,6 +2,7 @@
 // cases.
 #include <model/models.hpp>
 #include <model/operations.hpp>
+#include <model/two_channels.hpp>
 
 #include <memory>
 #include <optional>
@@ -15,24 +16,7 @@ namespace {
 
 using M = number;
 
-// Two channels of the same kind.
-struct pair_of_channels {
-    explicit pair_of_channels(std::optional<std::size_t> capacity) : a(capacity), b(capacity) {}
-    probe<M> a, b;
-
-    void close_when_quiet() {
-        wait_until_quiet();
-        history.check_quiet({a.ends.rx.size(), b.ends.rx.size()});
-        close(a.ends.tx, a.number);
-        close(b.ends.tx, b.number);
-    }
-    void drain() {
-        while (try_recv(a.ends.rx, a.number) == sluice::errc{}) {
-        }
-        while (try_recv(b.ends.rx, b.number) == sluice::errc{}) {
-        }
-    }
-};
+using pair_of_channels = two_channels<M>;
 
 void receive_either(probe<M>& first, probe<M>& second) {
     operation op("select(recv, recv)");
@@ -82,12 +66,7 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
                  budgets limits, std::vector<action> actions) {
     add("select/" + name, property, limits, [capacity, actions] {
         pair_of_channels t(capacity);
-        {
-            std::vector<std::unique_ptr<thread>> threads;
-            for (const action& p : actions) threads.push_back(std::make_unique<thread>([&t, &p] { p(t); }));
-            t.close_when_quiet();
-        }
-        t.drain();
+        run_at_once(t, actions);
     });
 }
 
