@@ -88,7 +88,7 @@ public:
     /// Throws as above, and std::invalid_argument if the rule is to drop messages while the move of a `T` may throw.
     [[nodiscard]] receiver<T> subscribe(std::size_t capacity, overflow when_full) const {
         if constexpr (!std::is_nothrow_move_constructible_v<T>) {
-            if (when_full == overflow::drop_oldest || when_full == overflow::drop_newest)
+            if (detail::discards(when_full))
                 detail::throw_error(std::invalid_argument(
                     "sluice: a subscriber that drops messages needs messages whose move does not throw"));
         }
@@ -146,8 +146,7 @@ public:
 
 private:
     receiver<T> join(std::optional<std::size_t> capacity, overflow when_full) const {
-        const bool discards = when_full == overflow::drop_oldest || when_full == overflow::drop_newest;
-        channel<T> c = detail::make_channel<T>(capacity, discards ? when_full : overflow::block);
+        channel<T> c = detail::make_channel<T>(capacity, detail::discards(when_full) ? when_full : overflow::block);
         if (!audience_) return std::move(c.rx);
         detail::subscription<T> newcomer{std::move(c.tx), when_full};
         std::size_t replayed = audience_->remembers();

@@ -14,4 +14,11 @@ enum class overflow : std::uint8_t {
     disconnect,   ///< of a subscriber alone: closes its channel; what is in it can still be received
 };
 
+namespace detail {
+// Whether a send discards a message where there is no room.
+constexpr bool discards(overflow rule) noexcept {
+    return rule == overflow::drop_oldest || rule == overflow::drop_newest;
+}
+}  // namespace detail
+
 }  // namespace sluice

@@ -28,7 +28,8 @@ namespace sluice::detail {
 template <class T>
 class backlog {
 public:
-    // For at most so many messages, no more than are remembered. Until the subscriber stands in the array, only one thread uses it.
+    // For at most so many messages, no more than are remembered. Until the subscriber stands in the array, only one
+    // thread uses it.
     explicit backlog(std::size_t limit) : limit_(limit) { messages_.reserve(limit); }
 
     std::size_t limit() const noexcept { return limit_; }

@@ -76,9 +76,7 @@ public:
     }
     bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
     bool watch(watcher& w) final { return can_be_watched() && channel_->watch_for_message(w); }
-    void unwatch(watcher& w) final {
-        if (!channel_->is_from_before_fork()) channel_->unregister_receiver(w);
-    }
+    void unwatch(watcher& w) final { channel_->unregister_receiver(w); }
     bool retains_memory() const noexcept final { return channel_ && channel_->retains_memory(); }
     void give_back_memory() final {
         if (retains_memory()) channel_->give_back_memory(ops_);
@@ -123,9 +121,7 @@ public:
     }
     bool is_done(bool chosen) const noexcept final { return sent_ || is_done_by_close(chosen); }
     bool watch(watcher& w) final { return can_be_watched() && channel_->watch_for_room(w); }
-    void unwatch(watcher& w) final {
-        if (!channel_->is_from_before_fork()) channel_->unregister_sender(w);
-    }
+    void unwatch(watcher& w) final { channel_->unregister_sender(w); }
 
 protected:
     send_registration(channel_base* channel, const message_ops& ops, handler_kind takes) noexcept
@@ -261,10 +257,8 @@ public:
         if (channel_) channel_->unobserve_close(self_);
     }
     bool is_done(bool chosen) const noexcept final { return chosen; }
-    bool watch(watcher& w) final { return channel_ && channel_->observe_close(w); }
-    void unwatch(watcher& w) final {
-        if (!channel_->is_from_before_fork()) channel_->unobserve_close(w);
-    }
+    bool watch(watcher& w) final { return channel_->observe_close(w); }
+    void unwatch(watcher& w) final { channel_->unobserve_close(w); }
 
 protected:
     explicit closed_registration(channel_state* channel) noexcept : select_case(self_), channel_(channel) {}

@@ -146,9 +146,7 @@ public:
     std::size_t dropped() const noexcept { return seldom_.dropped.load(std::memory_order_relaxed); }
     void count_dropped() noexcept { seldom_.dropped.fetch_add(1, std::memory_order_relaxed); }
     // Whether a send discards a message where there is no room.
-    bool discards() const noexcept {
-        return seldom_.rule == overflow::drop_oldest || seldom_.rule == overflow::drop_newest;
-    }
+    bool discards() const noexcept { return detail::discards(seldom_.rule); }
     std::size_t sender_count() const noexcept { return sender_count_.load(std::memory_order_acquire); }
     std::size_t receiver_count() const noexcept { return receiver_count_.load(std::memory_order_acquire); }
 
@@ -208,9 +206,6 @@ public:
         const spin_lock_guard front(front_lock_);
         feeder_.store(f, std::memory_order_release);
     }
-
-    // Whether the process was forked since the channel was made: then its locks may be held for ever.
-    bool is_from_before_fork() const noexcept { return made_in_ != sync::fork_count(); }
 
     // Has `self` completed, as closed, when the channel closes; false if it is closed already.
     bool observe_close(waiter& self) {
@@ -326,7 +321,7 @@ private:
     // same time both may close it, of which the second does nothing, and then the exchange of `one_side_gone_` tells
     // them apart: to the side that comes first it is the last access, and the one that comes second ends the channel.
     [[gnu::noinline]] void drop_side(bool discard, const message_ops& ops) {
-        if (is_from_before_fork()) return abandon();
+        if (made_in_ != sync::fork_count()) return abandon();
         if (!one_side_gone_.load(std::memory_order_acquire)) {
             section both(front_lock_, back_lock());
             close_locked(both, nullptr);

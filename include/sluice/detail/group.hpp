@@ -181,10 +181,13 @@ private:
     void detach(member& m) {
         if (m.is_active) deactivate(m);
         if (!m.is_watched) return;
-        m.self->unwatch(m);
-        if (made_in_ == sync::fork_count()) hub_.forget(m);
         m.is_watched = false;
         --watched_;
+        // In the child of a fork the locks of channels and of the hub may be held for ever, by threads that are not
+        // there.
+        if (made_in_ != sync::fork_count()) return;
+        m.self->unwatch(m);
+        hub_.forget(m);
     }
 
     void remove_done(const select_case* chosen) {

@@ -100,23 +100,20 @@ public:
             state_ = state::looking;
             expired_ = passed_deadline();
             const bool may_block = expired_ == no_case && otherwise_ == no_case && !limit.passed();
-            if (const std::size_t chosen = try_all(); chosen != no_case) {
-                if (!has_more(chosen)) return chosen;
-                looks = 0;
-                continue;
-            }
-            if (state_ == state::looking) {
+            std::size_t chosen = try_all();
+            if (chosen == no_case && state_ == state::looking) {
                 if (live_ == 0 && may_block && next_deadline().is_never()) return unexpected(errc::closed);
                 if (!may_block && (live_ <= 1 || is_unchanged_before(count_ - 1))) state_ = state::nothing_is_ready;
                 if (may_block && backed_off(spin)) continue;
             }
-            if (state_ != state::nothing_is_ready) {
+            if (chosen == no_case && state_ != state::nothing_is_ready) {
                 if (looks < max_looks && (!may_block || state_ == state::preferred_is_ready)) continue;
-                if (const std::size_t chosen = block(may_block, limit, stop, spin); chosen != no_case) {
-                    if (!has_more(chosen)) return chosen;
-                    looks = 0;
-                    continue;
-                }
+                chosen = block(may_block, limit, stop, spin);
+            }
+            if (chosen != no_case) {
+                if (!has_more(chosen)) return chosen;
+                looks = 0;
+                continue;
             }
             if (state_ == state::stopped) return unexpected(errc::stopped);
             if (state_ != state::nothing_is_ready) continue;

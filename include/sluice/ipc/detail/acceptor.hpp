@@ -61,7 +61,8 @@ inline void refuse_unread(const descriptor& client, ipc_errc why) noexcept {
 }
 
 // Accepts clients, and calls on_client(descriptor, slot) for each. `OnClient` also has begin(acceptor), which is
-// called first, end(), which is called last, fail(error), for when it ends by one, and wanted(), which is false when no more clients are to be accepted.
+// called first, end(), which is called last, fail(error), for when it ends by one, and wanted(), which is false when no
+// more clients are to be accepted.
 template <class OnClient>
 class acceptor final : public io_handler {
 public:
