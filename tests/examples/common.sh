@@ -26,3 +26,21 @@ status() {
     "$@" >"$scratch/out" 2>"$scratch/err" || actual=$?
     [ "$actual" -eq "$expected" ] || fail "'$*' ended with status $actual, not $expected: $(cat "$scratch/err")"
 }
+
+# stopped_by_signals OPTION REPORT WRONG: the program, which is given the option and works on without an end in sight, is stopped by
+# SIGINT, and by SIGTERM, ends well, and says what matches REPORT; else it fails with WRONG.
+stopped_by_signals() {
+    for signal in INT TERM; do
+        mkfifo "$scratch/output"
+        "$program" "$1" 1000000 >"$scratch/output" &
+        running=$!
+        {
+            read -r first # its threads are at work now
+            kill -s "$signal" "$running"
+            cat >"$scratch/rest"
+        } <"$scratch/output"
+        wait "$running" || fail "the program ended with status $? after SIG$signal"
+        grep -q "$2" "$scratch/rest" || fail "$3"
+        rm "$scratch/output"
+    done
+}
