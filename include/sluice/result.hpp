@@ -2,10 +2,8 @@
 #pragma once
 
 #include <concepts>
-#include <cstddef>
 #include <iosfwd>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +16,8 @@
 #if defined(__cpp_lib_expected)
 #include <expected>
 #endif
+
+#include <sluice/detail/never_destroyed.hpp>
 
 #include <sluice/detail/throw.hpp>
 
@@ -46,19 +46,24 @@ constexpr std::string_view to_string(errc e) noexcept {
     return "unknown sluice error";
 }
 
+namespace detail {
+
+class [[gnu::visibility("default")]] sluice_category;
+class sluice_category final : public std::error_category {
+public:
+    const char* name() const noexcept override { return "sluice"; }
+    std::string message(int value) const override { return std::string(to_string(static_cast<errc>(value))); }
+};
+
+[[gnu::visibility("default")]] inline constinit never_destroyed<sluice_category> only_category;
+
+}  // namespace detail
+
 /// The category of sluice's error codes; its name is "sluice", and its messages are those of to_string().
 ///
 /// There is one in a process, also where shared objects are compiled with hidden symbols, so that error codes of
 /// different shared objects compare equal. It is never destroyed. May be called by any number of threads at once.
-[[gnu::visibility("default")]] inline const std::error_category& category() noexcept {
-    struct sluice_category final : std::error_category {
-        const char* name() const noexcept override { return "sluice"; }
-        std::string message(int value) const override { return std::string(to_string(static_cast<errc>(value))); }
-    };
-    alignas(sluice_category) static std::byte memory[sizeof(sluice_category)];
-    static const auto* const instance = ::new (memory) sluice_category;  // for ever: errors may outlive the statics
-    return *instance;
-}
+inline const std::error_category& category() noexcept { return detail::only_category.value; }
 
 /// The `std::error_code` of an error, in category(). A `std::error_code` is made from an `errc` by it, and compared
 /// with one: `if (code == sluice::errc::closed)`.

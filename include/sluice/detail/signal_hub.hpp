@@ -126,6 +126,7 @@ public:
         added.to = std::move(tx);
 
         const std::lock_guard<std::mutex> changing(changes_);
+        if (!begun_) begin();
         if (subscribers_.empty()) start_thread();
         core_of(added.to)->observe_close(added);
         for (const int signal : added.signals) {
@@ -154,8 +155,6 @@ private:
     };
 
     signal_hub() {
-        if (!signal_handler::begin())
-            throw_error(std::system_error(errno, std::generic_category(), "sluice: no semaphore for signals"));
         ::pthread_atfork(
             [] {
                 self().changes_.lock();
@@ -180,6 +179,13 @@ private:
     }
 
     // ---- With changes_ held
+
+    // Throws std::system_error.
+    void begin() {
+        if (!signal_handler::begin())
+            throw_error(std::system_error(errno, std::generic_category(), "sluice: no semaphore for signals"));
+        begun_ = true;
+    }
 
     // Throws std::system_error.
     void start_thread() {
@@ -230,7 +236,7 @@ private:
             if (signal_handler::is_listening(signal)) signal_handler::restore(signal);
             users_[static_cast<std::size_t>(signal)] = 0;
         }
-        signal_handler::begin();
+        begun_ = false;
         parents_.splice(parents_.end(), subscribers_);
         mutex_.unlock();
         changes_.unlock();
@@ -288,8 +294,12 @@ private:
     std::list<subscriber> parents_;  // those of processes of which this one was forked
     std::size_t users_[signal_handler::count]{};
     std::uint64_t mask_requested_ = 0, mask_applied_ = 0;
+    bool begun_ = false;  // in this process
     bool ends_ = false;
     pthread_t thread_{};
 };
+
+// Made when the module is loaded: a fork must not find it half made (see never_destroyed.hpp).
+[[maybe_unused]] inline signal_hub& signal_hub_at_load = signal_hub::self();
 
 }  // namespace sluice::detail

@@ -48,10 +48,19 @@ struct stop_callback {
 };
 #endif
 
+// No static of the library is initialised at its first use (see never_destroyed.hpp): here several threads may find out
+// the same at once.
+
 // Whether another thread can run while this one spins.
 inline bool multicore() noexcept {
-    static const bool multicore = std::thread::hardware_concurrency() > 1;
-    return multicore;
+    static std::atomic<unsigned> cpus{0};
+    unsigned known = cpus.load(std::memory_order_relaxed);
+    if (known == 0) {
+        known = std::thread::hardware_concurrency();
+        if (known == 0) known = 1;  // it can't be told
+        cpus.store(known, std::memory_order_relaxed);
+    }
+    return known > 1;
 }
 
 // Whether the process has only this thread. It may start the next one at any time, also in a message's move, so this
@@ -72,9 +81,12 @@ struct [[gnu::visibility("default")]] fork_counter {
     inline static std::atomic<unsigned> count{0};
 };
 [[gnu::visibility("hidden")]] inline unsigned fork_count() noexcept {
-    static const int counting =
+    static std::atomic<bool> counting{false};
+    if (!counting.load(std::memory_order_relaxed)) {
+        // Twice does no harm.
         ::pthread_atfork(nullptr, nullptr, [] { fork_counter::count.fetch_add(1, std::memory_order_relaxed); });
-    (void)counting;
+        counting.store(true, std::memory_order_relaxed);
+    }
     return fork_counter::count.load(std::memory_order_relaxed);
 }
 #else

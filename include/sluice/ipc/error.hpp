@@ -1,11 +1,11 @@
 // ipc_errc: why a remote end has closed, where the system does not say it.
 #pragma once
 
-#include <cstddef>
-#include <new>
 #include <string>
 #include <system_error>
 #include <type_traits>
+
+#include <sluice/detail/never_destroyed.hpp>
 
 namespace sluice::ipc {
 
@@ -22,9 +22,6 @@ enum class ipc_errc : int {  // they travel: their numbers stay
     too_late,                ///< The client has not sent its handshake in time (timed_out).
     no_memory,               ///< One of the two has run out of memory (not_enough_memory).
 };
-
-/// The category of ipc_errc, one in a process; its name is "sluice.ipc".
-[[gnu::visibility("default")]] const std::error_category& category() noexcept;
 
 namespace detail {
 
@@ -62,14 +59,12 @@ public:
     }
 };
 
+[[gnu::visibility("default")]] inline constinit sluice::detail::never_destroyed<ipc_category> only_category;
+
 }  // namespace detail
 
-inline const std::error_category& category() noexcept {
-    alignas(detail::ipc_category) static std::byte memory[sizeof(detail::ipc_category)];
-    static const auto* const instance =
-        ::new (memory) detail::ipc_category;  // never destroyed: errors may outlive statics
-    return *instance;
-}
+/// The category of ipc_errc, one in a process, never destroyed; its name is "sluice.ipc".
+inline const std::error_category& category() noexcept { return detail::only_category.value; }
 
 /// The std::error_code of an ipc_errc, which converts to one by it.
 inline std::error_code make_error_code(ipc_errc e) noexcept { return {static_cast<int>(e), category()}; }

@@ -55,4 +55,7 @@ private:
     std::size_t pooled_bytes_ = 0;
 };
 
+// Made when the module is loaded: a fork must not find it half made (see never_destroyed.hpp).
+[[maybe_unused]] inline block_pool& block_pool_at_load = block_pool::self();
+
 }  // namespace sluice::ipc::detail

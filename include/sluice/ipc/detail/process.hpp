@@ -286,12 +286,17 @@ private:
     std::atomic<std::size_t> early_bytes_{0};
 };
 
+// Made when the module is loaded: a fork must not find it half made (see never_destroyed.hpp). Its exit handler is therefore the
+// first to be registered, and the last to run.
+[[maybe_unused]] inline process& process_at_load = process::self();
+
 // This module: when it is unloaded, or the program ends, what it has made is finished.
 [[gnu::visibility("hidden")]] inline module_id this_module() {
-    static const bool is_registered = [] {
-        process::self();  // registers its own exit handler first, which therefore runs last
-        return std::atexit([] { process::self().finish(this_module()); }) == 0;
-    }();
+    static std::atomic<bool> is_registered{false};
+    if (!is_registered.load(std::memory_order_relaxed)) {
+        std::atexit([] { process::self().finish(&is_registered); });  // twice does no harm
+        is_registered.store(true, std::memory_order_relaxed);
+    }
     return &is_registered;
 }
 
