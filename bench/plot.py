@@ -21,6 +21,8 @@ COLOURS = {
     "textbook": "#8a9096",
     "select": "#0b57d0",
     "selector": "#e8710a",
+    "Go": "#0e8f9b",
+    "crossbeam": "#9065c9",
 }
 ORDER = list(COLOURS)
 OWN = "sluice"

@@ -17,9 +17,9 @@ namespace fs = std::filesystem;
 using lines = std::vector<std::string>;
 
 const fs::path root = SLUICE_SOURCE_DIR;
-const char* const documents[] = {"README.md",          "bench/ipc-results.md",     "bench/results.md",
-                                 "examples/README.md", "include/sluice/README.md", "include/sluice/ipc/README.md",
-                                 "tests/README.md"};
+const char* const documents[] = {
+    "README.md",          "bench/README.md",          "bench/ipc-results.md",         "bench/results.md",
+    "examples/README.md", "include/sluice/README.md", "include/sluice/ipc/README.md", "tests/README.md"};
 
 struct block {
     std::size_t line;  // the number of its first line
