@@ -17,7 +17,7 @@
 #include <expected>
 #endif
 
-#include <sluice/detail/never_destroyed.hpp>
+#include <sluice/detail/immortal.hpp>
 
 #include <sluice/detail/throw.hpp>
 
@@ -55,15 +55,13 @@ public:
     std::string message(int value) const override { return std::string(to_string(static_cast<errc>(value))); }
 };
 
-[[gnu::visibility("default")]] inline constinit never_destroyed<sluice_category> only_category;
-
 }  // namespace detail
 
 /// The category of sluice's error codes; its name is "sluice", and its messages are those of to_string().
 ///
 /// There is one in a process, also where shared objects are compiled with hidden symbols, so that error codes of
 /// different shared objects compare equal. It is never destroyed. May be called by any number of threads at once.
-inline const std::error_category& category() noexcept { return detail::only_category.value; }
+inline const std::error_category& category() noexcept { return detail::immortal<detail::sluice_category>::self(); }
 
 /// The `std::error_code` of an error, in category(). A `std::error_code` is made from an `errc` by it, and compared
 /// with one: `if (code == sluice::errc::closed)`.

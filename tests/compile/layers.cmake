@@ -2,7 +2,7 @@
 # a header, put it into the first line below everything that it includes, or give it a line of its own. None is long.
 set(layers
     # the core
-    "version detail/never_destroyed detail/sync detail/throw overflow"
+    "version detail/immortal detail/sync detail/throw overflow"
     "result detail/backoff detail/deadline detail/lock detail/queue_segment"
     "detail/handler detail/parker detail/queue"
     "detail/feeder detail/waiter"

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <sluice/channel.hpp>
+#include <sluice/detail/immortal.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/detail/waiter.hpp>
 
@@ -108,10 +109,19 @@ private:
 class [[gnu::visibility("default")]] signal_hub;
 class signal_hub {
 public:
-    static signal_hub& self() {
-        static signal_hub* const instance = new signal_hub;  // never destroyed: its thread may outlive the statics
-        return *instance;
+    signal_hub() {
+        ::pthread_atfork(
+            [] {
+                self().changes_.lock();
+                self().mutex_.lock();
+            },
+            [] {
+                self().mutex_.unlock();
+                self().changes_.unlock();
+            },
+            [] { self().after_fork_in_child(); });
     }
+    static signal_hub& self() { return immortal<signal_hub>::self(); }
 
     // Throws std::invalid_argument, std::system_error where there is no thread to be had, and std::bad_alloc.
     receiver<int> receive(const int* first, const int* last) {
@@ -153,19 +163,6 @@ private:
         std::vector<int> signals;
         std::vector<int> unreceived;  // what was sent last, in order; the first of them may have been received
     };
-
-    signal_hub() {
-        ::pthread_atfork(
-            [] {
-                self().changes_.lock();
-                self().mutex_.lock();
-            },
-            [] {
-                self().mutex_.unlock();
-                self().changes_.unlock();
-            },
-            [] { self().after_fork_in_child(); });
-    }
 
     static void check(int signal) {
         struct sigaction now {};
@@ -299,7 +296,15 @@ private:
     pthread_t thread_{};
 };
 
-// Made when the module is loaded: a fork must not find it half made (see never_destroyed.hpp).
+// Made when the module is loaded: a thread that registers handlers later may do so within the fork of another, which then
+// does not call them.
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wglobal-constructors"
+#endif
 [[maybe_unused]] inline signal_hub& signal_hub_at_load = signal_hub::self();
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 }  // namespace sluice::detail

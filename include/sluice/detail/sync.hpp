@@ -48,7 +48,7 @@ struct stop_callback {
 };
 #endif
 
-// No static of the library is initialised at its first use (see never_destroyed.hpp): here several threads may find out
+// No static of the library is initialised at its first use (see immortal.hpp): here several threads may find out
 // the same at once.
 
 // Whether another thread can run while this one spins.
@@ -80,15 +80,17 @@ inline bool single_threaded() noexcept {
 struct [[gnu::visibility("default")]] fork_counter {
     inline static std::atomic<unsigned> count{0};
 };
-[[gnu::visibility("hidden")]] inline unsigned fork_count() noexcept {
-    static std::atomic<bool> counting{false};
-    if (!counting.load(std::memory_order_relaxed)) {
-        // Twice does no harm.
-        ::pthread_atfork(nullptr, nullptr, [] { fork_counter::count.fetch_add(1, std::memory_order_relaxed); });
-        counting.store(true, std::memory_order_relaxed);
-    }
-    return fork_counter::count.load(std::memory_order_relaxed);
-}
+// When it is loaded: a thread that registers one later may do so within the fork of another, which then does not call it.
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wglobal-constructors"
+#endif
+[[gnu::visibility("hidden"), maybe_unused]] inline const int fork_handler =
+    ::pthread_atfork(nullptr, nullptr, [] { fork_counter::count.fetch_add(1, std::memory_order_relaxed); });
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
+inline unsigned fork_count() noexcept { return fork_counter::count.load(std::memory_order_relaxed); }
 #else
 inline unsigned fork_count() noexcept { return 0; }
 #endif

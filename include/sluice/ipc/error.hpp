@@ -5,7 +5,7 @@
 #include <system_error>
 #include <type_traits>
 
-#include <sluice/detail/never_destroyed.hpp>
+#include <sluice/detail/immortal.hpp>
 
 namespace sluice::ipc {
 
@@ -59,12 +59,10 @@ public:
     }
 };
 
-[[gnu::visibility("default")]] inline constinit sluice::detail::never_destroyed<ipc_category> only_category;
-
 }  // namespace detail
 
 /// The category of ipc_errc, one in a process, never destroyed; its name is "sluice.ipc".
-inline const std::error_category& category() noexcept { return detail::only_category.value; }
+inline const std::error_category& category() noexcept { return sluice::detail::immortal<detail::ipc_category>::self(); }
 
 /// The std::error_code of an ipc_errc, which converts to one by it.
 inline std::error_code make_error_code(ipc_errc e) noexcept { return {static_cast<int>(e), category()}; }

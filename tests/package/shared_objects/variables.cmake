@@ -5,15 +5,15 @@ file(STRINGS ${object}.symbols variables REGEX "[|] *[bd] *[|] *OBJECT")
 list(FILTER variables INCLUDE REGEX "^(guard variable for )?sluice::")
 list(TRANSFORM variables REPLACE " *[|].*" "")
 # Constants; that the object has asked to be told of forks, and of its own end; what leak checkers look at.
-list(FILTER variables EXCLUDE REGEX "::multicore\\(\\)::|::fork_count\\(\\)::counting|::this_module\\(\\)::|_at_load|::abandon\\(\\)::all|::ops_of<|::blocking::(sending|receiving)")
+list(FILTER variables EXCLUDE REGEX "::multicore\\(\\)::|::fork_handler|_at_load|::this_module\\(\\)::|::abandon\\(\\)::all|::ops_of<|::blocking::(sending|receiving)")
 if(variables)
     list(JOIN variables "\n" variables)
     message(FATAL_ERROR "${object} has for itself:\n${variables}")
 endif()
 
 file(STRINGS ${object}.symbols guards REGEX "^guard variable for sluice::")
-# Of what is made when the object is loaded; of threads.
-list(FILTER guards EXCLUDE REGEX "::only_category|_at_load|::self\\(\\)::instance|::this_thread\\(\\)::number")
+# What is initialised when the object is loaded; what a thread has for itself.
+list(FILTER guards EXCLUDE REGEX "::fork_handler|_at_load|::this_thread\\(\\)::number")
 if(guards)
     list(JOIN guards "\n" guards)
     message(FATAL_ERROR "${object} initialises at the first use:\n${guards}")

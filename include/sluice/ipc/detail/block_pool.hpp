@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/detail/immortal.hpp>
+
 namespace sluice::ipc::detail {
 
 // Keeps freed blocks of memory for the next messages: the system clears each page of memory that is new to a process
@@ -17,10 +19,8 @@ namespace sluice::ipc::detail {
 class [[gnu::visibility("default")]] block_pool;  // one for all shared objects
 class block_pool {
 public:
-    static block_pool& self() {
-        static block_pool* const instance = new block_pool;  // never destroyed: messages may outlive the statics
-        return *instance;
-    }
+    block_pool() { blocks_.reserve(max_pooled / min_block); }
+    static block_pool& self() { return sluice::detail::immortal<block_pool>::self(); }
 
     // A block of at least `size` bytes, and its size.
     std::pair<std::unique_ptr<std::byte[]>, std::size_t> acquire(std::size_t size) {
@@ -48,14 +48,9 @@ private:
     using block = std::pair<std::unique_ptr<std::byte[]>, std::size_t>;
     static constexpr std::size_t min_block = 128 * 1024, max_pooled = 8 << 20;
 
-    block_pool() { blocks_.reserve(max_pooled / min_block); }
-
     std::mutex mutex_;
     std::vector<block> blocks_;
     std::size_t pooled_bytes_ = 0;
 };
-
-// Made when the module is loaded: a fork must not find it half made (see never_destroyed.hpp).
-[[maybe_unused]] inline block_pool& block_pool_at_load = block_pool::self();
 
 }  // namespace sluice::ipc::detail

@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <poll.h>
 
+#include <sluice/detail/immortal.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/address.hpp>
 #include <sluice/ipc/detail/errors.hpp>
@@ -25,26 +26,18 @@ namespace sluice::ipc::detail {
 
 class [[gnu::visibility("default")]] host_query;
 
-// Those that have been started. One list in each process.
+// Those that have been started.
 struct [[gnu::visibility("default")]] host_queries {
-    static host_queries& self() {
-        static host_queries* const instance = new host_queries;  // never destroyed: a thread may outlive the statics
-        return *instance;
-    }
-
     std::mutex mutex;
     std::vector<std::weak_ptr<host_query>> started;
 };
-
-// Made when the module is loaded: a fork must not find it half made (see never_destroyed.hpp).
-[[maybe_unused]] inline host_queries& host_queries_at_load = host_queries::self();
 
 // Looks up a host's name on a thread of its own, as getaddrinfo() cannot be interrupted: a caller whose deadline passes
 // leaves the thread to end by itself, or with the process. A lookup of the same host meanwhile shares it.
 class host_query {
 public:
     static std::shared_ptr<host_query> of(const address& a) {
-        host_queries& all = host_queries::self();
+        host_queries& all = sluice::detail::immortal<host_queries>::self();
         const std::unique_lock<std::mutex> held(all.mutex, std::try_to_lock);  // a forked child might wait for ever
         if (held) {
             std::erase_if(all.started, [](const auto& each) { return each.expired(); });

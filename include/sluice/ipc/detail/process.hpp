@@ -21,6 +21,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <sluice/detail/immortal.hpp>
+
 namespace sluice::ipc::detail {
 
 // The program or one of its shared objects: what its code has made must end before that code is unloaded.
@@ -83,10 +85,12 @@ struct inheritable_fd {
 class [[gnu::visibility("default")]] process;
 class process {
 public:
-    static process& self() {
-        static process* const instance = new process;  // never destroyed: threads may outlive the statics
-        return *instance;
+    process() {
+        ::pthread_atfork([] { self().mutex_.lock(); }, [] { self().mutex_.unlock(); },
+                         [] { self().after_fork_in_child(); });
+        std::atexit([] { self().finish(every_module); });
     }
+    static process& self() { return sluice::detail::immortal<process>::self(); }
 
     // Changes with each fork; never 0. What was made in an earlier epoch belongs to the parent.
     static unsigned fork_epoch() noexcept { return fork_epoch_.load(std::memory_order_relaxed); }
@@ -201,12 +205,6 @@ private:
         bool finished;  // run() has returned
     };
 
-    process() {
-        ::pthread_atfork([] { self().mutex_.lock(); }, [] { self().mutex_.unlock(); },
-                         [] { self().after_fork_in_child(); });
-        std::atexit([] { self().finish(every_module); });
-    }
-
     void after_fork_in_child() noexcept {
         fork_epoch_.fetch_add(1, std::memory_order_relaxed);
         for (std::size_t fd = 0; fd < private_fds_.size(); ++fd) {
@@ -286,9 +284,16 @@ private:
     std::atomic<std::size_t> early_bytes_{0};
 };
 
-// Made when the module is loaded: a fork must not find it half made (see never_destroyed.hpp). Its exit handler is therefore the
-// first to be registered, and the last to run.
+// Made when the module is loaded: a thread that registers handlers later may do so within the fork of another, which then
+// does not call them.
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wglobal-constructors"
+#endif
 [[maybe_unused]] inline process& process_at_load = process::self();
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 // This module: when it is unloaded, or the program ends, what it has made is finished.
 [[gnu::visibility("hidden")]] inline module_id this_module() {
