@@ -90,7 +90,8 @@ template <class T, class Handler = detail::no_handler>
 
 /// A case of select(): ready when the channel of `handle` is closed, whether or not messages are left in it. It is for
 /// leaving a loop, or for waiting for nothing else: it never drops out of the race, and stays ready, so that a loop over
-/// it needs an end. The handler, if there is one, takes nothing.
+/// it needs an end. A case that receives from a channel which closes at the same time is as likely to be chosen. The
+/// handler, if there is one, takes nothing.
 ///
 /// `handle` is a sender, a receiver, or a weak handle. One that is an lvalue is referred to until the select returns; a
 /// selector holds only a weak handle, which does not keep the channel open, and removes the case when it is chosen,
@@ -144,6 +145,12 @@ template <class Handler = detail::no_handler>
 template <class T, class Handler>
 detail::refused_case on_recv(const sender<T>&, Handler&&) {
     static_assert(!std::is_object_v<T>, "sluice: on_recv takes a receiver, or a timer; this is a sender");
+    return {};
+}
+template <class T, class Handler>
+detail::refused_case on_recv(const weak_receiver<T>&, Handler&&) {
+    static_assert(!std::is_object_v<T>,
+                  "sluice: on_recv takes a receiver; this is a weak one: lock() returns a full one");
     return {};
 }
 template <class Source>

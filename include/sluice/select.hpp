@@ -116,7 +116,9 @@ inline constexpr biased_t biased{};
 /// the value of an on_send(); of the handle of an on_closed() it holds a weak one. It removes itself before its handler
 /// is called, once nothing more can come of it: when its value was sent, when its channel has closed (for an on_recv():
 /// and is drained), or when it is an on_closed() that is chosen. A handler that takes a result is then called once more,
-/// with `closed`. So a handler may add its own successor. The case of a timer stays until it is removed.
+/// with `closed`. So a handler may add its own successor. The case of a timer stays until it is removed. A handler may
+/// remove its own case, and what it holds stays until the handler returns: `const auto id =
+/// std::make_shared<std::size_t>(); *id = group.add(on_recv(rx, [&, id](job j) { if (last(j)) group.remove(*id); }));`.
 ///
 /// **Choice.** It is fair: no ready case waits for more than size() others. A selector made with `biased` chooses the
 /// one that was added first instead.
@@ -174,6 +176,14 @@ public:
     result<std::size_t> wait(const detail::stop_token& stop = {}) {
         return choose(detail::deadline::never(), errc::timeout, stop);
     }
+    /// @cond
+    template <class Rep, class Period>
+    result<std::size_t> wait(const std::chrono::duration<Rep, Period>&) {
+        static_assert(!std::is_object_v<Rep>,
+                      "sluice: wait takes nothing but a stop token; for a duration there is wait_timeout");
+        return unexpected(errc::timeout);
+    }
+    /// @endcond
     /// As wait(), but never blocks: fails with `empty` if no case is ready now, and there is no otherwise().
     result<std::size_t> try_wait() { return choose(detail::deadline::immediate(), errc::empty, {}); }
     /// @{

@@ -47,6 +47,8 @@ protected:
 /// there are. Made by sender::downgrade(); for who may send as long as somebody else does, such as a cache of clients
 /// or a consumer that sends to itself. It keeps the memory of the channel, at most 512 bytes, and no message.
 ///
+/// All that it can do is lock(), also to close: `if (auto tx = weak.lock()) tx.close(cause);`.
+///
 /// Copies belong to the same channel. All members may be called from any number of threads at once, on one handle or on
 /// copies of it; assigning to a handle beside its use is not safe. Nothing here blocks, allocates or throws.
 template <class T>

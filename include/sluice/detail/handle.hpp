@@ -89,9 +89,20 @@ public:
     /// A null pointer is no reason. Where the call did not close the channel, the cause counts for nothing; in any case
     /// it is given up, and destroyed with no lock held.
     bool close(std::exception_ptr cause) const { return channel_ && channel_->close(std::move(cause)); }
+    /// @cond
+    template <class Cause>
+        requires(!std::convertible_to<Cause, std::exception_ptr>)
+    bool close(Cause&&) const {
+        static_assert(std::convertible_to<Cause, std::exception_ptr>,
+                      "sluice: close takes nothing, or the cause as a std::exception_ptr: "
+                      "tx.close(std::make_exception_ptr(std::runtime_error(reason)))");
+        return false;
+    }
+    /// @endcond
 
     /// The reason with which the channel was closed: null while it is open, where there was none, where the last handle
-    /// of one side was dropped, and for an empty handle. What the channel holds can be received all the same, so ask
+    /// of one side was dropped, and for an empty handle. A remote end that an error has closed has a std::system_error.
+    /// What the channel holds can be received all the same, so ask
     /// when an operation has reported `closed`: whoever has seen that, or is_closed(), sees the cause. Never blocks. It
     /// is kept until the last sender and the last receiver are gone; so one that holds a handle of this channel, unless
     /// that is a weak one, keeps the channel for ever.
@@ -113,7 +124,8 @@ public:
         return channel_ ? channel_->capacity() : std::optional<std::size_t>(0);
     }
     /// How many messages the channel has discarded for lack of room, by its rule: see bounded() and broadcaster. 0 for
-    /// a channel without such a rule and for an empty handle.
+    /// a channel without such a rule and for an empty handle. What waits when the last receiver goes is destroyed, but
+    /// not counted. Ask a handle that you keep: a weak one can't tell once one side has gone.
     std::size_t dropped() const noexcept { return channel_ ? channel_->dropped() : 0; }
     /// How many senders the channel has, this handle included where it is one; 0 for an empty handle.
     std::size_t sender_count() const noexcept { return channel_ ? channel_->sender_count() : 0; }

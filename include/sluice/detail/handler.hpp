@@ -52,6 +52,8 @@ constexpr handler_kind kind_of_handler() {
         return callable_with<F, Outcome> ? handler_kind::outcome : handler_kind::neither;
     } else if constexpr (is_result<Parameter> && !(std::is_same_v<Parameter, Message> || ...)) {
         return handler_kind::neither;  // a result of another type is never told of the closing
+    } else if constexpr ((std::is_same_v<Parameter, std::optional<Message>> || ...)) {
+        return handler_kind::neither;  // nor is an optional, though it looks so
     } else if constexpr (callable_with<F, Message...>) {
         return handler_kind::message;
     } else if constexpr (callable_with<F, Outcome>) {
