@@ -141,6 +141,9 @@ void add_biased_rendezvous(const std::string& what, const prefers& who, const co
     add_biased_rendezvous("group", prefers_in_group, sends_to_a(1), sends_to_b(2), lines);
     add_biased_rendezvous("send-send", prefers_room_of_a, receives_from_a(), receives_from_b(), lines);
     add_biased_rendezvous(
+        "send-send-leaving", prefers_room_of_a, [](fixture& s) { recv(s.b.ends.rx, s.b.number, s.token); },
+        [](fixture& s) { stops()(s); }, lines);
+    add_biased_rendezvous(
         "closed-recv", prefers_closing_of_a, [](fixture& s) { closes_a()(s); }, sends_to_b(2), lines);
     add_biased_rendezvous(
         "end-recv", prefers_end_of_a, [](fixture& s) { closes_a()(s); }, sends_to_b(2), lines);
