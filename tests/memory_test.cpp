@@ -301,6 +301,26 @@ TEST_CASE("a select allocates nothing", "[memory][select]") {
     CHECK(count == 0);
 }
 
+TEST_CASE("a case that was removed leaves nothing in its group, though its channel keeps memory", "[memory][select]") {
+    const auto [tx, rx] = sluice::unbounded<int>();
+    for (int i = 0; i < 5'000; ++i) REQUIRE(tx.try_send(i));  // a burst
+    sluice::selector group;
+    const auto come_and_go = [&, &tx = tx, &rx = rx](int times) {
+        for (int i = 0; i < times; ++i) {
+            const std::size_t id = group.add(sluice::on_recv(rx, [](int) {}));
+            (void)group.try_wait();
+            (void)tx.try_send(i);
+            group.remove(id);
+        }
+    };
+    come_and_go(10'000);
+    const meter used;
+    come_and_go(100'000);
+    const long bytes = used.bytes();
+    CHECK(bytes < 100'000);
+    CHECK(rx.size() == 5'000);
+}
+
 TEST_CASE("ten million messages that were drained are given back", "[memory]") {
     constexpr std::int64_t count = scaled(10000000);
     auto [tx, rx] = sluice::unbounded<std::int64_t>();

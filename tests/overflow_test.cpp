@@ -445,3 +445,28 @@ TEST_CASE("forced sends through segments of a queue that grows", "[overflow]") {
     for (const int id : drain(rx)) CHECK(id == out++);
     CHECK(in == out);
 }
+
+TEST_CASE("a send beside a select that has sent to itself discards, and does not report that the channel is full") {
+    // Such a select stands in line as a receiver for a moment after its own message has filled the channel.
+    const auto rule = GENERATE(overflow::drop_oldest, overflow::drop_newest);
+    auto [tx, rx] = sluice::bounded<int>(1, rule);
+    namespace detail = sluice::detail;
+    detail::parker sleeper;
+    detail::claim decision;
+    decision.begin(2, nullptr);
+    detail::blocked_op sending, receiving;
+    for (detail::blocked_op* const op : {&sending, &receiving}) {
+        op->sleeper = &sleeper;
+        op->decision = &decision;
+    }
+    sluice::result<int> received = sluice::unexpected(errc::empty);
+    int sent = 1;
+    auto* const core = core_of(rx);
+    REQUIRE(core->register_receiver(received, receiving) == detail::op_status::blocked);
+    REQUIRE(core->register_sender(sent, sending) == detail::op_status::done);
+    CHECK(tx.try_send(2));
+    CHECK(tx.send(3));
+    CHECK(tx.dropped() == 2);
+    core->unregister_receiver(receiving);
+    CHECK(rx.recv() == (rule == overflow::drop_oldest ? 3 : 1));
+}

@@ -65,7 +65,7 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
 /// **Choice.** Of cases that are ready at once each is equally likely, except that an on_stop() whose stop was
 /// requested before the call comes first. A case that is not chosen has no effect: nothing is received, no value is
 /// moved from. An otherwise(), an on_timeout() or an on_deadline() is chosen only if there was a moment during the call
-/// at which no other case was ready.
+/// at which no other case was ready. (Timers that others set anew meanwhile are looked at one after the other.)
 ///
 /// **Blocking.** Blocks until a case is ready, or the first on_timeout() or on_deadline() is over; with an otherwise(),
 /// never.

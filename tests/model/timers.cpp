@@ -270,6 +270,42 @@ void check_time(const ticks& t) {
             t.reset(clock::tick);
         });
     });
+
+    add("timer/over-exact", "A channel, or a timer that was over, is ready at every moment: a select says so.", limits,
+        [] {
+            const sluice::timer t = sluice::after(clock::duration::zero());
+            expect(t.recv().has_value(), "a timer is not due");
+            auto [tx, rx] = sluice::unbounded<int>();
+            expect(tx.send(1).has_value(), "a send fails");
+            thread a([&, &rx = rx] {
+                bool none = false;
+                sluice::select(sluice::on_recv(t, [](clock::time_point) {}), sluice::on_recv(rx, [](int) {}),
+                               sluice::otherwise([&] { none = true; }));
+                expect(!none, "nothing is ready, says a select, though something always is");
+            });
+            thread b([&, &rx = rx] {
+                t.reset(clock::duration::zero());
+                (void)rx.try_recv();
+            });
+        });
+
+    add("timer/pending-in-turn", "One of two timers is pending at every moment: a wait does not report that none is.",
+        limits, [] {
+            const sluice::timer first = sluice::after(clock::duration::zero());
+            const sluice::timer second = sluice::after(clock::duration::max());
+            expect(first.recv().has_value(), "a timer is not due");
+            thread a([&] {
+                sluice::selector group;
+                group.add(sluice::on_recv(first, [](clock::time_point) {}));
+                group.add(sluice::on_recv(second, [](clock::time_point) {}));
+                const auto r = group.wait_timeout(clock::tick);
+                expect(r.error() == sluice::errc::timeout, "a group says that its timers are over");
+            });
+            thread b([&] {
+                first.reset(clock::duration::max());
+                second.cancel();
+            });
+        });
     return true;
 }();
 

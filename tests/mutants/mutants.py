@@ -434,7 +434,7 @@ MUTANTS = [
     ("a stop request wakes a select that was decided", CASES, "if (claim::claim_without_transfer(*of)) of->wake();", "claim::claim_without_transfer(*of), of->wake();", STOP_SELECT),
 
     # ---- Nothing is ready, and what came first
-    ("nothing is ready if one round says so", ENGINE, "if (!may_block && (live_ <= 1 || is_unchanged_before(count_ - 1)))", "if (!may_block)",
+    ("nothing is ready if one round says so", ENGINE, "if ((none_can_be || !may_block) && was_at_one_moment())", "if (none_can_be || !may_block)",
      models("exact", "exact/two/to-and-fro/recv/otherwise$")),
     ("room is reckoned from a message that was taken since", STATE, "        const std::size_t tail = producer_.tail();\n        seen = consumer_.head();",
      "        seen = consumer_.head();\n        const std::size_t tail = producer_.tail();", models("exact", "exact/two/to-and-fro/send/")),
@@ -494,6 +494,14 @@ MUTANTS = [
     ("a reset wakes nobody", TIMER, "        ++changes_;\n        interrupt_first();\n", "        ++changes_;\n", models("timers", "timer/reset-recv$")),
     ("a reset is no change", TIMER, "        ++changes_;\n        interrupt_first();\n", "        interrupt_first();\n",
      models("timers", "timer/reset-exact$")),
+    ("a select with one live case asks no further", ENGINE,
+     "    bool was_at_one_moment() const { return count_ <= 1 ||", "    bool was_at_one_moment() const { return live_ <= 1 ||",
+     models("timers", "timer/over-exact$")),
+    ("all timers are over, though not at one moment", ENGINE, "                if ((none_can_be || !may_block) && was_at_one_moment()) {",
+     "                if (none_can_be || (!may_block && was_at_one_moment())) {", models("timers", "timer/pending-in-turn$")),
+    ("a select that has registered does not count its live cases", ENGINE, "case op_status::blocked: ++live_; break;\n            }\n        }\n        return no_case;\n    }\n\n    // ---- Finish",
+     "case op_status::blocked: break;\n            }\n        }\n        return no_case;\n    }\n\n    // ---- Finish",
+     models("timers", "timer/pending-in-turn$")),
     ("a reset leaves the end of a timer", TIMER, "        period_ = period;\n        end_ = timer_phase::pending;\n", "        period_ = period;\n", models("timers", "timer/reset-over$")),
     ("a cancelled timer goes on", TIMER, "        next_ = never;\n        end_ = how;\n", "        end_ = how;\n", models("timers", "timer/reset-drops$", "timer/cancel$")),
     ("a select leaves the line of a timer that has ended", TIMER, "            if (!self.linked) line_.push_back(self);\n",

@@ -356,7 +356,11 @@ protected:
     [[gnu::noinline]] op_status try_send_slowly(const message_ops& ops, void* message, spin_lock_guard&& back) {
         {
             section locked(std::move(back));
-            if (closed_under_lock() || !receivers_.empty()) return send_locked(ops, message, nullptr, locked);
+            if (closed_under_lock() || !receivers_.empty()) {
+                const op_status tried = send_locked(ops, message, nullptr, locked);
+                // A select that has sent to itself stands in line for a little longer, although there is no room.
+                if (tried != op_status::blocked || !discards()) return tried;
+            }
         }
         if (discards()) return send_discarding(ops, message);
         producer_.wait_for_batch();

@@ -84,6 +84,7 @@ private:
         std::size_t id = 0;
         std::shared_ptr<select_case> self;
         std::size_t place = 0;  // among the members
+        std::size_t place_of_keeper = 0;
         bool is_active = false, is_watched = false, keeps_memory = false;
         member* before = nullptr;  // of the active ones, in the order in which they are preferred
         member* behind = nullptr;
@@ -109,6 +110,7 @@ private:
     }
     std::unique_ptr<member> take_out(member& m) {
         detach(m);
+        if (m.keeps_memory) forget_keeper(m);
         if (m.self->of_kind() == select_case::kind::otherwise) has_otherwise_ = false;
         std::unique_ptr<member> taken = std::move(members_[m.place].it);
         if (++removed_places_ > members_.size() / 2) {
@@ -169,7 +171,8 @@ private:
         for (member* next = first_; member* const m = next;) {
             next = m->behind;
             if (m->self->retains_memory() && !m->keeps_memory) {
-                keep_memory_.push_back(m->id);
+                m->place_of_keeper = keepers_.size();
+                keepers_.push_back(m);
                 m->keeps_memory = true;
             }
             if (!m->self->watch(*m)) continue;
@@ -233,15 +236,19 @@ private:
     }
     void unregister() override { hub_.stop_waiting(); }
     void run() override {}
-    bool retains_memory() const noexcept override { return !keep_memory_.empty(); }
+    bool retains_memory() const noexcept override { return !keepers_.empty(); }
     void give_back_memory() override {
-        for (const std::size_t id : keep_memory_) {
-            member* const found = find(id);
-            if (!found) continue;
-            found->keeps_memory = false;
-            found->self->give_back_memory();
+        for (member* const m : keepers_) {
+            m->keeps_memory = false;
+            m->self->give_back_memory();
         }
-        keep_memory_.clear();
+        keepers_.clear();
+    }
+    void forget_keeper(member& m) noexcept {
+        member* const moved = keepers_.back();
+        keepers_[m.place_of_keeper] = moved;
+        moved->place_of_keeper = m.place_of_keeper;
+        keepers_.pop_back();
     }
 
     const bool biased_;
@@ -253,8 +260,8 @@ private:
     member* first_ = nullptr;  // of the active ones
     member* last_ = nullptr;
     std::size_t active_ = 0, watched_ = 0;
-    std::vector<std::size_t> keep_memory_;  // ids of cases whose channels kept memory when they were watched
-    waiter self_;                           // in the place of all the watched ones
+    std::vector<member*> keepers_;  // those whose channels kept memory when they were watched
+    waiter self_;                   // in the place of all the watched ones
     watch_hub hub_;
     std::vector<select_case*> cases_;  // those of the choice under way; the same as members; scratch space
     std::vector<member*> tried_;

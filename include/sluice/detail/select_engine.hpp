@@ -102,8 +102,11 @@ public:
             const bool may_block = expired_ == no_case && otherwise_ == no_case && !limit.passed();
             std::size_t chosen = try_all();
             if (chosen == no_case && state_ == state::looking) {
-                if (live_ == 0 && may_block && next_deadline().is_never()) return unexpected(errc::closed);
-                if (!may_block && (live_ <= 1 || is_unchanged_before(count_ - 1))) state_ = state::nothing_is_ready;
+                const bool none_can_be = live_ == 0 && may_block && next_deadline().is_never();
+                if ((none_can_be || !may_block) && was_at_one_moment()) {
+                    if (none_can_be) return unexpected(errc::closed);
+                    state_ = state::nothing_is_ready;
+                }
                 if (may_block && backed_off(spin)) continue;
             }
             if (chosen == no_case && state_ != state::nothing_is_ready) {
@@ -193,6 +196,8 @@ private:
         const std::uint32_t place_;
     };
 
+    // Whether what try_all() found was so of all cases at once, when it looked at the last of them.
+    bool was_at_one_moment() const { return count_ <= 1 || is_unchanged_before(count_ - 1); }
     bool is_unchanged_before(std::uint32_t place) const {
         for (std::uint32_t earlier = 0; earlier < place; ++earlier) {
             if (!in_order(earlier).is_unchanged()) return false;
@@ -281,6 +286,7 @@ private:
         for (std::uint32_t place = 0; place < count_; ++place) has_timer |= in_order(place).is_timer();
         here.decision.begin(count_ + (next_deadline().is_never() ? 0 : 1), has_timer ? &here : nullptr);
         bool behind_timer = false;
+        live_ = 0;
         while (here.registered < count_) {
             const std::uint32_t place = here.registered++;
             select_case& c = in_order(place);
@@ -290,7 +296,7 @@ private:
                 case op_status::done: return order_[place];
                 case op_status::superseded: superseded = true; return no_case;
                 case op_status::closed: here.decision.drop_case(); break;
-                case op_status::blocked: break;
+                case op_status::blocked: ++live_; break;
             }
         }
         return no_case;
