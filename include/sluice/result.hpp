@@ -18,7 +18,6 @@
 #endif
 
 #include <sluice/detail/immortal.hpp>
-
 #include <sluice/detail/throw.hpp>
 
 namespace sluice {

@@ -20,10 +20,10 @@ void uses_everything() {
     sluice::ipc::pipe in(ends[0], -1), out(-1, ends[1]);
     const auto rx = in.receiver<int>();
     const auto tx = out.sender<int>();
-    program::check(tx.send(1).has_value() && rx.recv() == 1, "a pipe in the child does not work");
+    program::check(tx.send(1).has_value() && rx.recv() == 1, "a pipe does not work");
     const auto signals = sluice::receive_signals({SIGUSR1});
     ::raise(SIGUSR1);
-    program::check(signals.recv() == SIGUSR1, "a signal in the child is not received");
+    program::check(signals.recv() == SIGUSR1, "a signal is not received");
 }
 
 }  // namespace

@@ -80,12 +80,14 @@ public:
     }
 
 private:
+    static constexpr std::size_t no_place = static_cast<std::size_t>(-1);
+
     struct member : watcher {
         std::size_t id = 0;
         std::shared_ptr<select_case> self;
         std::size_t place = 0;  // among the members
-        std::size_t place_of_keeper = 0;
-        bool is_active = false, is_watched = false, keeps_memory = false;
+        std::size_t place_of_keeper = no_place;
+        bool is_active = false, is_watched = false;
         member* before = nullptr;  // of the active ones, in the order in which they are preferred
         member* behind = nullptr;
     };
@@ -110,7 +112,7 @@ private:
     }
     std::unique_ptr<member> take_out(member& m) {
         detach(m);
-        if (m.keeps_memory) forget_keeper(m);
+        forget_keeper(m);
         if (m.self->of_kind() == select_case::kind::otherwise) has_otherwise_ = false;
         std::unique_ptr<member> taken = std::move(members_[m.place].it);
         if (++removed_places_ > members_.size() / 2) {
@@ -170,10 +172,9 @@ private:
     void watch_idle() {
         for (member* next = first_; member* const m = next;) {
             next = m->behind;
-            if (m->self->retains_memory() && !m->keeps_memory) {
-                m->place_of_keeper = keepers_.size();
+            if (m->place_of_keeper == no_place && m->self->retains_memory()) {
                 keepers_.push_back(m);
-                m->keeps_memory = true;
+                m->place_of_keeper = keepers_.size() - 1;
             }
             if (!m->self->watch(*m)) continue;
             deactivate(*m);
@@ -239,16 +240,17 @@ private:
     bool retains_memory() const noexcept override { return !keepers_.empty(); }
     void give_back_memory() override {
         for (member* const m : keepers_) {
-            m->keeps_memory = false;
+            m->place_of_keeper = no_place;
             m->self->give_back_memory();
         }
         keepers_.clear();
     }
     void forget_keeper(member& m) noexcept {
-        member* const moved = keepers_.back();
-        keepers_[m.place_of_keeper] = moved;
-        moved->place_of_keeper = m.place_of_keeper;
+        if (m.place_of_keeper == no_place) return;
+        keepers_[m.place_of_keeper] = keepers_.back();
+        keepers_.back()->place_of_keeper = m.place_of_keeper;
         keepers_.pop_back();
+        m.place_of_keeper = no_place;
     }
 
     const bool biased_;

@@ -102,10 +102,9 @@ public:
 
     /// The reason with which the channel was closed: null while it is open, where there was none, where the last handle
     /// of one side was dropped, and for an empty handle. A remote end that an error has closed has a std::system_error.
-    /// What the channel holds can be received all the same, so ask
-    /// when an operation has reported `closed`: whoever has seen that, or is_closed(), sees the cause. Never blocks. It
-    /// is kept until the last sender and the last receiver are gone; so one that holds a handle of this channel, unless
-    /// that is a weak one, keeps the channel for ever.
+    /// What the channel holds can be received all the same, so ask when an operation has reported `closed`: whoever has
+    /// seen that, or is_closed(), sees the cause. Never blocks. It is kept until the last sender and the last receiver
+    /// are gone; so one that holds a handle of this channel, unless that is a weak one, keeps the channel for ever.
     std::exception_ptr close_cause() const noexcept { return channel_ ? channel_->close_cause() : nullptr; }
 
     /// Whether the channel was closed, or one side has dropped its last handle; true of an empty handle. There may

@@ -285,7 +285,7 @@ private:
 };
 
 // Made when the module is loaded: a thread that registers handlers later may do so within the fork of another, which then
-// does not call them.
+// does not call them. So its exit handler is registered before those of modules, and runs after them.
 #if defined(__clang__)
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wglobal-constructors"
