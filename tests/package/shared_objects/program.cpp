@@ -23,8 +23,15 @@ void expect(bool so, const char* what) {
 
 void throw_error() { (void)sluice::result<void>(sluice::unexpected(errc::closed)).value(); }
 
-void check(const object& o, const object& other) {
+void listen(const object& o) {
     using namespace std::chrono_literals;
+    const auto inbox = o.listen(sluice::ipc::tcp("127.0.0.1", 0));
+    const auto jobs = inbox->receiver<int>();
+    const auto to = sluice::ipc::connect<int>(inbox->address(), 1min);
+    expect(to.send(2) && jobs.recv_timeout(1min) == 2, "a listener of an object receives");
+}
+
+void check(const object& o, const object& other) {
     expect(o.category == &sluice::category(), "one category");
     expect(o.closed == errc::closed && o.closed == other.closed, "an error of another object is the same");
     expect(o.process == &sluice::ipc::detail::process::self(), "one list of threads and descriptors");
@@ -42,28 +49,41 @@ void check(const object& o, const object& other) {
     auto [tx, rx] = o.make_channel();
     expect(tx.send(1) && rx.recv() == 1, "a channel of an object serves the program");
 
-    const auto inbox = o.listen(sluice::ipc::tcp("127.0.0.1", 0));
-    const auto jobs = inbox->receiver<int>();
-    const auto to = sluice::ipc::connect<int>(inbox->address(), 1min);
-    expect(to.send(2) && jobs.recv_timeout(1min) == 2, "a listener of an object receives");
+    listen(o);
     o.tour();
 }
+
+struct plug_in {
+    void* const handle = ::dlopen(OPENED, RTLD_NOW | RTLD_LOCAL);
+    const object* (*const get)() = reinterpret_cast<const object* (*)()>(::dlsym(handle, "contents"));
+
+    plug_in() { expect(handle && get, "the other object can be opened"); }
+    void close() const {
+        ::dlclose(handle);
+        expect(!::dlopen(OPENED, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD), "the object is unloaded");
+    }
+};
 
 }  // namespace
 
 int main() {
-    void* const opened = ::dlopen(OPENED, RTLD_NOW | RTLD_LOCAL);
-    expect(opened, "the other object can be opened");
-    const auto get = reinterpret_cast<const object* (*)()>(::dlsym(opened, "contents"));
-    expect(get && get() != contents(), "it has contents of its own");
+    const plug_in opened;
+    const auto get = opened.get;
+    expect(get() != contents(), "it has contents of its own");
     check(*contents(), *get());
     check(*get(), *contents());
 
     // A channel knows nothing of the object that has made it, which may be gone when it is used.
     auto [tx, rx] = get()->make_texts();
-    ::dlclose(opened);
-    expect(!::dlopen(OPENED, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD), "the object is unloaded");
+    opened.close();
     for (int i = 0; i < 1000; ++i) expect(tx.send(std::string(100, 'b')).has_value(), "its channel takes a message");
     for (int i = 0; i < 500; ++i) expect(rx.recv()->size() == 100, "its channel has a message");
+
+    // The thread that has served a listener of the object does nothing more in its code.
+    for (int i = 0; i < 500; ++i) {
+        const plug_in again;
+        listen(*again.get());
+        again.close();
+    }
     std::puts("one of each");
 }

@@ -70,7 +70,7 @@ public:
             runs_ = false;
             failed = std::move(added_.back());  // the only one: other threads wait for starting_
             added_.pop_back();
-            forget(failed->module_, failed->group_.get());
+            forget(failed->module_, failed->group_);
             throw;
         }
     }
@@ -119,7 +119,7 @@ public:
     // Ends all handlers of a group and waits for that, and returns true; does not wait, and returns false, where the
     // loop may wait for this thread: on the loop's own, and on one that acts in its place.
     bool abort_and_wait(const std::shared_ptr<handler_group>& group) {
-        post_command({true, every_module, group});
+        post_command({true, every_module, group.get()});
         if (thread_id_.load(std::memory_order_acquire) == std::this_thread::get_id() || acting_as_loop::active())
             return false;
         wait_until([&] { return group->alive == 0; });
@@ -166,17 +166,17 @@ private:
     struct command {
         bool aborts;
         module_id module;
-        std::shared_ptr<handler_group> group;  // null for all
+        const handler_group* group;  // null for all; else one that is not empty
 
         bool is_for(const io_handler& h) const noexcept {
-            return group ? h.group_ == group : module == every_module || h.module_ == module;
+            return group ? h.group_.get() == group : module == every_module || h.module_ == module;
         }
     };
 
     void post_command(command c) noexcept {
         const std::lock_guard<std::mutex> held(mutex_);
-        if (!runs_) return;
-        commands_.push_back(std::move(c));
+        if (!runs_ || (c.group && c.group->alive == 0)) return;
+        commands_.push_back(c);
         wake();
     }
 
@@ -201,10 +201,14 @@ private:
         h.posted_ = false;
         --posted_;
     }
-    void forget(module_id module, handler_group* group) noexcept {
+    // Requires mutex_. The group goes first, since its memory is released by code of the module, which may be unloaded once
+    // it has no handler.
+    void forget(module_id module, std::shared_ptr<handler_group> group) noexcept {
+        if (group && --group->alive == 0)
+            std::erase_if(commands_, [&](const command& c) { return c.group == group.get(); });
+        group.reset();
         if (const auto of_module = handlers_per_module_.find(module); --of_module->second == 0)
             handlers_per_module_.erase(of_module);
-        if (group) --group->alive;
         changed_.notify_all();
     }
 
@@ -371,10 +375,10 @@ private:
         if (finished_.empty()) return;
         for (auto& h : finished_) {
             const module_id module = h->module_;
-            const std::shared_ptr<handler_group> group = h->group_;
+            std::shared_ptr<handler_group> group = h->group_;
             h.reset();
             const std::lock_guard<std::mutex> held(mutex_);
-            forget(module, group.get());
+            forget(module, std::move(group));
         }
         finished_.clear();
         process::self().notify_progress();
