@@ -118,6 +118,17 @@ inline void prefetch_to_write(const void* p) noexcept {
 
 inline void yield() noexcept { std::this_thread::yield(); }
 
+// What a thread knows of the coroutines that it runs.
+struct thread_context {
+    void* running_loop = nullptr;     // what runs them, see loop_core.hpp; null outside of it
+    unsigned completed_in_a_row = 0;  // operations since the coroutine was resumed that did not suspend it
+};
+// Not to be inlined into a coroutine, which may go on in another thread: some compilers look up only once where it is.
+inline thread_context& this_thread() noexcept {
+    thread_local constinit thread_context context;
+    return context;
+}
+
 // A pseudo-random number in [0, bound): Steele, Lea and Flood's SplitMix64, one stream a thread. The state has no
 // destructor, so that destructors of thread-local objects may call it too.
 inline std::uint32_t random_below(std::uint32_t bound) noexcept {

@@ -27,6 +27,7 @@ void thread::join() {
 }
 
 int self() noexcept { return scheduler::the.me().number; }
+thread_context& context_of_this_thread() noexcept { return scheduler::the.me().context; }
 
 void yield() noexcept {
     scheduler::the.step(action::yield);

@@ -51,6 +51,12 @@ private:
 
 // The number of the running thread.
 int self() noexcept;
+// What sync.hpp keeps for each thread; that of the running one.
+struct thread_context {
+    void* running_loop = nullptr;
+    unsigned completed_in_a_row = 0;
+};
+thread_context& context_of_this_thread() noexcept;
 void yield() noexcept;
 // What sync.hpp says of the machine. With one CPU a thread backs off by yielding alone, without pauses before, which is
 // all that matters to most schedules.

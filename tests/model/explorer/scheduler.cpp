@@ -84,6 +84,7 @@ int scheduler::start(void (*function)(void*), void* argument) {
     t.now = is_first ? vector_clock{} : current_->now;
     t.advance();
     t.held_count = t.scarce_memory = 0;
+    t.context = {};
     t.token = nullptr;
     t.seen = {};
     t.doing = "";

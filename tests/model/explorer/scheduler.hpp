@@ -80,6 +80,7 @@ struct thread_state {
     const char* doing = "";
 
     int scarce_memory = 0;  // how many of these it has
+    thread_context context;
     int priority = 0;       // see strategy::pct
 
     void (*run)(void*) = nullptr;

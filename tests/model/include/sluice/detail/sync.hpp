@@ -17,6 +17,7 @@ using model::condition_variable;
 using model::mutex;
 using model::stop_callback;
 using model::stop_token;
+using model::thread_context;
 using model::yield;
 
 using system_clock = clock;
@@ -26,6 +27,7 @@ inline bool single_threaded() noexcept { return false; }
 inline unsigned fork_count() noexcept { return 0; }
 inline void pause() noexcept {}  // whatever a thread does next, another may go first
 inline void prefetch_to_write(const void*) noexcept {}
+inline thread_context& this_thread() noexcept { return model::context_of_this_thread(); }
 inline std::uint32_t random_below(std::uint32_t bound) noexcept { return model::choose_below(bound); }
 
 }  // namespace sluice::detail::sync
