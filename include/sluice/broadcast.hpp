@@ -10,6 +10,8 @@
 
 #include <sluice/channel.hpp>
 #include <sluice/detail/audience.hpp>
+#include <sluice/detail/deadline.hpp>
+#include <sluice/detail/publication.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/overflow.hpp>
@@ -55,6 +57,9 @@ class broadcaster {
     using stop_token = detail::stop_token;
 
 public:
+    /// The type of the messages.
+    using value_type = T;
+
     /// A broadcaster without subscribers. Throws std::bad_alloc.
     broadcaster() : broadcaster(replay(0)) {}
 
@@ -144,6 +149,18 @@ public:
         return publish(message, std::addressof(message), stop);
     }
 
+    /// @{
+    /// The same for a coroutine, which awaits it: see sender::async_send().
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_send(const T& message, const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::broadcast(*this, message, stop);
+    }
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_send(T&& message, const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::broadcast(*this, std::move(message), stop);
+    }
+    /// @}
+
 private:
     receiver<T> join(std::optional<std::size_t> capacity, overflow when_full) const {
         channel<T> c = detail::make_channel<T>(capacity, detail::discards(when_full) ? when_full : overflow::block);
@@ -161,42 +178,12 @@ private:
     // `original` is the message if it may be moved from, else null.
     std::size_t publish(const T& message, T* original, const stop_token& stop) const {
         if (!audience_ || stop.stop_requested()) return 0;
-        std::shared_ptr<const T> kept;
-        if (audience_->remembers() > 0) kept = std::make_shared<const T>(message);
-        const auto seen = audience_->now_for(kept);
-        kept.reset();
-        if (!seen) return 0;
-        const auto& all = *seen;
-        bool anyone_left = false;
-        const auto first_there = [&](auto from) {
-            for (; from != all.end() && from->to.is_closed(); ++from) anyone_left = true;
-            return from;
-        };
-
-        std::size_t reached = 0;
-        std::optional<T> copy;  // one that was not delivered serves the next subscriber
-        for (auto s = first_there(all.begin()); s != all.end(); s = first_there(s + 1)) {
-            bool delivered = false;
-            if (s->gets_replay()) s->before->put_into(*core_of(s->to));
-            if (s->can_take(stop)) {
-                if (original && first_there(s + 1) == all.end()) {
-                    delivered = s->deliver(*original, stop);
-                } else {
-                    if (!copy) copy.emplace(message);
-                    delivered = s->deliver(*copy, stop);
-                    if (delivered) copy.reset();
-                }
-            }
-            if (delivered) {
-                ++reached;
-            } else {
-                if (s->when_full == overflow::disconnect) s->to.close();
-                if (s->to.is_closed()) anyone_left = true;
-            }
-        }
-        if (anyone_left) audience_->forget_those_who_left();
-        return reached;
+        detail::publication<T> out(*audience_, message, original);
+        while (out.goes_on(stop)) out.settle(core_of(out.to())->send(out.message(), detail::deadline::never(), stop));
+        return out.reached();
     }
+
+    friend detail::audience<T>* audience_of(const broadcaster& b) noexcept { return b.audience_.get(); }
 
     std::shared_ptr<detail::audience<T>> audience_;
 };

@@ -157,6 +157,40 @@ public:
     }
 
     /// @{
+    /// The same for a coroutine, which awaits them: `co_await rx.async_recv()` gives what recv() returns. They suspend the
+    /// coroutine where the others block the thread, are defined in `<sluice/async.hpp>`, and are awaited in the
+    /// expression that makes them: see there.
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_recv() const {
+        return detail::async_forms<Async>::recv(*this);
+    }
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_recv(const stop_token& stop) const {
+        return detail::async_forms<Async>::recv(*this, Async::not_limited, stop);
+    }
+    template <class Rep, class Period, class Async = detail::async_header>
+    [[nodiscard]] auto async_recv_timeout(const std::chrono::duration<Rep, Period>& timeout,
+                                          const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::recv(*this, timeout, stop);
+    }
+    template <class Clock, class Duration, class Async = detail::async_header>
+    [[nodiscard]] auto async_recv_until(const std::chrono::time_point<Clock, Duration>& when,
+                                        const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::recv(*this, when, stop);
+    }
+    template <detail::output_of<T> Out, class Async = detail::async_header>
+    [[nodiscard]] auto async_recv_many(Out&& out, const std::size_t& limit, const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::recv_batch(*this, std::forward<Out>(out), limit, Async::not_limited, stop);
+    }
+    template <detail::output_of<T> Out, class Rep, class Period, class Async = detail::async_header>
+    [[nodiscard]] auto async_recv_batch(Out&& out, const std::size_t& limit,
+                                        const std::chrono::duration<Rep, Period>& linger,
+                                        const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::recv_batch(*this, std::forward<Out>(out), limit, linger, stop);
+    }
+    /// @}
+
+    /// @{
     /// The messages as a single-pass range: `for (auto&& message : rx)`. Blocks for each element as recv() does, and
     /// ends when the channel is closed and drained. The iterator holds the message, which may be moved from, and
     /// receives the next one only when that is asked for: `rx | std::views::take(3)` takes no fourth. What a move

@@ -101,6 +101,28 @@ result<std::size_t> select_biased(Cases&&... cases) {
     }
 }
 
+/// @{
+/// As select() and select_biased(), for a coroutine, which awaits them: `co_await async_select(...)` gives what they return,
+/// and the handler of the case runs in the coroutine. A handler cannot suspend it: store the message, and go on after the
+/// select. Defined in `<sluice/async.hpp>`. Where a case is for time, the executor must be a timed_executor.
+template <class... Cases, class Async = detail::async_header>
+[[nodiscard]] auto async_select(Cases&&... cases) {
+    if constexpr ((detail::check_case<Cases>() && ...)) {
+        return detail::async_forms<Async>::template select<detail::preference::random>(std::forward<Cases>(cases)...);
+    } else {
+        return detail::never_awaited<result<std::size_t>>();
+    }
+}
+template <class... Cases, class Async = detail::async_header>
+[[nodiscard]] auto async_select_biased(Cases&&... cases) {
+    if constexpr ((detail::check_case<Cases>() && ...)) {
+        return detail::async_forms<Async>::template select<detail::preference::listed>(std::forward<Cases>(cases)...);
+    } else {
+        return detail::never_awaited<result<std::size_t>>();
+    }
+}
+/// @}
+
 /// The type of `biased`.
 struct biased_t {
     /// Explicit, so that `{}` does not stand for it.
@@ -199,6 +221,25 @@ public:
     result<std::size_t> wait_until(const std::chrono::time_point<Clock, Duration>& deadline,
                                    const detail::stop_token& stop = {}) {
         return choose(detail::deadline::at(deadline), errc::timeout, stop);
+    }
+    /// @}
+
+    /// @{
+    /// The same for a coroutine, which awaits them, as async_select(). Its executor must be a timed_executor. The selector
+    /// must stay where it is meanwhile.
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_wait(const detail::stop_token& stop = {}) {
+        return detail::async_forms<Async>::wait(cases(), Async::not_limited, stop);
+    }
+    template <class Rep, class Period, class Async = detail::async_header>
+    [[nodiscard]] auto async_wait_timeout(const std::chrono::duration<Rep, Period>& timeout,
+                                          const detail::stop_token& stop = {}) {
+        return detail::async_forms<Async>::wait(cases(), timeout, stop);
+    }
+    template <class Clock, class Duration, class Async = detail::async_header>
+    [[nodiscard]] auto async_wait_until(const std::chrono::time_point<Clock, Duration>& when,
+                                        const detail::stop_token& stop = {}) {
+        return detail::async_forms<Async>::wait(cases(), when, stop);
     }
     /// @}
 

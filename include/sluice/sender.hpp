@@ -178,6 +178,54 @@ public:
     }
     /// @}
 
+    /// @{
+    /// The same for a coroutine, which awaits them: `co_await tx.async_send(message)` gives what send() returns. They
+    /// suspend the coroutine where the others block the thread, are defined in `<sluice/async.hpp>`, and are awaited in
+    /// the expression that makes them: see there.
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_send(const T& message) const requires detail::sendable<const T&, T> {
+        return detail::async_forms<Async>::send(*this, message);
+    }
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_send(T&& message) const {
+        return detail::async_forms<Async>::send(*this, std::move(message));
+    }
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_send(const T& message,
+                                  const stop_token& stop) const requires detail::sendable<const T&, T> {
+        return detail::async_forms<Async>::send(*this, message, Async::not_limited, stop);
+    }
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_send(T&& message, const stop_token& stop) const {
+        return detail::async_forms<Async>::send(*this, std::move(message), Async::not_limited, stop);
+    }
+    template <class Rep, class Period, class Async = detail::async_header>
+    [[nodiscard]] auto async_send_timeout(const T& message, const std::chrono::duration<Rep, Period>& timeout,
+                                          const stop_token& stop = {}) const requires detail::sendable<const T&, T> {
+        return detail::async_forms<Async>::send(*this, message, timeout, stop);
+    }
+    template <class Rep, class Period, class Async = detail::async_header>
+    [[nodiscard]] auto async_send_timeout(T&& message, const std::chrono::duration<Rep, Period>& timeout,
+                                          const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::send(*this, std::move(message), timeout, stop);
+    }
+    template <class Clock, class Duration, class Async = detail::async_header>
+    [[nodiscard]] auto async_send_until(const T& message, const std::chrono::time_point<Clock, Duration>& when,
+                                        const stop_token& stop = {}) const requires detail::sendable<const T&, T> {
+        return detail::async_forms<Async>::send(*this, message, when, stop);
+    }
+    template <class Clock, class Duration, class Async = detail::async_header>
+    [[nodiscard]] auto async_send_until(T&& message, const std::chrono::time_point<Clock, Duration>& when,
+                                        const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::send(*this, std::move(message), when, stop);
+    }
+    template <class R, class Async = detail::async_header>
+        requires detail::sendable_range<R, T>
+    [[nodiscard]] auto async_send_many(R&& range, const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::send_many(*this, std::forward<R>(range), stop);
+    }
+    /// @}
+
     /// @cond
     // What can't be sent does not compile, with a sentence that says why.
     template <class U, class... Rest>
@@ -209,6 +257,34 @@ public:
     const {
         detail::refuse_to_send_many<R, T>();
         return 0;
+    }
+    template <class U, class... Rest>
+        requires(!detail::sendable<U, T>)
+    detail::never_awaited<result<void>> async_send(U&&, Rest&&...)
+    const {
+        detail::refuse_to_send<U, T>();
+        return {};
+    }
+    template <class U, class... Rest>
+        requires(!detail::sendable<U, T>)
+    detail::never_awaited<result<void>> async_send_timeout(U&&, Rest&&...)
+    const {
+        detail::refuse_to_send<U, T>();
+        return {};
+    }
+    template <class U, class... Rest>
+        requires(!detail::sendable<U, T>)
+    detail::never_awaited<result<void>> async_send_until(U&&, Rest&&...)
+    const {
+        detail::refuse_to_send<U, T>();
+        return {};
+    }
+    template <class R, class... Rest>
+        requires(!detail::sendable_range<R, T>)
+    detail::never_awaited<std::size_t> async_send_many(R&&, Rest&&...)
+    const {
+        detail::refuse_to_send_many<R, T>();
+        return {};
     }
     template <class R>
         requires(!detail::sendable_range<R, T>)

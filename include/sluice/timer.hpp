@@ -84,6 +84,24 @@ public:
     }
     /// @}
 
+    /// @{
+    /// The same for a coroutine, which awaits them: see receiver::async_recv(). Its executor must be a timed_executor.
+    template <class Async = detail::async_header>
+    [[nodiscard]] auto async_recv(const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::recv(*this, Async::not_limited, stop);
+    }
+    template <class Rep, class Period, class Async = detail::async_header>
+    [[nodiscard]] auto async_recv_timeout(const std::chrono::duration<Rep, Period>& timeout,
+                                          const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::recv(*this, timeout, stop);
+    }
+    template <class Clock, class Duration, class Async = detail::async_header>
+    [[nodiscard]] auto async_recv_until(const std::chrono::time_point<Clock, Duration>& when,
+                                        const stop_token& stop = {}) const {
+        return detail::async_forms<Async>::recv(*this, when, stop);
+    }
+    /// @}
+
     /// Sets the timer anew, for all its handles: one of after() or at() is due `delay` from now, once, also if it was
     /// over or cancelled; one of tick() begins a new grid with that period. A tick that was due and is not received yet
     /// is dropped. After the call nobody gets the old time point, and whoever waits for the timer, in a receive, a
@@ -128,6 +146,8 @@ private:
         recv_into(tick, until, stop, on_expiry);
         return tick;
     }
+
+    friend detail::timer_core* core_of(const timer& t) noexcept { return t.core_.get(); }
 
     std::shared_ptr<detail::timer_core> core_;
 };

@@ -107,19 +107,15 @@ struct subscription {
         return false;
     }
 
-    // Whether the message was delivered; it is moved from only then. Blocks for overflow::block alone, and until a stop
-    // is requested. `disconnect` is left to the caller.
-    bool deliver(T& message, const stop_token& stop) const {
+    // Whether the message was delivered; it is moved from only then. Not for one that blocks its publisher: there this
+    // is for a message that was stopped before it was sent. `disconnect` is left to the caller.
+    bool deliver_now(T& message) const {
         channel_core<T>& channel = *core_of(to);
         if (channel.discards()) {
             if constexpr (std::is_nothrow_move_constructible_v<T>) {
                 result<T> evicted = unexpected(errc::empty);  // destroyed with no lock held
                 return channel.send_by_rule(message, evicted) == op_status::done;
             }
-        }
-        if (when_full == overflow::block) {
-            const errc sent = channel.send(message, deadline::never(), stop);
-            if (sent != errc::stopped) return sent == errc{};
         }
         const op_status tried = channel.try_send(message);
         if (tried == op_status::blocked && when_full == overflow::block) channel.count_dropped();

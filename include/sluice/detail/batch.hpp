@@ -91,80 +91,110 @@ private:
 
 // ---- Sending
 
-// Sends at(0) to at(count - 1); returns how many were sent.
-template <class T, class At>
-std::size_t send_chunk(channel_core<T>& channel, At&& at, std::size_t count, bool may_block, const stop_token& stop) {
-    std::size_t sent = 0;
-    if (stop.stop_requested()) return 0;
-    while (channel.try_send_some(at, count, sent) == op_status::blocked) {
-        if (channel.discards()) {
-            while (sent != count && channel.send_discarding(at(sent)) == op_status::done) ++sent;
-            break;
+// The elements of a range on their way into a channel, in order. Whoever drives it waits where one has to wait: a thread
+// in send_range(), or a coroutine.
+template <class T, class R>
+class range_sending {
+    using element = element_of<R>;
+    static constexpr bool is_message = std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T>;
+    // Elements are sent from where they are; or they are copied or made before, as many as fit at once; or one at a
+    // time, where making one takes it out of the range.
+    static constexpr bool in_place =
+        is_message && ((std::is_rvalue_reference_v<element> && !std::is_const_v<std::remove_reference_t<element>>) ||
+                       copies_in_place<T>);
+    static constexpr bool copied =
+        std::is_lvalue_reference_v<element> || std::is_trivially_copyable_v<std::remove_cvref_t<element>>;
+    static constexpr std::size_t most = std::ranges::forward_range<R> && (in_place || copied) ? max_chunk<T> : 1;
+
+public:
+    range_sending(channel_core<T>& channel, R& range)
+        : channel_(channel), it_(std::ranges::begin(range)), end_(std::ranges::end(range)) {}
+
+    // Sends until all are sent, the channel is closed, a stop is requested, or one does not fit. True in the last case
+    // if it `may_block`: then waiting() is to be sent, and was_sent() to be told.
+    bool send_what_fits(bool may_block, const stop_token& stop) {
+        for (;;) {
+            if (chunk_.done == chunk_.size() && !next_chunk(may_block)) return false;
+            if (stop.stop_requested()) return false;
+            const op_status tried = channel_.try_send_some(chunk_, chunk_.size(), chunk_.done);
+            if (tried == op_status::closed) return false;
+            if (tried != op_status::blocked) continue;
+            if (!channel_.discards()) return may_block;
+            while (chunk_.done != chunk_.size() && channel_.send_discarding(chunk_(chunk_.done)) == op_status::done)
+                ++chunk_.done;
+            if (chunk_.done != chunk_.size()) return false;
         }
-        if (!may_block || channel.send(at(sent), deadline::never(), stop) != errc{}) break;
-        ++sent;
     }
-    return sent;
-}
+    auto& waiting() { return chunk_(chunk_.done); }
+    void was_sent() noexcept { ++chunk_.done; }
+
+    std::size_t sent() const noexcept { return sent_ + chunk_.done; }
+    channel_core<T>& channel() const noexcept { return channel_; }
+
+private:
+    struct pointers {
+        using pointer = std::add_pointer_t<std::remove_reference_t<element>>;
+        auto& operator()(std::size_t i) const noexcept { return *elements[i]; }
+        std::size_t size() const noexcept { return count; }
+
+        std::array<pointer, most> elements;
+        std::size_t count = 0, done = 0;
+    };
+    struct messages {
+        T& operator()(std::size_t i) noexcept { return made[i]; }
+        std::size_t size() const noexcept { return made.size(); }
+
+        chunk_buffer<T> made;
+        std::size_t done = 0;
+    };
+
+    // False if no more are to be sent.
+    bool next_chunk(bool may_block) {
+        if constexpr (in_place && most == 1) {
+            if (chunk_.size() > 0) ++it_;
+        }
+        if (it_ == end_) return false;
+        if constexpr (in_place) {
+            start_chunk();
+            chunk_.count = 0;
+            do {
+                auto&& e = *it_;
+                chunk_.elements[chunk_.count++] = std::addressof(e);
+                if constexpr (most > 1) ++it_;
+            } while (chunk_.count < most && it_ != end_);
+        } else {
+            if (channel_.is_closed()) return false;
+            const std::size_t room = channel_.room();
+            if (room == 0 && !may_block && !channel_.maybe_ready_to_send()) return false;
+            start_chunk();
+            chunk_.made.clear();
+            for (const std::size_t count = room == 0     ? 1
+                                           : room < most ? room
+                                                         : most;
+                 chunk_.size() < count && it_ != end_; ++it_)
+                chunk_.made.add([this]() -> T { return static_cast<element>(*it_); });  // converts as an argument does
+        }
+        return true;
+    }
+    void start_chunk() noexcept { sent_ += std::exchange(chunk_.done, 0); }
+
+    channel_core<T>& channel_;
+    std::ranges::iterator_t<R> it_;
+    const std::ranges::sentinel_t<R> end_;
+    std::size_t sent_ = 0;  // before the chunk
+    std::conditional_t<in_place, pointers, messages> chunk_;
+};
 
 // Sends the elements of a range, in order; returns how many.
 template <class T, class R>
 std::size_t send_range(channel_core<T>& channel, R&& range, bool may_block, const stop_token& stop) {
     if (stop.stop_requested()) return 0;
-    using element = element_of<R>;
-    constexpr bool is_message = std::is_reference_v<element> && std::is_same_v<std::remove_cvref_t<element>, T>;
-    // Elements are sent from where they are; or they are copied or made before, as many as fit at once; or one at a
-    // time, where making one takes it out of the range.
-    constexpr bool in_place =
-        is_message && ((std::is_rvalue_reference_v<element> && !std::is_const_v<std::remove_reference_t<element>>) ||
-                       copies_in_place<T>);
-    constexpr bool copied =
-        std::is_lvalue_reference_v<element> || std::is_trivially_copyable_v<std::remove_cvref_t<element>>;
-    constexpr std::size_t most = std::ranges::forward_range<R> && (in_place || copied) ? max_chunk<T> : 1;
-
-    std::size_t sent = 0;
-    auto it = std::ranges::begin(range);
-    const auto end = std::ranges::end(range);
-    if constexpr (in_place) {
-        using pointer = std::add_pointer_t<std::remove_reference_t<element>>;
-        std::array<pointer, most> elements;
-        while (it != end) {
-            std::size_t count = 0;
-            for (; count < most && it != end; ++count) {
-                auto&& e = *it;
-                elements[count] = std::addressof(e);
-                if constexpr (most == 1) {
-                    ++count;
-                    break;
-                } else {
-                    ++it;
-                }
-            }
-            const std::size_t done = send_chunk(
-                channel, [&](std::size_t i) -> auto& { return *elements[i]; }, count, may_block, stop);
-            sent += done;
-            if (done < count) break;
-            if constexpr (most == 1) ++it;
-        }
-    } else {
-        chunk_buffer<T> made;
-        while (it != end) {
-            if (channel.is_closed()) break;
-            const std::size_t room = channel.room();
-            if (room == 0 && !may_block && !channel.maybe_ready_to_send()) break;
-            for (const std::size_t count = room == 0     ? 1
-                                           : room < most ? room
-                                                         : most;
-                 made.size() < count && it != end; ++it)
-                made.add([&it]() -> T { return static_cast<element>(*it); });  // converts as an argument does
-            const std::size_t done = send_chunk(
-                channel, [&](std::size_t i) -> T& { return made[i]; }, made.size(), may_block, stop);
-            sent += done;
-            if (done < made.size()) break;
-            made.clear();
-        }
+    range_sending<T, R> elements(channel, range);
+    while (elements.send_what_fits(may_block, stop)) {
+        if (channel.send(elements.waiting(), deadline::never(), stop) != errc{}) break;
+        elements.was_sent();
     }
-    return sent;
+    return elements.sent();
 }
 
 // ---- Receiving

@@ -77,6 +77,9 @@ public:
     bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
     bool watch(watcher& w) final { return can_be_watched() && channel_->watch_for_message(w); }
     void unwatch(watcher& w) final { channel_->unregister_receiver(w); }
+    void discard() noexcept final {
+        if (op_.state == waiter::status::done) channel_->count_dropped();
+    }
     bool retains_memory() const noexcept final { return channel_ && channel_->retains_memory(); }
     void give_back_memory() final {
         if (retains_memory()) channel_->give_back_memory(ops_);

@@ -28,6 +28,8 @@ namespace sluice::detail {
 //
 // Used by one thread at a time, but for the hub.
 class group final : case_source {
+    static constexpr std::size_t no_place = static_cast<std::size_t>(-1);
+
 public:
     explicit group(bool biased) noexcept : case_source(self_, kind::event), biased_(biased) {}
     ~group() override {
@@ -62,25 +64,16 @@ public:
         return true;
     }
 
+    preference prefers() const noexcept { return biased_ ? preference::listed : preference::in_turn; }
+
     // As select_engine::choose(): the id of the case that was chosen, and that has run.
     result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop) {
-        if (stop.stop_requested()) return unexpected(errc::stopped);
-        tried_.clear();
-        for (member* m = biased_ ? nullptr : first_; m; m = m->behind) {
-            if (select_engine::is_requested_stop(*m->self)) return run(m);
-        }
-        activate_told();
-        watch_idle();
-        select_engine engine(nullptr, nullptr, 0, biased_ ? preference::listed : preference::in_turn);
-        add_to(engine);
-        const result<std::size_t> chosen = engine.choose(limit, on_expiry, stop);
-        if (chosen) return run(tried_[*chosen]);
-        if (!engine.all_are_live()) remove_done(nullptr);
-        return chosen;
+        select_engine engine(nullptr, nullptr, 0, prefers());
+        if (const preparation early = prepare(engine, stop); early.is_decided) return conclude(early);
+        return conclude(engine.choose(limit, on_expiry, stop), engine);
     }
 
-private:
-    static constexpr std::size_t no_place = static_cast<std::size_t>(-1);
+    // ---- The same in steps, the engine's between these two. What a stop that was requested before the choice decides:
 
     struct member : watcher {
         std::size_t id = 0;
@@ -91,6 +84,33 @@ private:
         member* before = nullptr;  // of the active ones, in the order in which they are preferred
         member* behind = nullptr;
     };
+    struct preparation {
+        bool is_decided = false;
+        member* by = nullptr;  // none: the stop of the whole wait
+    };
+    preparation prepare(select_engine& engine, const stop_token& stop) {
+        if (stop.stop_requested()) return {true, nullptr};
+        tried_.clear();
+        for (member* m = biased_ ? nullptr : first_; m; m = m->behind) {
+            if (select_engine::is_requested_stop(*m->self)) return {true, m};
+        }
+        activate_told();
+        watch_idle();
+        add_to(engine);
+        return {};
+    }
+    result<std::size_t> conclude(const preparation& early) {
+        if (early.by) return run(early.by);
+        return unexpected(errc::stopped);
+    }
+    // What the engine has chosen; calls the handler.
+    result<std::size_t> conclude(const result<std::size_t>& chosen, const select_engine& engine) {
+        if (chosen) return run(tried_[*chosen]);
+        if (!engine.all_are_live()) remove_done(nullptr);
+        return chosen;
+    }
+
+private:
     struct slot {
         std::size_t id;
         std::unique_ptr<member> it;  // none if it was removed

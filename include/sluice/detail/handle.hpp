@@ -49,6 +49,31 @@ struct message_type {
                   "sluice: a message must be an object; for mere signals send a std::monostate");
 };
 
+// The forms of the operations for coroutines: a class that <sluice/async.hpp> defines, and a check that it has.
+struct async_header;
+template <class Async>
+struct async_forms_of {
+    static_assert(
+        requires { sizeof(Async); },
+        "sluice: what a coroutine awaits is defined in another header: #include <sluice/async.hpp>");
+    using type = Async;
+};
+template <class Async>
+using async_forms = typename async_forms_of<Async>::type;
+
+// Whether messages can be written to an output iterator of that type, an lvalue or an rvalue.
+template <class Out, class T>
+concept output_of = std::output_iterator<std::remove_cvref_t<Out>, T &&>;
+
+// Stands for an operation that did not compile, so that awaiting it is no second error.
+template <class Result>
+struct never_awaited {
+    bool await_ready() const noexcept { return true; }
+    template <class Handle>
+    void await_suspend(Handle) const noexcept {}
+    Result await_resume() const { return Result(); }
+};
+
 // Which of the counts of a channel a handle is in.
 enum class side : std::uint8_t { sending, receiving };
 

@@ -53,6 +53,8 @@ public:
     virtual void unregister() {}
     // A peer has completed the case. Throws what the move of its message threw, if it did.
     virtual void on_completed() {}
+    // A peer has completed the case, of a coroutine that is destroyed.
+    virtual void discard() noexcept {}
     // Whether it can never be ready any more, given whether this choice fell on it: a handler that hears of the closing
     // has to be called before.
     virtual bool is_done(bool /*chosen*/) const noexcept { return false; }
@@ -77,6 +79,8 @@ public:
     virtual deadline wake_time() const { return deadline::never(); }
     // Whether a deadline has passed, a timer is due, or a stop was requested.
     virtual bool is_due() const { return false; }
+    // Whether it was taken out of its line since it was registered, to look again.
+    virtual bool is_out_of_line() const noexcept { return false; }
     // Whether it is a timer; then is_due() may also be asked by a peer, under the lock of the claim.
     virtual bool is_timer() const noexcept { return false; }
 

@@ -11,6 +11,7 @@
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/parker.hpp>
 #include <sluice/detail/select_case.hpp>
+#include <sluice/detail/select_registration.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>
@@ -38,9 +39,9 @@ protected:
 
 inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 
-// One choice, in the phases of Go's selectgo: try_all() looks at each case once; register_all() puts the select in line
-// at all of them, a registration; then what drives the engine waits, a thread in block(); the end of the registration
-// leaves the lines, and finish() says what was chosen. Unlike there, the channels are locked one at a time, and the
+// One choice, in the phases of Go's selectgo: look() tries each case; enter() puts the select in line at all of them, a
+// registration; then what drives the engine waits for as long as must_wait() says, a thread in choose() or a coroutine;
+// leave() ends the registration, and says what was chosen. Unlike there, the channels are locked one at a time, and the
 // claim keeps a second peer from completing the select.
 //
 // Why nothing is lost. A peer completes a case only while the claim is undecided, and deciding it and handing over the
@@ -87,44 +88,136 @@ public:
     // Waits until a case is chosen, or `limit` has passed: then fails with `on_expiry`. The index of the case; it has
     // not been run. The stop was not requested before.
     result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop = {}) {
-        sort(true);
-        // Of a stop and the limit the earlier counts, from here on.
-        sync::atomic<bool> stop_came_first{false};
-        const auto note_stop = [&] {
-            if (!limit.passed()) stop_came_first.store(true, std::memory_order_release);
-        };
-        std::optional<stop_callback<decltype(note_stop)>> on_stop;
-        if (stop.stop_possible() && !limit.is_never()) on_stop.emplace(stop, note_stop);
         backoff spin;
-        for (int looks = 1;; ++looks) {
+        begin(limit, on_expiry, stop);
+        while (!look(&spin) && !sleep(spin)) {
+        }
+        return outcome();
+    }
+
+    // ---- The same in steps: begin(); then look(), and while that is not the end, enter(), as many waits as must_wait()
+    // says, leave(), and while that is not the end, look() again. All of them may throw what the move of a message
+    // throws, and then it is over, in no line. The arguments of begin() must outlive that.
+
+    void begin(const deadline& limit, errc on_expiry, const stop_token& stop) {
+        sort(true);
+        limit_ = &limit;
+        on_expiry_ = on_expiry;
+        stop_ = &stop;
+        // Of a stop and the limit the earlier counts, from here on.
+        if (stop.stop_possible() && !limit.is_never()) note_stop_.emplace(stop, stop_noter(*this));
+    }
+
+    // Tries the cases; true if that is the end, else it is time to register. Backs off before that, with a budget.
+    bool look(backoff* spin) {
+        for (;; ++looks_) {
             state_ = state::looking;
             expired_ = passed_deadline();
-            const bool may_block = expired_ == no_case && otherwise_ == no_case && !limit.passed();
-            std::size_t chosen = try_all();
+            may_block_ = expired_ == no_case && otherwise_ == no_case && !limit_->passed();
+            const std::size_t chosen = try_all();
             if (chosen == no_case && state_ == state::looking) {
-                const bool none_can_be = live_ == 0 && may_block && next_deadline().is_never();
-                if ((none_can_be || !may_block) && was_at_one_moment()) {
-                    if (none_can_be) return unexpected(errc::closed);
+                const bool none_can_be = live_ == 0 && may_block_ && next_deadline().is_never();
+                if ((none_can_be || !may_block_) && was_at_one_moment()) {
+                    if (none_can_be) return ends_with(unexpected(errc::closed));
                     state_ = state::nothing_is_ready;
                 }
-                if (may_block && backed_off(spin)) continue;
+                if (may_block_ && spin && backed_off(*spin)) continue;
             }
             if (chosen == no_case && state_ != state::nothing_is_ready) {
-                if (looks < max_looks && (!may_block || state_ == state::preferred_is_ready)) continue;
-                chosen = block(may_block, limit, stop, spin);
+                if (looks_ < max_looks && (!may_block_ || state_ == state::preferred_is_ready)) continue;
+                return false;
             }
-            if (chosen != no_case) {
-                if (!has_more(chosen)) return chosen;
-                looks = 0;
-                continue;
-            }
-            if (state_ == state::stopped) return unexpected(errc::stopped);
-            if (state_ != state::nothing_is_ready) continue;
-            if (expired_ != no_case) return expired_;
-            if (otherwise_ != no_case) return otherwise_;
-            if (live_ == 0 && next_deadline().is_never()) return unexpected(errc::closed);
-            return unexpected(stop_came_first.load(std::memory_order_acquire) ? errc::stopped : on_expiry);
+            if (is_end(chosen)) return true;
         }
+    }
+
+    // Registers everywhere; `by` is told when it is to look what has happened. False if there is nothing to wait for.
+    bool enter(select_sleeper& by) {
+        state_ = state::looking;
+        has_registered_ = true;
+        for (std::uint32_t place = 0; place < count_; ++place) in_order(place).prepare();
+        registration_.emplace(*this, by);
+        bool superseded = false;
+        found_ = register_all(superseded);
+        if (found_ != no_case || superseded) return false;
+        registration_->attach(stopped_, true);  // a tick that came before the stop counts
+        if (stop_->stop_possible()) decide_by_stop_.emplace(*stop_, stop_decider(*this));
+        bool retains = false;
+        for (std::uint32_t place = 0; place < count_; ++place) retains |= in_order(place).retains_memory();
+        idle_ = retains ? deadline::in(std::chrono::milliseconds(10)) : deadline::never();
+        return true;
+    }
+
+    // Whether to wait, until the sleeper is told or that time has come, and then to ask again. Meanwhile tries the timers
+    // that are due. Where it ends because of a deadline, or since it may not block, `state_` says that nothing is ready:
+    // if the claim is still undecided after that, nothing was.
+    bool must_wait(deadline& until) {
+        if (registration_->decision.is_decided()) return false;
+        expired_ = passed_deadline();
+        const bool over = !may_block_ || expired_ != no_case || limit_->passed();
+        for (std::uint32_t place = 0; place < count_; ++place) {
+            select_case& c = in_order(place);
+            if (c.of_kind() != select_case::kind::event || (!c.is_due() && !c.is_out_of_line())) continue;
+            const op_status tried = c.try_register();
+            if (tried == op_status::done) found_ = order_[place];
+            if (tried != op_status::blocked) return false;  // or the timer is over, or a peer was first
+        }
+        if (over) {
+            state_ = state::nothing_is_ready;
+            return false;
+        }
+        if (idle_.passed()) {
+            for (std::uint32_t place = 0; place < count_; ++place) in_order(place).give_back_memory();
+            idle_ = deadline::never();
+        }
+        until = deadline::sooner(deadline::sooner(next_deadline(), *limit_), idle_);
+        for (std::uint32_t place = 0; place < count_; ++place)
+            until = deadline::sooner(until, in_order(place).wake_time());
+        return true;
+    }
+
+    // Leaves the lines; true if that is the end.
+    bool leave() {
+        decide_by_stop_.reset();
+        const struct ending {
+            explicit ending(select_engine& e) noexcept : engine(e) {}
+            ~ending() { engine.registration_.reset(); }
+            select_engine& engine;
+        } ends(*this);
+        std::size_t chosen = found_;
+        if (registration_->leave()) {
+            const waiter* const selected = registration_->decision.selected();
+            if (selected == &stopped_) return ends_with(unexpected(errc::stopped));
+            state_ = state::looking;
+            if (selected) {  // otherwise a channel was closed
+                std::uint32_t place = 0;
+                while (&in_order(place).in_line() != selected) ++place;
+                in_order(place).on_completed();
+                chosen = order_[place];
+            }
+        }
+        if (is_end(chosen)) return true;
+        ++looks_;
+        return false;
+    }
+
+    // The index of the case that was chosen, at the end; and then nothing tells the sleeper anything any more.
+    result<std::size_t> outcome() {
+        note_stop_.reset();
+        return outcome_;
+    }
+
+    // For what is given up while it waits: leaves the lines, with whatever it had been given.
+    void abandon() noexcept {
+        decide_by_stop_.reset();
+        note_stop_.reset();
+        if (!registration_) return;
+        if (registration_->leave() && registration_->decision.selected()) {
+            for (std::uint32_t place = 0; place < count_; ++place) {
+                if (&in_order(place).in_line() == registration_->decision.selected()) in_order(place).discard();
+            }
+        }
+        registration_.reset();
     }
 
     // After a choice that failed: true only if each case can still become ready.
@@ -134,7 +227,7 @@ private:
     // How often a select that does not block looks at its cases before it registers.
     static constexpr int max_looks = 4;
 
-    enum class state : std::uint8_t { looking, preferred_is_ready, nothing_is_ready, stopped };
+    enum class state : std::uint8_t { looking, preferred_is_ready, nothing_is_ready };
 
     // Sorts the cases by kind.
     void sort(bool begins) {
@@ -243,7 +336,7 @@ private:
     // sleep.
     class registration final : public timer_watch {
     public:
-        explicit registration(select_engine& s) noexcept : engine_(s) {}
+        registration(select_engine& s, select_sleeper& by) noexcept : decision(by), engine_(s) {}
         ~registration() { leave(); }
 
         // Ends the claim, so that no peer can complete the select any more, and leaves the lines; true if a peer has
@@ -251,14 +344,15 @@ private:
         bool leave() {
             if (left_) return by_peer_;
             by_peer_ = decision.end();
-            if (by_peer_) sleeper.wait_for_wake();  // may be cancelled in that; the destructor comes here again
+            if (by_peer_)
+                decision.sleeper.wait_for_wake();  // may be cancelled in that; the destructor comes here again
             left_ = true;
             for (std::uint32_t place = 0; place < registered; ++place) engine_.in_order(place).unregister();
             return by_peer_;
         }
         // Makes `w` one of the waiters that decide this select and wake it.
         void attach(waiter& w, bool yields_to_timer) noexcept {
-            w.sleeper = &sleeper;
+            decision.sleeper.attach(w);
             w.decision = &decision;
             w.yields_to_timer = yields_to_timer;
         }
@@ -270,8 +364,7 @@ private:
             return false;
         }
 
-        parker sleeper;
-        claim decision;
+        select_claim decision;
         std::uint32_t registered = 0;
 
     private:
@@ -281,7 +374,8 @@ private:
 
     // The case that could be completed on the way; none if the select stands in every line, or if it is `superseded`:
     // it was decided, or is to look at a timer first.
-    std::size_t register_all(registration& here, bool& superseded) {
+    std::size_t register_all(bool& superseded) {
+        registration& here = *registration_;
         bool has_timer = false;
         for (std::uint32_t place = 0; place < count_; ++place) has_timer |= in_order(place).is_timer();
         here.decision.begin(count_ + (next_deadline().is_never() ? 0 : 1), has_timer ? &here : nullptr);
@@ -302,77 +396,81 @@ private:
         return no_case;
     }
 
-    // ---- Finish: what was chosen, once the registration has ended; `otherwise`, if no peer has completed a case.
-    std::size_t finish(registration& here, std::size_t otherwise) {
-        if (!here.leave()) return otherwise;
-        state_ = state::looking;
-        const waiter* const selected = here.decision.selected();
-        if (!selected) return otherwise;  // a channel was closed
-        std::uint32_t place = 0;
-        while (&in_order(place).in_line() != selected) ++place;
-        in_order(place).on_completed();
-        return order_[place];
+    // ---- A stop
+
+    class stop_noter {
+    public:
+        explicit stop_noter(select_engine& e) noexcept : engine_(e) {}
+        void operator()() const {
+            if (!engine_.limit_->passed()) engine_.stop_came_first_.store(true, std::memory_order_release);
+        }
+
+    private:
+        select_engine& engine_;
+    };
+    class stop_decider {
+    public:
+        explicit stop_decider(select_engine& e) noexcept : engine_(e) {}
+        void operator()() const {
+            if (!engine_.limit_->passed() && claim::claim_without_transfer(engine_.stopped_)) engine_.stopped_.wake();
+        }
+
+    private:
+        select_engine& engine_;
+    };
+
+    // ---- The end
+
+    bool ends_with(result<std::size_t> outcome) {
+        outcome_ = outcome;
+        return true;
+    }
+    // Whether that is the end, once all was looked at; no case if `state_` says what was found: `looking`, that it is
+    // time to look again.
+    bool is_end(std::size_t chosen) {
+        if (chosen != no_case) {
+            if (!has_more(chosen)) return ends_with(chosen);
+            looks_ = 0;
+            return false;
+        }
+        if (state_ != state::nothing_is_ready) return false;
+        if (expired_ != no_case) return ends_with(expired_);
+        if (otherwise_ != no_case) return ends_with(otherwise_);
+        if (live_ == 0 && next_deadline().is_never()) return ends_with(unexpected(errc::closed));
+        return ends_with(unexpected(stop_came_first_.load(std::memory_order_acquire) ? errc::stopped : on_expiry_));
     }
 
     // ---- A thread that drives it
 
-    // Registers everywhere; sleeps, if it may; leaves the lines. Returns the case that was chosen; without one,
-    // `state_` says what was found: `looking`, that it is time to look again.
-    [[gnu::noinline]] std::size_t block(bool may_block, const deadline& limit, const stop_token& stop, backoff& spin) {
-        state_ = state::looking;
-        has_registered_ = true;
-        for (std::uint32_t place = 0; place < count_; ++place) in_order(place).prepare();
-        registration here(*this);
-        bool superseded = false;
-        std::size_t chosen = register_all(here, superseded);
-        if (chosen == no_case && !superseded) {
-            waiter stopped;              // which belongs to no case
-            here.attach(stopped, true);  // a tick that came before the stop counts
-            const auto decide = [&] {
-                if (!limit.passed() && claim::claim_without_transfer(stopped)) stopped.wake();
-            };
-            std::optional<stop_callback<decltype(decide)>> on_stop;
-            if (stop.stop_possible()) on_stop.emplace(stop, decide);
-            chosen = sleep(here, may_block, limit, spin);
-            on_stop.reset();
-            if (here.leave() && here.decision.selected() == &stopped) {
-                state_ = state::stopped;
-                return no_case;
-            }
+    class parked_thread final : public select_sleeper {
+    public:
+        void attach(waiter& w) noexcept override {
+            w.has_callback = false;
+            w.sleeper = &place;
         }
-        return finish(here, chosen);
-    }
+        void wait_for_wake() override { place.wait_for_wake(); }
+        void wake() noexcept override { place.wake(); }
+        void poke() noexcept override { place.interrupt(); }
 
-    // Sleeps until the claim is decided or a deadline has passed; meanwhile tries the timers that are due, and returns
-    // the one that was completed. Where it returns because of a deadline, or since it may not block, `state_` says that
-    // nothing is ready: if the claim is still undecided after that, nothing was.
-    std::size_t sleep(registration& here, bool may_block, const deadline& limit, backoff& spin) {
-        bool retains = false;
-        for (std::uint32_t place = 0; place < count_; ++place) retains |= in_order(place).retains_memory();
-        deadline idle = retains ? deadline::in(std::chrono::milliseconds(10)) : deadline::never();
-        for (;;) {
-            if (here.decision.is_decided()) return no_case;
-            expired_ = passed_deadline();
-            const bool over = !may_block || expired_ != no_case || limit.passed();
-            for (std::uint32_t place = 0; place < count_; ++place) {
-                if (in_order(place).of_kind() != select_case::kind::event || !in_order(place).is_due()) continue;
-                const op_status tried = in_order(place).try_register();
-                if (tried == op_status::done) return order_[place];
-                if (tried != op_status::blocked) return no_case;  // the timer is over, or a peer was first
+        parker place;
+    };
+
+    [[gnu::noinline]] bool sleep(backoff& spin) {
+        parked_thread me;
+        const struct leaving {
+            explicit leaving(select_engine& e) noexcept : engine(e) {}
+            ~leaving() {
+                engine.decide_by_stop_.reset();
+                engine.registration_.reset();
             }
-            if (over) {
-                state_ = state::nothing_is_ready;
-                return no_case;
+            select_engine& engine;
+        } leaves(*this);
+        if (enter(me)) {
+            deadline until = deadline::never();
+            while (must_wait(until) && !me.place.wait(until, spin)) {
             }
-            if (idle.passed()) {
-                for (std::uint32_t place = 0; place < count_; ++place) in_order(place).give_back_memory();
-                idle = deadline::never();
-            }
-            deadline until = deadline::sooner(deadline::sooner(next_deadline(), limit), idle);
-            for (std::uint32_t place = 0; place < count_; ++place)
-                until = deadline::sooner(until, in_order(place).wake_time());
-            if (here.sleeper.wait(until, spin)) return no_case;
         }
+        return leave();
     }
 
     select_case* const* cases_;
@@ -387,6 +485,22 @@ private:
     bool has_registered_ = false;
     std::size_t otherwise_ = no_case;
     std::size_t expired_ = no_case;  // a deadline that was seen to have passed
+
+    const deadline* limit_ = nullptr;
+    const stop_token* stop_ = nullptr;
+    errc on_expiry_ = errc::timeout;
+    int looks_ = 1;
+    bool may_block_ = false;
+    sync::atomic<bool> stop_came_first_{false};
+    std::optional<stop_callback<stop_noter>> note_stop_;
+    result<std::size_t> outcome_ = unexpected(errc::empty);
+
+    // While it is registered.
+    std::size_t found_ = no_case;  // a case that it has completed itself
+    deadline idle_ = deadline::never();
+    waiter stopped_;  // which belongs to no case
+    std::optional<registration> registration_;
+    std::optional<stop_callback<stop_decider>> decide_by_stop_;
 };
 
 }  // namespace sluice::detail

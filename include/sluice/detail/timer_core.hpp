@@ -34,6 +34,17 @@ struct timer_look {
 // Of which end of a timer an operation hears, as of something to receive.
 enum class timer_end : std::uint8_t { none, cancel, any };
 
+// What stands in the line of a timer.
+struct timer_waiter : waiter {
+    enum class news : std::uint8_t { none, under_way, told };
+
+    timer_waiter() noexcept { looks_again = true; }
+    // Whether it was taken out of the line, to look again.
+    bool was_told() const noexcept { return told.load(std::memory_order_acquire) != news::none; }
+
+    sync::atomic<news> told{news::none};  // of one that is no thread
+};
+
 // When a timer is due next, and which operations wait for that. There is no thread of the library: of the threads that
 // wait, the first in `line_` sleeps until the timer is due, and the others until they are interrupted (the pattern of a
 // leader and its followers). When the first leaves the line, with a tick or without one, it interrupts the one that is
@@ -42,7 +53,9 @@ enum class timer_end : std::uint8_t { none, cancel, any };
 // the timer when that has ended stays in line, for a reset.
 //
 // `lock_` guards everything. It is taken after the locks of claims and channels, and before the mutex of a parker. A
-// waiter is interrupted with `lock_` held, so that it still exists: leaving the line takes the lock.
+// thread is interrupted with `lock_` held, so that it still exists: leaving the line takes the lock. Any other waiter is
+// taken out of the line, and told by its callback once the lock is released, to stand in line again; it is there
+// until that has returned, since it waits for that before it leaves or stands in line. Where such a one was first, those behind it are told too, up to a thread: so whoever is first watches the clock, or is about to look.
 class timer_core {
 public:
     using clock = sync::clock;
@@ -56,37 +69,44 @@ public:
 
     // Starts anew, as if made with these: what was due, and the end, are forgotten.
     void reset(clock::time_point first, clock::duration period) {
+        told_waiters told;
         const spin_lock_guard held(lock_);
         next_ = first;
         period_ = period;
         end_ = timer_phase::pending;
         ++changes_;
-        interrupt_first();
+        interrupt_first(told);
     }
     // Ends it until it is reset.
     void cancel() {
+        told_waiters told;
         const spin_lock_guard held(lock_);
-        end_locked(timer_phase::cancelled);
+        end_locked(timer_phase::cancelled, told);
     }
 
     // Takes the tick that is due, or says why there is none. Registers nothing. `found` is told what it has seen.
     op_status take(result<clock::time_point>& out, timer_look& found) {
+        told_waiters told;
         const spin_lock_guard held(lock_);
-        return take_locked(out, found);
+        return take_locked(out, found, told);
     }
     // The same, unless the timer has changed since `found`: then the attempt is `superseded`.
     op_status take_unchanged(result<clock::time_point>& out, timer_look& found) {
+        told_waiters told;
         const spin_lock_guard held(lock_);
-        return changes_ == found.changes ? take_locked(out, found) : op_status::superseded;
+        return changes_ == found.changes ? take_locked(out, found, told) : op_status::superseded;
     }
     // The same as take(); where no tick is taken, `self` is in the line afterwards. The select of `self` is decided
     // along with taking a tick, or with an end that it `hears` of, and `superseded` says that it had been decided
     // before.
-    op_status try_register(result<clock::time_point>& out, waiter& self, timer_end hears, timer_look& found) {
+    op_status try_register(result<clock::time_point>& out, timer_waiter& self, timer_end hears, timer_look& found) {
+        wait_until_told(self);
+        self.told.store(timer_waiter::news::none, std::memory_order_relaxed);
+        told_waiters told;
         op_status tried = op_status::superseded;
         const auto attempt = [&] {
             const spin_lock_guard held(lock_);
-            tried = take_locked(out, found);
+            tried = take_locked(out, found, told);
             if (tried == op_status::done) return true;
             if (!self.linked) line_.push_back(self);
             return hears_of(hears, found.phase);
@@ -99,16 +119,21 @@ public:
         return tried;
     }
     // Leaves the line, if `self` is in it.
-    void unregister(waiter& self) {
-        const spin_lock_guard held(lock_);
-        if (!self.linked) return;
-        const bool watches = line_.front() == &self;
-        line_.remove(self);
-        if (watches) interrupt_first();
+    void unregister(timer_waiter& self) {
+        {
+            told_waiters told;
+            const spin_lock_guard held(lock_);
+            if (self.linked) {
+                const bool watches = line_.front() == &self;
+                line_.remove(self);
+                if (watches) interrupt_first(told);
+            }
+        }
+        wait_until_told(self);
     }
 
     // Until when `self`, which is in the line, may sleep without being interrupted.
-    clock::time_point wake_time(const waiter& self) const {
+    clock::time_point wake_time(const timer_waiter& self) const {
         const spin_lock_guard held(lock_);
         return line_.front() == &self ? next_ : never;
     }
@@ -131,14 +156,40 @@ private:
         return {next_ != never && now >= next_ ? timer_phase::due : end_, changes_};
     }
 
-    op_status take_locked(result<clock::time_point>& out, timer_look& found) {
+    // Those that are told when the lock is released: it ends after the guard.
+    class told_waiters {
+    public:
+        told_waiters() = default;
+        told_waiters(const told_waiters&) = delete;
+        told_waiters& operator=(const told_waiters&) = delete;
+        ~told_waiters() {
+            while (timer_waiter* const w = first_) {
+                first_ = static_cast<timer_waiter*>(w->next);
+                w->wake();
+                w->told.store(timer_waiter::news::told, std::memory_order_release);
+            }
+        }
+        void add(timer_waiter& w) noexcept {
+            w.told.store(timer_waiter::news::under_way, std::memory_order_relaxed);
+            w.next = first_;
+            first_ = &w;
+        }
+
+    private:
+        timer_waiter* first_ = nullptr;
+    };
+    static void wait_until_told(const timer_waiter& self) noexcept {
+        while (self.told.load(std::memory_order_acquire) == timer_waiter::news::under_way) sync::yield();
+    }
+
+    op_status take_locked(result<clock::time_point>& out, timer_look& found, told_waiters& told) {
         const clock::time_point at = now();
         found = look_locked(at);
         if (found.is_end()) return op_status::closed;
         if (found.phase == timer_phase::pending) return op_status::blocked;
         out.emplace(next_);
         if (!repeats_) {
-            end_locked(timer_phase::over);
+            end_locked(timer_phase::over, told);
         } else {
             // One tick for all that were missed. No next one where the clock cannot express it.
             const auto steps = (at - next_) / period_ + 1;
@@ -148,14 +199,25 @@ private:
         return op_status::done;
     }
     // All operations that wait look again, and find the end.
-    void end_locked(timer_phase how) {
+    void end_locked(timer_phase how, told_waiters& told) {
         next_ = never;
         end_ = how;
         ++changes_;
-        for (waiter* w = line_.front(); w; w = line_.after(*w)) w->sleeper->interrupt();
+        for (waiter* next = line_.front(); waiter* const w = next;) {
+            next = line_.after(*w);
+            interrupt(*w, told);
+        }
     }
-    void interrupt_first() {
-        if (waiter* const first = line_.front()) first->sleeper->interrupt();
+    void interrupt_first(told_waiters& told) {
+        while (waiter* const first = line_.front()) {
+            interrupt(*first, told);
+            if (first->linked) return;
+        }
+    }
+    void interrupt(waiter& w, told_waiters& told) {
+        if (!w.has_callback) return w.sleeper->interrupt();
+        line_.remove(w);
+        told.add(static_cast<timer_waiter&>(w));
     }
     mutable sync::mutex lock_;
     const bool repeats_;
@@ -199,7 +261,7 @@ public:
 
 private:
     timer_core& timer_;
-    waiter self_;
+    timer_waiter self_;
     parker sleeper_;
     sync::atomic<bool> stopped_{false};
 };
@@ -249,6 +311,7 @@ public:
         const timer_look now = core_->look();
         return now.phase == timer_phase::due || (now.is_end() && now.changes != seen_.changes);
     }
+    bool is_out_of_line() const noexcept final { return waiter_.was_told(); }
     bool is_timer() const noexcept final { return true; }
     bool is_done(bool chosen) const noexcept final {
         return stays_ && seen_.phase == timer_phase::cancelled && (chosen || hears_ == timer_end::none);
@@ -267,7 +330,7 @@ private:
     result<timer_core::clock::time_point>& out_;
     const bool stays_;
     const timer_end hears_;
-    waiter waiter_;
+    timer_waiter waiter_;
     timer_look seen_;  // at the last attempt
 };
 

@@ -58,6 +58,7 @@ struct waiter {
     bool yields_to_timer = false;  // a timer of its select that is due comes first
     bool carries_message = false;  // see blocked_op
     bool watches = false;          // see watcher
+    bool looks_again = false;      // of a timer: its callback completes nothing
     status state = status::pending;
 };
 

@@ -1,0 +1,66 @@
+// async_operation: what an async_ call returns, to be awaited at once.
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <sluice/detail/suspension.hpp>
+
+namespace sluice::detail {
+
+// What an awaiter offers to the compiler, around an operation. Where its coroutine goes on is found in the promise.
+template <class Operation>
+class awaiter final : public Operation {
+public:
+    template <class... Args>
+    explicit awaiter(Args&&... args) : Operation(std::forward<Args>(args)...) {}
+
+    bool await_ready() { return this->look(); }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> h) {
+        return this->suspend_in(h, executor_of<Operation::needs_time>(h.promise()));
+    }
+    auto await_resume() { return this->take_result(); }
+};
+
+// What via() keeps in the place of an argument, as a rule.
+template <class Arg>
+using kept_by_value = std::remove_cvref_t<Arg>;
+
+// Which operation, and references to its arguments. It is awaited in the expression that makes it: operator co_await
+// takes it by value, and it can be neither copied nor moved. `Kind::operation` of the types of the arguments is the
+// class of the operation, which is made of them; `Kind::kept` of each what via() keeps in its place.
+template <class Kind, class... Args>
+class [[nodiscard]] async_operation {
+public:
+    explicit async_operation(Args... args) noexcept : args_(static_cast<Args>(args)...) {}
+    async_operation(const async_operation&) = delete;
+    async_operation& operator=(const async_operation&) = delete;
+    ~async_operation() = default;
+
+    friend auto operator co_await(async_operation op) {
+        return std::move(op).apply([](auto&&... args) {
+            return awaiter<typename Kind::template operation<Args...>>(static_cast<Args>(args)...);
+        });
+    }
+
+    // For via(): calls `f` with the arguments.
+    template <class F>
+    auto apply(F&& f) && {
+        return apply_at(f, std::index_sequence_for<Args...>());
+    }
+
+private:
+    template <class F, std::size_t... at>
+    auto apply_at(F& f, std::index_sequence<at...>) {
+        return f(static_cast<Args>(std::get<at>(args_))...);
+    }
+
+    std::tuple<Args...> args_;
+};
+
+}  // namespace sluice::detail
