@@ -5,4 +5,5 @@
 #include <sluice/run_loop.hpp>
 #include <sluice/sync_wait.hpp>
 #include <sluice/task.hpp>
+#include <sluice/task_group.hpp>
 #include <sluice/this_executor.hpp>

@@ -28,7 +28,7 @@ set(layers
     "detail/loop_executor"
     "task this_executor"
     "run_loop"
-    "sync_wait"
+    "sync_wait task_group"
     "async"
     # between processes
     "ipc/any_bytes ipc/cereal_limits ipc/detail/block_pool ipc/detail/byte_transport ipc/detail/direct_reading
