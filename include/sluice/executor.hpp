@@ -8,6 +8,10 @@
 
 namespace sluice {
 
+namespace detail {
+class loop_task;
+}
+
 /// A coroutine that is to be resumed, as a node that the executor links. It lies in what the coroutine awaits, so it
 /// exists until resume() was called or the executor has given it back. Not copyable.
 class resumption {
@@ -30,6 +34,7 @@ protected:
     ~resumption() = default;
 
 private:
+    friend class detail::loop_task;  // which knows its own by it
     void (*const run_)(resumption&);
 };
 
@@ -65,7 +70,8 @@ private:
 /// any thread, which neither blocks nor resumes inside the call. Its context outlives what was posted.
 template <class E>
 concept executor = std::copy_constructible<E> && requires(const E& e, std::coroutine_handle<> h) {
-    { e.post(h) } noexcept;
+    { e.post(h) }
+    noexcept;
 };
 
 /// An executor that also calls `node.expire()` at a time of the steady clock, as soon after it as it can:
@@ -73,8 +79,10 @@ concept executor = std::copy_constructible<E> && requires(const E& e, std::corou
 /// node back; false if its expire() was called, or is about to be.
 template <class E>
 concept timed_executor = executor<E> && requires(const E& e, detail::sync::clock::time_point t, timer_node& n) {
-    { e.post_at(t, n) } noexcept;
-    { e.cancel(n) } noexcept -> std::same_as<bool>;
+    { e.post_at(t, n) }
+    noexcept;
+    { e.cancel(n) }
+    noexcept->std::same_as<bool>;
 };
 
 /// An executor that can take back what was posted: `void post(resumption& node) const noexcept`, and
@@ -82,8 +90,10 @@ concept timed_executor = executor<E> && requires(const E& e, detail::sync::clock
 /// about to be.
 template <class E>
 concept revoking_executor = executor<E> && requires(const E& e, resumption& n) {
-    { e.post(n) } noexcept;
-    { e.revoke(n) } noexcept -> std::same_as<bool>;
+    { e.post(n) }
+    noexcept;
+    { e.revoke(n) }
+    noexcept->std::same_as<bool>;
 };
 
 }  // namespace sluice

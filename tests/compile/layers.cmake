@@ -3,7 +3,7 @@
 set(layers
     # the core
     "version detail/immortal detail/sync detail/throw overflow"
-    "result detail/backoff detail/deadline detail/lock detail/queue_segment"
+    "executor result detail/backoff detail/deadline detail/lock detail/loop_lock detail/queue_segment"
     "detail/handler detail/parker detail/queue"
     "detail/feeder detail/waiter"
     "detail/watch"
@@ -22,6 +22,14 @@ set(layers
     "select signals"
     "timer broadcast"
     "sluice"
+    # coroutines
+    "detail/loop_task detail/resumption_list detail/timer_heap"
+    "detail/loop_core"
+    "detail/loop_executor"
+    "task this_executor"
+    "run_loop"
+    "sync_wait task_group"
+    "async"
     # between processes
     "ipc/any_bytes ipc/cereal_limits ipc/detail/block_pool ipc/detail/byte_transport ipc/detail/direct_reading
      ipc/detail/liveness ipc/detail/message_transport ipc/detail/process ipc/detail/type_id ipc/error

@@ -34,6 +34,7 @@ using atomic = std::atomic<T>;
 
 #if defined(__cpp_lib_jthread)
 using stop_token = std::stop_token;
+using stop_source = std::stop_source;
 template <class F>
 using stop_callback = std::stop_callback<F>;
 #else
@@ -41,6 +42,10 @@ using stop_callback = std::stop_callback<F>;
 struct stop_token {
     bool stop_requested() const noexcept { return false; }
     bool stop_possible() const noexcept { return false; }
+};
+struct stop_source {
+    stop_token get_token() const noexcept { return {}; }
+    bool request_stop() noexcept { return false; }
 };
 template <class F>
 struct stop_callback {

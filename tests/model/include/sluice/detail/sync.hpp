@@ -16,6 +16,7 @@ using model::clock;
 using model::condition_variable;
 using model::mutex;
 using model::stop_callback;
+using model::stop_source;
 using model::stop_token;
 using model::thread_context;
 using model::yield;
