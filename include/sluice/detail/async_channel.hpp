@@ -13,7 +13,6 @@
 #include <variant>
 
 #include <sluice/channel.hpp>
-#include <sluice/detail/batch.hpp>
 #include <sluice/detail/blocking.hpp>
 #include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
@@ -379,119 +378,6 @@ private:
 
     channel_core<T>* const core_;
     message_to_send<T, Message> to_send_;
-};
-
-// ---- Many messages
-
-template <class T, class R>
-class send_many_operation : public limited_line_suspension {
-public:
-    static constexpr bool needs_time = false;
-
-protected:
-    send_many_operation(const sender<T>& tx, R&& range, const stop_token& stop)
-        : limited_line_suspension(blocking::sending, ops_of<T>, deadline::never(), stop), range_(range) {
-        channel_ = core_of(tx);
-        core_ = core_of(tx);
-    }
-    ~send_many_operation() { end(); }
-
-    static bool look() noexcept { return false; }
-    bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(h, e); }
-    std::size_t take_result() {
-        outcome();
-        return elements_ ? elements_->sent() : 0;
-    }
-
-private:
-    bool prepare() final {
-        if (!core_) return false;
-        if (!elements_) elements_.emplace(*core_, range_);
-        if (!elements_->send_what_fits(true, stop())) return false;
-        message_ = channel_core<T>::address_of(elements_->waiting());
-        return true;
-    }
-    bool has_more() final {
-        if (outcome_ != errc{}) return false;
-        elements_->was_sent();
-        return true;
-    }
-
-    channel_core<T>* core_;
-    std::remove_reference_t<R>& range_;
-    std::optional<range_sending<T, R>> elements_;
-};
-
-// Up to `limit` messages; after the first it waits for the others until the batch has lingered.
-template <class T, class Out, class Linger>
-class recv_batch_operation : public limited_line_suspension {
-public:
-    static constexpr bool needs_time = !std::is_same_v<Linger, no_time>;
-
-protected:
-    recv_batch_operation(const receiver<T>& rx, const Out& out, const std::size_t& limit, const Linger& linger,
-                         const stop_token& stop)
-        : limited_line_suspension(blocking::receiving, ops_of<T>, deadline::never(), stop),
-          core_(core_of(rx)),
-          out_(out),
-          limit_(limit),
-          linger_(linger) {
-        channel_ = core_;
-        message_ = std::addressof(message_place_);
-    }
-    ~recv_batch_operation() { end(); }
-
-    static bool look() noexcept { return false; }
-    bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(h, e); }
-    std::size_t take_result() {
-        outcome();
-        return taken_;
-    }
-
-private:
-    // The clock and the stop are looked at before the channel, so that what came before them is taken.
-    bool prepare() final {
-        if (!core_) return false;
-        for (;;) {
-            if (taken_ == limit_) return false;
-            const bool over = taken_ > 0 && (!lingers() || until_.passed() || stop().stop_requested());
-            const std::size_t left = limit_ - taken_, wanted = left < most_at_once ? left : most_at_once;
-            const std::size_t got = recv_some(*core_, out_, wanted, stop());
-            if (taken_ == 0 && got > 0) begin_to_linger();
-            taken_ += got;
-            if (got == wanted && !(over && lingers())) continue;
-            return taken_ == 0 || (lingers() && !over);
-        }
-    }
-    bool has_more() final {
-        if (outcome_ != errc{}) return false;
-        if (taken_ == 0) begin_to_linger();
-        *out_ = *std::move(message_place_);
-        ++out_;
-        ++taken_;
-        message_place_ = unexpected(errc::closed);
-        return true;
-    }
-
-    static constexpr std::size_t most_at_once = 64;
-    static constexpr bool waits_for_more = needs_time;
-    bool lingers() const noexcept {
-        if constexpr (needs_time) {
-            return linger_ > Linger::zero();
-        } else {
-            return false;
-        }
-    }
-    void begin_to_linger() {
-        if constexpr (needs_time) until_ = deadline::after(linger_);
-    }
-
-    channel_core<T>* const core_;
-    Out out_;
-    const std::size_t limit_;
-    const Linger& linger_;
-    std::size_t taken_ = 0;
-    result<T> message_place_ = unexpected(errc::closed);
 };
 
 }  // namespace sluice::detail

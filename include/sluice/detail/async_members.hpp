@@ -8,6 +8,7 @@
 
 #include <sluice/detail/async_broadcast.hpp>
 #include <sluice/detail/async_channel.hpp>
+#include <sluice/detail/async_many.hpp>
 #include <sluice/detail/async_operation.hpp>
 #include <sluice/detail/async_select.hpp>
 #include <sluice/sluice.hpp>

@@ -226,7 +226,7 @@ private:
 
     // ---- The case that stands for the watched ones
 
-    void add_to(select_engine& engine) override {
+    void add_to(select_cases& choice) override {
         activate_told();
         const std::size_t size = active_ + (watched_ > 0 ? 1 : 0);
         cases_.clear();
@@ -243,7 +243,7 @@ private:
         if (watched_ > 0 && biased_) add(this, nullptr);
         for (member* m = first_; m; m = m->behind) add(m->self.get(), m);
         if (watched_ > 0 && !biased_) add(this, nullptr);
-        engine.take(cases_.data(), order_.data(), size, this);
+        choice.take(cases_.data(), order_.data(), size, this);
     }
 
     op_status try_now(const precondition* others) override {

@@ -10,34 +10,13 @@
 #include <sluice/detail/backoff.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/parker.hpp>
-#include <sluice/detail/select_case.hpp>
+#include <sluice/detail/select_cases.hpp>
 #include <sluice/detail/select_registration.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice::detail {
-
-// Which of several cases that are ready at once is chosen.
-enum class preference : std::uint8_t {
-    random,   // each as likely as the others
-    listed,   // the first, at any moment
-    in_turn,  // the first that is found, where the caller lists those first that have waited for longest
-};
-
-class select_engine;
-
-// Where more cases come from while a choice is made. It is a case itself, the one that is ready when there are more; it
-// is never chosen: the choice goes on with what add_to() has given to the engine.
-class case_source : public select_case {
-public:
-    virtual void add_to(select_engine& engine) = 0;
-
-protected:
-    using select_case::select_case;
-};
-
-inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 
 // One choice, in the phases of Go's selectgo: look() tries each case; enter() puts the select in line at all of them, a
 // registration; then what drives the engine waits for as long as must_wait() says, a thread in choose() or a coroutine;
@@ -61,29 +40,9 @@ inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
 //
 // Clocks and stop tokens are looked at before the channels, so that what came before a deadline or a stop is found.
 // While the select is registered, a stop decides the claim like a peer; so does a deadline, on the select's own thread.
-class select_engine {
+class select_engine : public select_cases {
 public:
-    // `order` is scratch space for as many numbers as there are `cases`.
-    select_engine(select_case* const* cases, std::uint32_t* order, std::size_t size, preference prefers) noexcept
-        : cases_(cases), order_(order), size_(static_cast<std::uint32_t>(size)), prefers_(prefers) {}
-
-    // Likewise; with `more`, if it is one of the cases.
-    void take(select_case* const* cases, std::uint32_t* order, std::size_t size, case_source* more) noexcept {
-        cases_ = cases;
-        order_ = order;
-        size_ = static_cast<std::uint32_t>(size);
-        source_ = more;
-    }
-
-    // A stop that was requested before the choice comes first, but where the listed order holds: so this is asked before
-    // anything else that another thread may come in between.
-    static bool is_requested_stop(const select_case& c) { return c.of_kind() == select_case::kind::stop && c.is_due(); }
-    std::size_t requested_stop() const {
-        for (std::uint32_t i = 0; prefers_ != preference::listed && i < size_; ++i) {
-            if (is_requested_stop(*cases_[i])) return i;
-        }
-        return no_case;
-    }
+    using select_cases::select_cases;
 
     // Waits until a case is chosen, or `limit` has passed: then fails with `on_expiry`. The index of the case; it has
     // not been run. The stop was not requested before.
@@ -114,7 +73,9 @@ public:
             state_ = state::looking;
             expired_ = passed_deadline();
             may_block_ = expired_ == no_case && otherwise_ == no_case && !limit_->passed();
-            const std::size_t chosen = try_all();
+            bool superseded = false;
+            const std::size_t chosen = try_all(superseded);
+            if (superseded) state_ = state::preferred_is_ready;
             if (chosen == no_case && state_ == state::looking) {
                 const bool none_can_be = live_ == 0 && may_block_ && next_deadline().is_never();
                 if ((none_can_be || !may_block_) && was_at_one_moment()) {
@@ -228,107 +189,6 @@ private:
     static constexpr int max_looks = 4;
 
     enum class state : std::uint8_t { looking, preferred_is_ready, nothing_is_ready };
-
-    // Sorts the cases by kind.
-    void sort(bool begins) {
-        count_ = 0;
-        for (std::uint32_t i = 0; i < size_; ++i) {
-            switch (cases_[i]->of_kind()) {
-                case select_case::kind::stop:
-                case select_case::kind::event: order_[count_++] = i; break;
-                case select_case::kind::deadline:
-                    if (begins) cases_[i]->start();
-                    has_deadline_ = true;
-                    break;
-                case select_case::kind::otherwise: otherwise_ = i; break;
-            }
-        }
-    }
-
-    // Whether that case stands for more, with which the choice goes on. At most as often as cases are added.
-    bool has_more(std::size_t chosen) {
-        if (!source_ || cases_[chosen] != source_) return false;
-        source_->add_to(*this);
-        sort(false);
-        return true;
-    }
-
-    select_case& in_order(std::uint32_t place) const noexcept { return *cases_[order_[place]]; }
-
-    // ---- Try
-
-    // Tries the cases in the order of preference; counts those that are still live.
-    std::size_t try_all() {
-        live_ = 0;
-        for (std::uint32_t place = 0; place < count_; ++place) {
-            if (prefers_ == preference::random && place + 1 < count_)
-                std::swap(order_[place], order_[place + sync::random_below(count_ - place)]);
-            switch (try_in_order(place)) {
-                case op_status::done: return order_[place];
-                case op_status::closed: break;
-                case op_status::blocked: ++live_; break;
-                case op_status::superseded: state_ = state::preferred_is_ready; return no_case;
-            }
-        }
-        return no_case;
-    }
-
-    op_status try_in_order(std::uint32_t place) {
-        if (prefers_ != preference::listed || place == 0) return in_order(place).try_now(nullptr);
-        const earlier_are_unchanged others(*this, place);
-        return in_order(place).try_now(&others);
-    }
-
-    class earlier_are_unchanged final : public precondition {
-    public:
-        earlier_are_unchanged(const select_engine& s, std::uint32_t place) noexcept : engine_(s), place_(place) {}
-        bool holds() const override { return engine_.is_unchanged_before(place_); }
-
-    private:
-        const select_engine& engine_;
-        const std::uint32_t place_;
-    };
-
-    // Whether what try_all() found was so of all cases at once, when it looked at the last of them.
-    bool was_at_one_moment() const { return count_ <= 1 || is_unchanged_before(count_ - 1); }
-    bool is_unchanged_before(std::uint32_t place) const {
-        for (std::uint32_t earlier = 0; earlier < place; ++earlier) {
-            if (!in_order(earlier).is_unchanged()) return false;
-        }
-        return true;
-    }
-
-    // Backs off while no case seems ready; false when it is time to register.
-    [[gnu::noinline]] bool backed_off(backoff& spin) const {
-        for (std::uint32_t place = 0; place < count_; ++place) {
-            if (in_order(place).must_register_first()) return false;
-        }
-        while (spin.wait()) {
-            for (std::uint32_t place = 0; place < count_; ++place) {
-                if (in_order(place).maybe_ready()) return true;
-            }
-        }
-        return false;
-    }
-
-    std::size_t passed_deadline() const {
-        if (!has_deadline_) return no_case;
-        for (std::uint32_t i = 0; i < size_; ++i) {
-            if (cases_[i]->of_kind() == select_case::kind::deadline && cases_[i]->is_due()) return i;
-        }
-        return no_case;
-    }
-
-    deadline next_deadline() const {
-        deadline next = deadline::never();
-        if (has_deadline_) {
-            for (std::uint32_t i = 0; i < size_; ++i) {
-                if (cases_[i]->of_kind() == select_case::kind::deadline)
-                    next = deadline::sooner(next, cases_[i]->wake_time());
-            }
-        }
-        return next;
-    }
 
     // ---- Register
 
@@ -473,17 +333,8 @@ private:
         return leave();
     }
 
-    select_case* const* cases_;
-    std::uint32_t* order_;
-    std::uint32_t size_;
-    case_source* source_ = nullptr;
-    const preference prefers_;
     state state_ = state::looking;
-    std::uint32_t count_ = 0;  // how many events and stops are in `order_`
-    std::uint32_t live_ = 0;   // of them, those that can still become ready
-    bool has_deadline_ = false;
     bool has_registered_ = false;
-    std::size_t otherwise_ = no_case;
     std::size_t expired_ = no_case;  // a deadline that was seen to have passed
 
     const deadline* limit_ = nullptr;
