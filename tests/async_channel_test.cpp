@@ -29,7 +29,7 @@ template <class T>
 sluice::task<> send_all(sluice::sender<T> tx, int count) {
     for (int id = 0; id < count; ++id) {
         const auto sent = co_await tx.async_send(T(id));
-        CHECK(sent.has_value());
+        sent.value();  // no CHECK, which is for one thread
     }
 }
 
@@ -211,7 +211,7 @@ TEST_CASE("a stop ends what a coroutine awaits", "[async]") {
         loop.run();
     }
     SECTION("requested by another thread") {
-        test::task other([&] {
+        test::task other([&, &rx = rx] {
             sync_wait(await_recv(rx, got, stop.get_token()));
             return 0;
         });

@@ -52,7 +52,7 @@ sluice::task<> forward(sluice::receiver<int> a, sluice::receiver<int> b, std::ve
 sluice::task<> send_numbers(sluice::sender<int> tx, int from, int to) {
     for (; from < to; ++from) {
         const auto sent = co_await tx.async_send(from);
-        CHECK(sent.has_value());
+        sent.value();  // no CHECK, which is for one thread
     }
 }
 

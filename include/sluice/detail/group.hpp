@@ -69,7 +69,7 @@ public:
     // As select_engine::choose(): the id of the case that was chosen, and that has run.
     result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop) {
         select_engine engine(nullptr, nullptr, 0, prefers());
-        if (const preparation early = prepare(engine, stop); early.is_decided) return conclude(early);
+        if (const preparation early = begin(engine, stop); early.is_decided) return conclude(early);
         return conclude(engine.choose(limit, on_expiry, stop), engine);
     }
 
@@ -88,7 +88,7 @@ public:
         bool is_decided = false;
         member* by = nullptr;  // none: the stop of the whole wait
     };
-    preparation prepare(select_engine& engine, const stop_token& stop) {
+    preparation begin(select_engine& engine, const stop_token& stop) {
         if (stop.stop_requested()) return {true, nullptr};
         tried_.clear();
         for (member* m = biased_ ? nullptr : first_; m; m = m->behind) {
