@@ -189,10 +189,12 @@ public:
     /// `co_await std::move(t)`, or of a call that returns a task: begins it, suspends the awaiting task until it has
     /// ended, and gives its value, or throws its exception. A task is awaited once.
     auto operator co_await() && noexcept { return detail::task_awaiter<T>(coroutine_); }
+    /// Does not compile: a task is awaited once, as an rvalue.
     template <class U = T>
-    void operator co_await() & noexcept {
+    detail::task_awaiter<U> operator co_await() & noexcept {
         static_assert(!std::is_same_v<U, T>,
                       "sluice: a task is awaited once, and as an rvalue: co_await std::move(task)");
+        return detail::task_awaiter<U>(coroutine_);
     }
 
 private:
