@@ -111,6 +111,18 @@ private:
     std::optional<thread>& thread_;
 };
 
+// Suspends, and leaves its handle to whoever resumes it.
+class left_behind {
+public:
+    explicit left_behind(std::coroutine_handle<>& where) noexcept : where_(where) {}
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> h) const noexcept { where_ = h; }
+    void await_resume() const noexcept {}
+
+private:
+    std::coroutine_handle<>& where_;
+};
+
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
@@ -314,6 +326,25 @@ private:
             loop.run();
             expect(sum == 1, "a task is lost");
         });
+
+    add("loop/foreign-loop", "What a task awaits runs on its own loop, whichever loop has resumed it.", larger, [] {
+        int sum = 0;
+        std::coroutine_handle<> left;
+        run_loop home, other;
+        home.spawn([&]() -> task<> {
+            co_await left_behind(left);
+            co_await add_to(sum);
+        });
+        home.poll();
+        other.spawn([&]() -> task<> {
+            left.resume();
+            co_return;
+        });
+        other.run();
+        expect(sum == 0, "a task runs on a loop that is not its own");
+        home.run();
+        expect(sum == 1, "a task is lost");
+    });
 
     add("group/join",
         "join() goes on when the last task has ended, and sees what all have done; the group may end at once.", larger,
