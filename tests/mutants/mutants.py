@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOCK, PARKER, WAITER, QUEUE, STATE, CHANNEL, CORE, BLOCKING, ENGINE, CASES, HANDLER, TIMER = (f"detail/{name}.hpp" for name in (
     "lock", "parker", "waiter", "queue", "channel_state", "channel_base", "channel_core", "blocking", "select_engine", "cases", "handler",
     "timer_core"))
+LOOP, TASKS, TASK_GROUP = "detail/loop_core.hpp", "task.hpp", "task_group.hpp"
 WATCH, GROUP = "detail/watch.hpp", "detail/group.hpp"
 
 # Which models are to notice: a file of tests/model, and the names in it that are run, or parts of them ("$": the end of it).
@@ -52,6 +53,9 @@ WRITE_BUFFER = "ipc/detail/write_buffer.hpp"
 
 GROUPS = models("groups", "group/unbounded/", "group/one-full/")
 BROADCASTS = models("broadcasts", "broadcast/drop-oldest$")
+
+LOOPS = models("loops", "loop/")
+TASK_GROUPS = models("loops", "group/")
 
 
 def writes(*names):
@@ -513,6 +517,42 @@ MUTANTS = [
     ("who watches the clock leaves the others asleep", TIMER, "        if (watches) interrupt_first();\n", "",
      models("timers", "timer/watch$")),
     ("a tick does not decide the select", WAITER, "        decided_ = attempt();", "        attempt();", TIMER_RACE),
+    # ---- Loops of coroutines
+    ("a post leaves a loop asleep", LOOP, "        if (sleepers_ > 0) wake_up_.notify_one();\n", "", LOOPS),
+    ("a post to a loop notifies without the lock", LOOP, "    void post(resumption& node) noexcept {\n        loop_lock lock(mutex_);\n        make_ready(node);",
+     "    void post(resumption& node) noexcept {\n        {\n loop_lock lock(mutex_); ready_.push_back(node); ++ready_count_; }\n"
+     "        if (sleepers_ > 0) wake_up_.notify_one();", LOOPS),
+    ("a stop leaves a loop asleep", LOOP, "            ++stops_;\n            wake_all();", "            ++stops_;", LOOPS),
+    ("a stop ends two runs of a loop", LOOP, "if (std::exchange(stops_next_, false)) return;", "if (stops_next_) return;", LOOPS),
+    ("a stop before the run of a loop is lost", LOOP, "            stops_next_ = true;\n", "", LOOPS),
+    ("a run of a loop is not counted", LOOP, "    ++running_;\n", "    running_ = 1;\n", LOOPS),
+    ("a run of a loop is not counted off", LOOP, "            --self.running_;\n", "", LOOPS),
+    ("a sooner timer leaves a loop asleep", LOOP, "        if (timers_.top() == &node) wake_all();\n", "", LOOPS),
+    ("a loop sleeps without its timers", LOOP, "            wake_up_.wait_until(lock.to_sleep(), soonest->when);", "            wake_up_.wait(lock.to_sleep());", LOOPS),
+    ("a timer of a loop is early", LOOP, "            if (node->when > time) break;\n", "", LOOPS),
+    ("a timer of a loop expires and stays", LOOP, "            timers_.remove(*node);\n            lock.unlock();", "            lock.unlock();", LOOPS),
+    ("the last task of a loop ends and leaves others asleep", LOOP, "        if (unfinished_ == 0) wake_all();\n", "", LOOPS),
+    ("a loop forgets to count off what has thrown", LOOP, "    void take_back(turn& now) noexcept {\n        count_off(now);", "    void take_back(turn& now) noexcept {", LOOPS),
+    ("a task of a loop ends and stays in its list", LOOP, "            loop_lock lock(mutex_);\n            if (resumption_list::is_linked(task)) resumption_list::unlink(task);\n        }",
+     "        }", LOOPS),
+    ("a task of a loop ends without the lock", LOOP, "            loop_lock lock(mutex_);\n            if (resumption_list::is_linked(task)) resumption_list::unlink(task);\n        }",
+     "            if (resumption_list::is_linked(task)) resumption_list::unlink(task);\n        }", LOOPS),
+    ("a loop returns though tasks wait", LOOP, "} else if (unfinished_ == 0) {", "} else if (unfinished_ <= 1) {", LOOPS),
+    ("a loop's destructor leaves what has begun", LOOP, "        resumption* const last = begun_.pop_back();", "        resumption* const last = nullptr;", LOOPS),
+    ("a loop does not know what has begun", LOOP, "        if (spawned_task* const task = spawned(*node); task && !task->frame.done()) begun_.push_back(*task);\n", "", LOOPS),
+    ("what is revoked from a loop stays there", LOOP, "        if (!resumption_list::is_linked(node)) return false;\n        resumption_list::unlink(node);",
+     "        if (!resumption_list::is_linked(node)) return false;", LOOPS),
+    ("a revoke looks at a loop without the lock", LOOP, "    bool revoke(resumption& node) noexcept {\n        loop_lock lock(mutex_);", "    bool revoke(resumption& node) noexcept {", LOOPS),
+    ("a task that ends elsewhere is posted to its loop twice", LOOP, "        if (resumption_list::is_linked(task)) resumption_list::unlink(task);  // a spawned one that ends: from begun_\n",
+     "", models("loops", "loop/foreign-end")),
+    ("a task takes any loop for its own", LOOP, "now && now->loop == task.loop && !now->next", "now && !now->next", models("loops", "loop/foreign-loop")),
+    ("a task that waits for a group does not look again", TASK_GROUP, "            if (group_.running_ == 0) return false;\n", "", TASK_GROUPS),
+    ("a group is destroyed without its lock", TASK_GROUP, "        detail::loop_lock lock(mutex_);\n        if (running_ == 0) return;", "        detail::loop_lock lock(mutex_); lock.unlock();\n        if (running_ == 0) return;", TASK_GROUPS),
+    ("a group posts who waits for it without its lock", TASK_GROUP, "    const detail::loop_lock lock(mutex_);\n    if (--running_ > 0) return;",
+     "    detail::loop_lock lock(mutex_);\n    if (--running_ > 0) return;\n    lock.unlock();", TASK_GROUPS),
+    ("a group requests no stop", TASK_GROUP, "            if (stop) stop->request_stop();\n", "", TASK_GROUPS),
+    ("a group keeps a token that was stopped", TASK_GROUP, "            if (exception) std::swap(group_.stop_, fresh);\n", "", TASK_GROUPS),
+    ("a group drops an exception", TASK_GROUP, "                    std::swap(first_exception_, exception);\n", "", TASK_GROUPS),
 ]
 
 # Not in the list, because no program can tell the difference:
@@ -529,7 +569,8 @@ MUTANTS = [
 #   - the end of a timer that is told to the first in its line alone: each leaves the line, or looks again, and tells the next;
 #   - the loop curious only once it has looked for the turn in the channel: it looks again before it writes;
 #   - the time of the last write not noted: either of the two may write the next message;
-#   - no notification where wake() finds the thread awake: it sees `woken` when it looks, before it sleeps.
+#   - no notification where wake() finds the thread awake: it sees `woken` when it looks, before it sleeps;
+#   - a thread that spins for a loop not told of news: its spin ends by itself, and it looks again under the lock.
 
 FLAGS = ["-std=c++20", "-O1", "-w", "-U_FORTIFY_SOURCE"]
 
