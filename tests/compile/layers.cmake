@@ -3,11 +3,11 @@
 set(layers
     # the core
     "version detail/immortal detail/sync detail/throw overflow"
-    "result detail/backoff detail/deadline detail/lock detail/queue_segment"
+    "result detail/backoff detail/deadline detail/event_signal detail/lock detail/queue_segment"
     "detail/handler detail/parker detail/queue"
     "detail/feeder detail/waiter"
     "detail/watch"
-    "detail/channel_state detail/select_case"
+    "detail/channel_state detail/ready_signal detail/select_case"
     "detail/channel_base detail/select_engine detail/timer_core"
     "detail/blocking detail/group"
     "detail/channel_core"
@@ -20,7 +20,7 @@ set(layers
     "detail/audience detail/cases detail/signal_hub"
     "cases"
     "select signals"
-    "timer broadcast"
+    "timer broadcast pollable"
     "sluice"
     # between processes
     "ipc/any_bytes ipc/cereal_limits ipc/detail/block_pool ipc/detail/byte_transport ipc/detail/direct_reading
