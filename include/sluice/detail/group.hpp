@@ -26,11 +26,11 @@ namespace sluice::detail {
 // active then for the rest of the wait. So a wait costs as many steps as there are active cases, and an event that a
 // watched case was told of is either taken, or looked for again at the next wait.
 //
-// A listener hears, once, of anything that a choice between two waits might do. As long as it stands in the hub, each case
-// that may become ready is watched, or is a stop that rings, or waits for time; cases on a rendezvous are watched as well,
-// apart from the others. What ends that rings: a watcher that is told, a case that is added and can't be watched since it
-// may be ready, the removal of the last case that could be, the end of the group, and a choice that makes the cases which
-// stand apart active again.
+// A listener hears, once, of anything that a choice between two waits might do. As long as it stands in the hub, each
+// case that may become ready is watched, or is a stop that rings, or waits for time; cases on a rendezvous are watched as
+// well, apart from the others. What ends that rings: a watcher that is told, a case that is added and can't be watched
+// since it may be ready, the removal of the last case that could be, the end of the group, and a wait that takes those
+// that stand apart out of their lines.
 //
 // Used by one thread at a time, but for the hub.
 class group final : case_source {
@@ -93,7 +93,7 @@ public:
         for (member* m = biased_ ? nullptr : first_; m; m = m->behind) {
             if (select_engine::is_requested_stop(*m->self)) return run(m);
         }
-        activate_apart();
+        if (!limit.is_immediate()) activate_apart();
         activate_told();
         watch_idle();
         select_engine engine(nullptr, nullptr, 0, biased_ ? preference::listed : preference::in_turn);
@@ -233,7 +233,8 @@ private:
         }
         return watched_ > 0;
     }
-    // A choice tries those that stand apart.
+    // A choice that may block stands in line for those that are watched on a rendezvous. One that does not block finds them
+    // as it finds all that are watched.
     void activate_apart() {
         if (!apart_) return;
         hub_.ring();
