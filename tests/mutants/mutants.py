@@ -314,7 +314,11 @@ MUTANTS = [
     ("a group that is awake is woken by news", WATCH, "        const spin_lock_guard held(lock_);\n        waiting_ = nullptr;\n", "", GROUPS),
     ("a case that goes is still watched", GROUP, "        m.self->unwatch(m);\n", "", GROUPS),
     ("a case that goes is among those that were told", GROUP, "        hub_.forget(m);\n", "", GROUPS),
-    ("a group that is told goes on with what it has", ENGINE, "        source_->add_to(*this);\n", "", GROUPS),
+    ("a group that is told goes on with what it has", "detail/select_cases.hpp",
+     """        source_->add_to(*this);
+""",
+     "",
+     ('groups', ['--filter', 'group/unbounded/', '--filter', 'group/one-full/'])),
 
     # ---- Pollables, and what tells them
     ("a watcher of a pollable is not woken", WATCH, "            locked.wake_after(told);\n", "            (void)told;\n", pollables("unbounded/level/sender$")),
@@ -448,8 +452,11 @@ MUTANTS = [
     # ---- Broadcast
     ("a message of which two made a copy is replayed twice", AUDIENCE, "            if (next_ == number) {", "            if (next_ < messages_.size()) {",
      models("broadcasts", "broadcast/replay-")),
-    ("a newcomer is sent a message before what is replayed", "broadcast.hpp", "            if (s->gets_replay()) s->before->put_into(*core_of(s->to));\n", "",
-     models("broadcasts", "broadcast/replay-")),
+    ("a newcomer is sent a message before what is replayed", "detail/publication.hpp",
+     """            if (at_->gets_replay()) at_->before->put_into(*core_of(at_->to));
+""",
+     "",
+     ('broadcasts', ['--filter', 'broadcast/replay-'])),
     ("a newcomer is closed before its replay", AUDIENCE, "if (!before || before->close_after()) to.close();", "to.close();",
      models("broadcasts", "broadcast/close-replay$")),
     ("a newcomer is not closed after its replay", AUDIENCE, "        if (closes()) channel.close();\n", "", models("broadcasts", "broadcast/close-replay$")),
@@ -484,22 +491,37 @@ MUTANTS = [
     ("a select does not decide itself before it leaves", WAITER, "        decided_ = true;\n        return by_peer_;",
      "        return by_peer_;",
      models("selects", "rendezvous/in-time-select$")),
-    ("a select leaves before its peer has woken it", ENGINE, "            if (by_peer_) sleeper.wait_for_wake();\n", "", ONE_OF_TWO),
+    ("a select leaves before its peer has woken it", ENGINE,
+     "            if (by_peer_) decision.sleeper.wait_for_wake();",
+     "",
+     ('selects', ['--filter', 'rendezvous/recv-send-a-send-b$'])),
     ("a select leaves its cases in line", ENGINE,
      "for (std::uint32_t place = 0; place < registered; ++place) engine_.in_order(place).unregister();", "",
      MEETING),
     ("a closed case does not drop out", ENGINE, "case op_status::closed: here.decision.drop_case(); break;", "case op_status::closed: break;", CLOSE),
-    ("a select takes the end of a channel for a message", ENGINE, "        if (!selected) return otherwise;", "        if (!selected) return order_[0];", CLOSE),
-    ("a select sleeps although it was decided", ENGINE, "            if (here.decision.is_decided()) return no_case;\n", "", CLOSE),
-    ("a select waits for a timer that is over", ENGINE, "if (tried != op_status::blocked) return no_case;", "",
-     models("timers", "timer/after-alone$")),
+    ("a select takes the end of a channel for a message", ENGINE,
+     "            if (selected) {",
+     """            if (!selected) chosen = order_[0];
+            if (selected) {""",
+     ('pairs', ['--filter', '/recv+close$', '--filter', '/send+close$', '--filter', '/select_recv+close$', '--filter', '/select_send+close$'])),
+    ("a select sleeps although it was decided", ENGINE,
+     """        if (registration_->decision.is_decided()) return false;
+""",
+     "",
+     ('pairs', ['--filter', '/recv+close$', '--filter', '/send+close$', '--filter', '/select_recv+close$', '--filter', '/select_send+close$'])),
+    ("a select waits for a timer that is over", ENGINE,
+     "if (tried != op_status::blocked) return false;",
+     "if (tried == op_status::done) return false;",
+     ('timers', ['--filter', 'timer/after-alone$'])),
     ("a failed send of a select counts as done", CASES,
      "        if (op_.state == waiter::status::failed) op_.rethrow();\n", "", FAULTS),
     ("a stop request wakes a select that was decided", CASES, "if (claim::claim_without_transfer(*of)) of->wake();", "claim::claim_without_transfer(*of), of->wake();", STOP_SELECT),
 
     # ---- Nothing is ready, and what came first
-    ("nothing is ready if one round says so", ENGINE, "if ((none_can_be || !may_block) && was_at_one_moment())", "if (none_can_be || !may_block)",
-     models("exact", "exact/two/to-and-fro/recv/otherwise$")),
+    ("nothing is ready if one round says so", ENGINE,
+     "if ((none_can_be || !may_block_) && was_at_one_moment())",
+     "if (none_can_be || !may_block_)",
+     ('exact', ['--filter', 'exact/two/to-and-fro/recv/otherwise$'])),
     ("room is reckoned from a message that was taken since", STATE, "        const std::size_t tail = producer_.tail();\n        seen = consumer_.head();",
      "        seen = consumer_.head();\n        const std::size_t tail = producer_.tail();", models("exact", "exact/two/to-and-fro/send/")),
     ("a sender whose message was put in is in no line and in no queue", STATE, " || is_closed() || producer_.tail() != seen;", " || is_closed();",
@@ -511,8 +533,10 @@ MUTANTS = [
     ("a channel is seen closed before its selects are", STATE, "        for (wait_queue* const line",
      "        closed_.store(true, std::memory_order_release);\n        for (wait_queue* const line",
      models("selects", "/seen-closed$")),
-    ("a case is taken though an earlier one has become ready", ENGINE, "return engine_.is_unchanged_before(place_);",
-     "return true;", models("biased", "biased/two/recv-recv/otherwise$", "biased/one/recv-recv/otherwise$")),
+    ("a case is taken though an earlier one has become ready", "detail/select_cases.hpp",
+     "return choice_.is_unchanged_before(place_);",
+     "return true;",
+     ('biased', ['--filter', 'biased/two/recv-recv/otherwise$', '--filter', 'biased/one/recv-recv/otherwise$'])),
     ("a receive overlooks a stop that was requested before", CORE,
      "    errc recv(result<T>& out, const deadline& until, const stop_token& stop) {\n        if (stop.stop_requested()) return errc::stopped;",
      "    errc recv(result<T>& out, const deadline& until, const stop_token& stop) {",
@@ -553,19 +577,50 @@ MUTANTS = [
     ("a batch that has lingered goes on", BATCH_WAIT, "        if (over) break;\n", "", BATCHES),
 
     # ---- Timers
-    ("a timer ticks twice", TIMER, "            end_locked(timer_phase::over);\n", "", TICKS),
+    ("a timer ticks twice", "detail/timer_core.hpp",
+     """            end_locked(timer_phase::over, told);
+""",
+     "",
+     ('timers', ['--filter', 'timer/after-once$'])),
     ("a timer is early", TIMER, "next_ != never && now >= next_ ?", "next_ != never ?", TICKS),
-    ("a reset wakes nobody", TIMER, "        ++changes_;\n        interrupt_first();\n", "        ++changes_;\n", models("timers", "timer/reset-recv$")),
-    ("a reset is no change", TIMER, "        ++changes_;\n        interrupt_first();\n", "        interrupt_first();\n",
-     models("timers", "timer/reset-exact$")),
-    ("a select with one live case asks no further", ENGINE,
-     "    bool was_at_one_moment() const { return count_ <= 1 ||", "    bool was_at_one_moment() const { return live_ <= 1 ||",
-     models("timers", "timer/over-exact$")),
-    ("all timers are over, though not at one moment", ENGINE, "                if ((none_can_be || !may_block) && was_at_one_moment()) {",
-     "                if (none_can_be || (!may_block && was_at_one_moment())) {", models("timers", "timer/pending-in-turn$")),
-    ("a select that has registered does not count its live cases", ENGINE, "case op_status::blocked: ++live_; break;\n            }\n        }\n        return no_case;\n    }\n\n    // ---- Finish",
-     "case op_status::blocked: break;\n            }\n        }\n        return no_case;\n    }\n\n    // ---- Finish",
-     models("timers", "timer/pending-in-turn$")),
+    ("a reset wakes nobody", "detail/timer_core.hpp",
+     """        ++changes_;
+        interrupt_first(told);
+""",
+     """        ++changes_;
+""",
+     ('timers', ['--filter', 'timer/reset-recv$'])),
+    ("a reset is no change", "detail/timer_core.hpp",
+     """        ++changes_;
+        interrupt_first(told);
+""",
+     """        interrupt_first(told);
+""",
+     ('timers', ['--filter', 'timer/reset-exact$'])),
+    ("a select with one live case asks no further", "detail/select_cases.hpp",
+     "    bool was_at_one_moment() const { return count_ <= 1 ||",
+     "    bool was_at_one_moment() const { return live_ <= 1 ||",
+     ('timers', ['--filter', 'timer/over-exact$'])),
+    ("all timers are over, though not at one moment", ENGINE,
+     "                if ((none_can_be || !may_block_) && was_at_one_moment()) {",
+     "                if (none_can_be || (!may_block_ && was_at_one_moment())) {",
+     ('timers', ['--filter', 'timer/pending-in-turn$'])),
+    ("a select that has registered does not count its live cases", ENGINE,
+     """case op_status::blocked: ++live_; break;
+            }
+        }
+        return no_case;
+    }
+
+    // ---- A stop""",
+     """case op_status::blocked: break;
+            }
+        }
+        return no_case;
+    }
+
+    // ---- A stop""",
+     ('timers', ['--filter', 'timer/pending-in-turn$'])),
     ("a reset leaves the end of a timer", TIMER, "        period_ = period;\n        end_ = timer_phase::pending;\n", "        period_ = period;\n", models("timers", "timer/reset-over$")),
     ("a cancelled timer goes on", TIMER, "        next_ = never;\n        end_ = how;\n", "        end_ = how;\n", models("timers", "timer/reset-drops$", "timer/cancel$")),
     ("a select leaves the line of a timer that has ended", TIMER, "            if (!self.linked) line_.push_back(self);\n",
@@ -574,8 +629,11 @@ MUTANTS = [
      models("timers", "timer/after-in-selects$")),
     ("a tick goes to a select that was decided", WAITER, "        if (decided_) return false;\n        decided_ = attempt();",
      "        decided_ = attempt();", TIMER_RACE),
-    ("who watches the clock leaves the others asleep", TIMER, "        if (watches) interrupt_first();\n", "",
-     models("timers", "timer/watch$")),
+    ("who watches the clock leaves the others asleep", "detail/timer_core.hpp",
+     """                if (watches) interrupt_first(told);
+""",
+     "",
+     ('timers', ['--filter', 'timer/watch$'])),
     ("a tick does not decide the select", WAITER, "        decided_ = attempt();", "        attempt();", TIMER_RACE),
     # ---- Loops of coroutines
     ("a post leaves a loop asleep", LOOP, "        if (sleepers_ > 0) wake_up_.notify_one();\n", "", LOOPS),
