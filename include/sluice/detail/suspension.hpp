@@ -296,8 +296,8 @@ private:
     // Takes steps until the operation is over, or the coroutine is to stay suspended: false then, and this may be gone.
     bool advance() {
         for (;;) {
+            if (phase_ == phase::waits) state_.fetch_and(completed, std::memory_order_acq_rel);
             phase_ = phase::waits;
-            state_.fetch_and(completed, std::memory_order_acq_rel);
             progress made = progress::over();
             try_step(made);
             if (made.is_over()) {
