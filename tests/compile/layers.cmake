@@ -35,6 +35,11 @@ set(layers
     "run_loop"
     "sync_wait task_group"
     "async"
+    # Asio
+    "detail/asio_pending"
+    "detail/asio_operation"
+    "detail/asio_functions"
+    "asio boost_asio"
     # between processes
     "ipc/any_bytes ipc/cereal_limits ipc/detail/block_pool ipc/detail/byte_transport ipc/detail/direct_reading
      ipc/detail/liveness ipc/detail/message_transport ipc/detail/process ipc/detail/type_id ipc/error

@@ -37,10 +37,11 @@ protected:
         has_callback = true;
         callback = [](waiter& w) noexcept { static_cast<line_suspension&>(static_cast<blocked_op&>(w)).post(); };
     }
-    // The destructor of the most derived class calls this first.
+    // The destructor of the most derived class calls this first, if nobody has before.
     void end() noexcept {
-        if (phase_ == phase::idle) return;
-        if (phase_ == phase::begins) return revoke();
+        const phase was = std::exchange(phase_, phase::idle);
+        if (was == phase::idle) return;
+        if (was == phase::begins) return revoke();
         if (way_.unregister(*channel_, *this)) return;
         revoke();
         if (way_.receives && state == status::done) channel_->count_dropped();
@@ -63,11 +64,18 @@ protected:
         }
         return !stand_in_line();
     }
+    // Ends the wait with `stopped`, from any thread, unless somebody has completed it before. Whoever calls this makes sure
+    // that it is not resumed meanwhile, and takes no turn to begin.
+    void stop() noexcept {
+        if (phase_ != phase::waits || !way_.unregister(*channel_, *this)) return;
+        stopped_ = true;
+        post();
+    }
     errc finish() {
         if (phase_ == phase::waits) {
             phase_ = phase::idle;
             if (way_.receives && carries_message && state == status::done) ops_.take(carried, message_);
-            outcome_ = state == status::closed ? errc::closed : errc{};
+            outcome_ = stopped_ ? errc::stopped : state == status::closed ? errc::closed : errc{};
         }
         if (state == status::failed) rethrow();
         return outcome_;
@@ -103,6 +111,7 @@ private:
     void* message_ = nullptr;
     phase phase_ = phase::idle;
     bool yields_ = false;
+    bool stopped_ = false;
     errc outcome_ = errc::closed;
 };
 

@@ -27,6 +27,7 @@ struct executor_ref {
         void (*post_at)(const void* context, sync::clock::time_point when, timer_node& node) noexcept;  // likewise
         bool (*cancel)(const void* context, timer_node& node) noexcept;
         bool takes_nodes;
+        void (*go_on)(const void* context) noexcept;  // null for a coroutine, which is resumed
     };
 
     const functions* use = nullptr;
@@ -136,8 +137,9 @@ protected:
         if (!executor_.use->revoke) std::terminate();  // see executor: request a stop, and let the coroutine end
         while (!executor_.use->revoke(executor_.context, *this)) sync::yield();
     }
-    // As its last access: the coroutine, and with it this, may end.
+    // As its last access: the coroutine, and with it this, may end. Without a coroutine, what stands for one goes on.
     void resume_coroutine() {
+        if (!coroutine_) return executor_.use->go_on(executor_.context);
         sync::this_thread().completed_in_a_row = 0;
         coroutine_.resume();
     }
@@ -171,7 +173,7 @@ struct executor_functions {
     static bool cancel(const void* context, timer_node& node) noexcept { return Found::get(context).cancel(node); }
 
     static constexpr executor_ref::functions make() noexcept {
-        executor_ref::functions all{&executor_functions::post, nullptr, nullptr, nullptr, false};
+        executor_ref::functions all{&executor_functions::post, nullptr, nullptr, nullptr, false, nullptr};
         if constexpr (revoking_executor<executor_type>) {
             all.revoke = &executor_functions::revoke;
             all.takes_nodes = true;
@@ -267,10 +269,11 @@ protected:
     void finish() {
         if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
     }
-    // The destructor of the most derived class calls this first.
+    // The destructor of the most derived class calls this first, if nobody has before.
     void end() noexcept {
-        if (phase_ == phase::idle) return;
-        if (phase_ == phase::begins) return revoke();
+        const phase was = std::exchange(phase_, phase::idle);
+        if (was == phase::idle) return;
+        if (was == phase::begins) return revoke();
         withdraw();
         const std::uint8_t state = state_.load(std::memory_order_acquire);
         if (timer_.is_set && !(state & expired) && !where().use->cancel(where().context, timer_)) std::terminate();
