@@ -761,6 +761,7 @@ def main():
     parser.add_argument("--include", type=pathlib.Path, default=ROOT / "include", help="the headers to spoil a copy of")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--filter", action="append", help="only faults whose description contains this; may be given several times")
+    parser.add_argument("--share", default="0/1", metavar="I/N", help="only every Nth fault, from the Ith")
     parser.add_argument("--seconds", type=float, default=120, help="for the models of one fault")
     options = parser.parse_args()
 
@@ -774,6 +775,8 @@ def main():
     mutants = [m for m in MUTANTS if not options.filter or any(f in m[0] for f in options.filter)]
     if not mutants:
         fail("no fault has such a name")
+    first, step = map(int, options.share.split("/"))
+    mutants = mutants[first::step]
 
     begun = time.monotonic()
     caught = 0
