@@ -209,6 +209,9 @@ private:
         a.join();
         b.join();
         g.open();
+        loop.stop();
+        loop.run();
+        expect(passed == 0, "a stop with no run under way does not end the next");
         loop.run();
         expect(passed == 1, "a stop has ended another run too");
     });

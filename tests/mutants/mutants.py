@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOCK, PARKER, WAITER, QUEUE, STATE, CHANNEL, CORE, BLOCKING, ENGINE, CASES, HANDLER, TIMER = (f"detail/{name}.hpp" for name in (
     "lock", "parker", "waiter", "queue", "channel_state", "channel_base", "channel_core", "blocking", "select_engine", "cases", "handler",
     "timer_core"))
-LOOP, TASKS, TASK_GROUP = "detail/loop_core.hpp", "task.hpp", "task_group.hpp"
+LOOP, TASK_GROUP = "detail/loop_core.hpp", "task_group.hpp"
 WATCH, GROUP = "detail/watch.hpp", "detail/group.hpp"
 READY_SIGNAL, POLLABLE = "detail/ready_signal.hpp", "pollable.hpp"
 
