@@ -3,11 +3,11 @@
 set(layers
     # the core
     "version detail/immortal detail/sync detail/throw overflow"
-    "executor result detail/backoff detail/deadline detail/lock detail/loop_lock detail/queue_segment"
+    "executor result detail/backoff detail/deadline detail/event_signal detail/lock detail/loop_lock detail/queue_segment"
     "detail/handler detail/parker detail/queue"
     "detail/feeder detail/waiter"
     "detail/watch"
-    "detail/channel_state detail/select_case detail/select_registration"
+    "detail/channel_state detail/ready_signal detail/select_case detail/select_registration"
     "detail/channel_base detail/select_cases detail/timer_core"
     "detail/select_engine"
     "detail/blocking detail/group"
@@ -21,7 +21,7 @@ set(layers
     "detail/audience detail/cases detail/signal_hub"
     "cases detail/publication"
     "select signals"
-    "timer broadcast"
+    "timer broadcast pollable"
     "sluice"
     # coroutines
     "detail/suspension"
@@ -35,6 +35,11 @@ set(layers
     "run_loop"
     "sync_wait task_group"
     "async"
+    # Asio
+    "detail/asio_pending"
+    "detail/asio_operation"
+    "detail/asio_functions"
+    "asio boost_asio"
     # between processes
     "ipc/any_bytes ipc/cereal_limits ipc/detail/block_pool ipc/detail/byte_transport ipc/detail/direct_reading
      ipc/detail/liveness ipc/detail/message_transport ipc/detail/process ipc/detail/type_id ipc/error

@@ -37,36 +37,45 @@ protected:
         has_callback = true;
         callback = [](waiter& w) noexcept { static_cast<line_suspension&>(static_cast<blocked_op&>(w)).post(); };
     }
-    // The destructor of the most derived class calls this first.
+    // The destructor of the most derived class calls this first, if nobody has before.
     void end() noexcept {
-        if (phase_ == phase::idle) return;
-        if (phase_ == phase::begins) return revoke();
+        const phase was = std::exchange(phase_, phase::idle);
+        if (was == phase::idle) return;
+        if (was == phase::begins) return revoke();
         if (way_.unregister(*channel_, *this)) return;
         revoke();
         if (way_.receives && state == status::done) channel_->count_dropped();
     }
 
     // The outcome of a first look, which blocks nothing; nothing if the operation has to wait for its turn.
-    void looked(op_status found) noexcept {
-        outcome_ = to_errc(found, errc{});
-        completed_at_once();
+    void looked(op_status found) noexcept { outcome_ = to_errc(found, errc{}); }
+    // Before that: whether it may look now.
+    bool may_look() noexcept {
+        yields_ = !takes_turn();
+        return !yields_;
     }
     bool suspend(void* place, std::coroutine_handle<> coroutine, executor_ref executor) {
         message_ = place;
-        const bool yields = is_turn_over();
-        attach(coroutine, executor, yields);
-        if (yields) {
+        attach(coroutine, executor, yields_);
+        if (yields_) {
             phase_ = phase::begins;
             post();
             return true;
         }
         return !stand_in_line();
     }
+    // Ends the wait with `stopped`, from any thread, unless somebody has completed it before. Whoever calls this makes sure
+    // that it is not resumed meanwhile, and takes no turn to begin.
+    void stop() noexcept {
+        if (phase_ != phase::waits || !way_.unregister(*channel_, *this)) return;
+        stopped_ = true;
+        post();
+    }
     errc finish() {
         if (phase_ == phase::waits) {
             phase_ = phase::idle;
             if (way_.receives && carries_message && state == status::done) ops_.take(carried, message_);
-            outcome_ = state == status::closed ? errc::closed : errc{};
+            outcome_ = stopped_ ? errc::stopped : state == status::closed ? errc::closed : errc{};
         }
         if (state == status::failed) rethrow();
         return outcome_;
@@ -101,6 +110,8 @@ private:
     const message_ops& ops_;
     void* message_ = nullptr;
     phase phase_ = phase::idle;
+    bool yields_ = false;
+    bool stopped_ = false;
     errc outcome_ = errc::closed;
 };
 
@@ -242,7 +253,7 @@ protected:
     ~recv_operation() { end(); }
 
     bool look() {
-        if (is_turn_over() && channel_) return false;
+        if (channel_ && !may_look()) return false;
         op_status tried = op_status::closed;
         if (channel_) {
             if (channel_->is_rendezvous() && !channel_->maybe_ready_to_recv()) return false;
@@ -300,7 +311,7 @@ protected:
     ~send_operation() { end(); }
 
     bool look() {
-        if (is_turn_over() && channel_) return false;
+        if (channel_ && !may_look()) return false;
         op_status tried = op_status::closed;
         if (channel_ && !(message_to_send<T, Message>::is_copied && channel_->is_closed())) {
             if (channel_->is_rendezvous() && !channel_->maybe_ready_to_send()) return false;

@@ -96,6 +96,8 @@ protected:
     }
     ~select_operation() { end(); }
 
+    // Before it is suspended: what ends it with `stopped`.
+    void stop_with(stop_token stop) noexcept { stop_ = std::move(stop); }
     static bool look() noexcept { return false; }
     bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(h, e); }
     result<std::size_t> take_result() {
@@ -117,7 +119,7 @@ private:
             chosen_ = stop;
             return false;
         }
-        engine_.begin(never_, errc::timeout, no_stop_);
+        engine_.begin(never_, errc::timeout, stop_);
         return true;
     }
 
@@ -125,7 +127,7 @@ private:
     select_case* cases_[sizeof...(Cases) + 1];
     std::uint32_t order_[sizeof...(Cases) + 1];
     deadline never_ = deadline::never();
-    stop_token no_stop_;
+    stop_token stop_;
 };
 
 template <class When>
@@ -147,7 +149,7 @@ protected:
 
 private:
     bool start() final {
-        before_ = group_.begin(engine_, stop_);
+        before_ = group_.begin(engine_, until_, stop_);
         has_chosen_before_ = before_.is_decided;
         if (has_chosen_before_) return false;
         engine_.begin(until_, errc::timeout, stop_);

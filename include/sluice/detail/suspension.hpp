@@ -27,6 +27,7 @@ struct executor_ref {
         void (*post_at)(const void* context, sync::clock::time_point when, timer_node& node) noexcept;  // likewise
         bool (*cancel)(const void* context, timer_node& node) noexcept;
         bool takes_nodes;
+        void (*go_on)(const void* context) noexcept;  // null for a coroutine, which is resumed
     };
 
     const functions* use = nullptr;
@@ -110,8 +111,12 @@ inline constexpr unsigned max_in_a_row = 128;
 // on another thread, and the awaiter is gone then.
 class suspension : public resumption {
 public:
-    // Whether the next operation of this thread is to let other coroutines run before it begins.
-    static bool is_turn_over() noexcept { return sync::this_thread().completed_in_a_row >= max_in_a_row; }
+    // Counts an operation that may complete at once; false if it is to let other coroutines run before it begins. Not to
+    // be inlined into a coroutine: see sync::this_thread().
+    [[gnu::noinline]] static bool takes_turn() noexcept {
+        unsigned& in_a_row = sync::this_thread().completed_in_a_row;
+        return in_a_row < max_in_a_row && ++in_a_row > 0;
+    }
 
     std::coroutine_handle<> posted() const noexcept { return relay_ ? relay_.handle() : coroutine_; }
 
@@ -125,8 +130,6 @@ protected:
         executor_ = executor;
         if (several_steps && !executor.use->takes_nodes && !relay_) relay_ = relay::to(*this);
     }
-    // Without a coroutine that waits: it goes on by itself.
-    static void completed_at_once() noexcept { ++sync::this_thread().completed_in_a_row; }
 
     void post() noexcept { executor_.use->post(executor_.context, *this); }
     // What was posted, or is about to be, is taken back. For the thread where coroutines run.
@@ -134,8 +137,9 @@ protected:
         if (!executor_.use->revoke) std::terminate();  // see executor: request a stop, and let the coroutine end
         while (!executor_.use->revoke(executor_.context, *this)) sync::yield();
     }
-    // As its last access: the coroutine, and with it this, may end.
+    // As its last access: the coroutine, and with it this, may end. Without a coroutine, what stands for one goes on.
     void resume_coroutine() {
+        if (!coroutine_) return executor_.use->go_on(executor_.context);
         sync::this_thread().completed_in_a_row = 0;
         coroutine_.resume();
     }
@@ -169,7 +173,7 @@ struct executor_functions {
     static bool cancel(const void* context, timer_node& node) noexcept { return Found::get(context).cancel(node); }
 
     static constexpr executor_ref::functions make() noexcept {
-        executor_ref::functions all{&executor_functions::post, nullptr, nullptr, nullptr, false};
+        executor_ref::functions all{&executor_functions::post, nullptr, nullptr, nullptr, false, nullptr};
         if constexpr (revoking_executor<executor_type>) {
             all.revoke = &executor_functions::revoke;
             all.takes_nodes = true;
@@ -254,23 +258,22 @@ protected:
     // For the awaiter. False if the operation was over at once.
     bool suspend(std::coroutine_handle<> coroutine, executor_ref executor) {
         attach(coroutine, executor, true);
-        if (is_turn_over()) {
+        if (!takes_turn()) {
             phase_ = phase::begins;
             post();
             return true;
         }
-        if (!advance()) return true;
-        completed_at_once();
-        return false;
+        return !advance();
     }
     // Rethrows what a step has thrown.
     void finish() {
         if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
     }
-    // The destructor of the most derived class calls this first.
+    // The destructor of the most derived class calls this first, if nobody has before.
     void end() noexcept {
-        if (phase_ == phase::idle) return;
-        if (phase_ == phase::begins) return revoke();
+        const phase was = std::exchange(phase_, phase::idle);
+        if (was == phase::idle) return;
+        if (was == phase::begins) return revoke();
         withdraw();
         const std::uint8_t state = state_.load(std::memory_order_acquire);
         if (timer_.is_set && !(state & expired) && !where().use->cancel(where().context, timer_)) std::terminate();
@@ -296,8 +299,8 @@ private:
     // Takes steps until the operation is over, or the coroutine is to stay suspended: false then, and this may be gone.
     bool advance() {
         for (;;) {
+            if (phase_ == phase::waits) state_.fetch_and(completed, std::memory_order_acq_rel);
             phase_ = phase::waits;
-            state_.fetch_and(completed, std::memory_order_acq_rel);
             progress made = progress::over();
             try_step(made);
             if (made.is_over()) {
