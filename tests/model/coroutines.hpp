@@ -53,24 +53,18 @@ public:
     void run(int ends) {
         std::unique_lock lock(mutex_);
         while (ended_ < ends) {
-            if (timer_count_ > 0 && timers_[0]->when <= clock::now()) {
-                sluice::timer_node* const node = timers_[0];
-                forget(0);
-                lock.unlock();
-                node->expire();
-                lock.lock();
-            } else if (posted_count_ > 0) {
-                const entry e = posted_[0];
-                std::copy(posted_.begin() + 1, posted_.begin() + posted_count_--, posted_.begin());
-                lock.unlock();
-                sluice::detail::sync::this_thread().completed_in_a_row = 0;
-                e.node ? e.node->resume() : e.handle.resume();
-                lock.lock();
-            } else if (timer_count_ > 0) {
+            if (go_on(lock)) continue;
+            if (timer_count_ > 0) {
                 changed_.wait_until(lock, timers_[0]->when);
             } else {
                 changed_.wait(lock);
             }
+        }
+    }
+    // What is ready now.
+    void run_some() {
+        std::unique_lock lock(mutex_);
+        while (go_on(lock)) {
         }
     }
     void note_end() noexcept {
@@ -85,6 +79,26 @@ private:
         std::coroutine_handle<> handle;
         bool operator==(const entry&) const = default;
     };
+
+    // Lets one go on, without the lock; false if none is ready.
+    bool go_on(std::unique_lock<mutex>& lock) {
+        if (timer_count_ > 0 && timers_[0]->when <= clock::now()) {
+            sluice::timer_node* const node = timers_[0];
+            forget(0);
+            lock.unlock();
+            node->expire();
+        } else if (posted_count_ > 0) {
+            const entry e = posted_[0];
+            std::copy(posted_.begin() + 1, posted_.begin() + posted_count_--, posted_.begin());
+            lock.unlock();
+            sluice::detail::sync::this_thread().completed_in_a_row = 0;
+            e.node ? e.node->resume() : e.handle.resume();
+        } else {
+            return false;
+        }
+        lock.lock();
+        return true;
+    }
 
     void add(const entry& e) noexcept {
         const std::lock_guard lock(mutex_);

@@ -164,6 +164,8 @@ void run(events& of, int threads, bool always = true) {
     constexpr budgets timed{.preemptions = 3, .stale_reads = 0, .ticks = 1};
     constexpr budgets fewer{.preemptions = 2, .stale_reads = 0, .ticks = 1};
 
+    constexpr budgets narrow{.preemptions = 1, .stale_reads = 0, .ticks = 1};
+
     using node_executor = small_loop::executor;
     using timed_executor = small_loop::timed_executor;
     using handle_executor = small_loop::handle_executor;
@@ -208,6 +210,7 @@ void run(events& of, int threads, bool always = true) {
 
     const char* const in_time = "A time that comes as the coroutine is notified leaves the step to one of the two.";
     for (const int threads : {1, 2}) {
+        const budgets limits = threads == 1 ? fewer : narrow;
         const std::string of = std::to_string(threads);
         add("suspension/time-" + of, in_time, timed, [threads] {
             events e(0, true);
@@ -219,17 +222,17 @@ void run(events& of, int threads, bool always = true) {
             e.until = clock::now() + clock::tick;
             run<node_executor>(e, threads, false);
         });
-        add("suspension/time-two-bells-" + of, in_time, fewer, [threads] {
+        add("suspension/time-two-bells-" + of, in_time, limits, [threads] {
             events e(2);
             e.until = clock::now() + clock::tick;
             run<node_executor>(e, threads, false);
         });
-        add("suspension/time-bell-and-completion-" + of, in_time, fewer, [threads] {
+        add("suspension/time-bell-and-completion-" + of, in_time, limits, [threads] {
             events e(1, true);
             e.until = clock::now() + clock::tick;
             run<node_executor>(e, threads, false);
         });
-        add("suspension/time-handle-" + of, in_time, fewer, [threads] {
+        add("suspension/time-handle-" + of, in_time, limits, [threads] {
             events e(1, true);
             e.until = clock::now() + clock::tick;
             run<timed_executor>(e, threads, false);
@@ -264,7 +267,7 @@ void run(events& of, int threads, bool always = true) {
     for (const bool is_timed : {false, true}) {
         add(std::string("suspension/destroyed") + (is_timed ? "-time" : ""),
             "A coroutine that is destroyed is not notified any more, and leaves nothing posted.",
-            is_timed ? fewer : two, [is_timed] {
+            is_timed ? fewer : three, [is_timed] {
                 events e(1, true);
                 if (is_timed) e.until = clock::now() + clock::tick;
                 small_loop loop;

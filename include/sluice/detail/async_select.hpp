@@ -23,7 +23,28 @@
 namespace sluice::detail {
 
 // A coroutine that drives the select engine.
-class select_suspension : public stepped_suspension, private select_sleeper {
+class select_suspension : public stepped_suspension {
+    // What peers tell. Not a base: those call its virtual functions until end() has returned, while destructors of derived
+    // classes write to the places of the bases where virtual functions are found.
+    class sleeper final : public select_sleeper {
+    public:
+        explicit sleeper(select_suspension& s) noexcept : of_(s) {}
+        void attach(waiter& w) noexcept override {
+            w.has_callback = true;
+            w.callback = [](waiter& told) noexcept {
+                select_sleeper& of = static_cast<select_claim&>(*told.decision).sleeper;
+                told.looks_again ? of.poke() : of.wake();
+            };
+        }
+        void wake() noexcept override { of_.complete(); }
+        void poke() noexcept override { of_.look_again(); }
+        void wait_for_wake() override { of_.wait_for_completion(); }
+
+    private:
+        select_suspension& of_;
+    };
+    sleeper sleeper_{*this};
+
 protected:
     explicit select_suspension(preference prefers) noexcept : engine_(nullptr, nullptr, 0, prefers) {}
     // The destructor of the most derived class calls this first.
@@ -50,7 +71,7 @@ private:
             if (!is_registered_) {
                 if (engine_.look(nullptr)) break;
                 is_registered_ = true;
-                if (engine_.enter(*this) && engine_.must_wait(until)) return progress::wait(until);
+                if (engine_.enter(sleeper_) && engine_.must_wait(until)) return progress::wait(until);
             } else if (engine_.must_wait(until)) {
                 return progress::wait(until);
             }
@@ -61,17 +82,6 @@ private:
         return progress::over();
     }
     void withdraw() noexcept final { engine_.abandon(); }
-
-    void attach(waiter& w) noexcept final {
-        w.has_callback = true;
-        w.callback = [](waiter& told) noexcept {
-            select_sleeper& of = static_cast<select_claim&>(*told.decision).sleeper;
-            told.looks_again ? of.poke() : of.wake();
-        };
-    }
-    void wake() noexcept final { complete(); }
-    void poke() noexcept final { look_again(); }
-    void wait_for_wake() final { wait_for_completion(); }
 
     bool has_begun_ = false, is_registered_ = false;
 };

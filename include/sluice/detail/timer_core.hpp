@@ -100,22 +100,28 @@ public:
     // along with taking a tick, or with an end that it `hears` of, and `superseded` says that it had been decided
     // before.
     op_status try_register(result<clock::time_point>& out, timer_waiter& self, timer_end hears, timer_look& found) {
-        wait_until_told(self);
-        self.told.store(timer_waiter::news::none, std::memory_order_relaxed);
         told_waiters told;
         op_status tried = op_status::superseded;
+        bool is_being_told = false;
         const auto attempt = [&] {
             const spin_lock_guard held(lock_);
+            is_being_told = self.told.load(std::memory_order_acquire) == timer_waiter::news::under_way;
+            if (is_being_told) return false;
+            self.told.store(timer_waiter::news::none, std::memory_order_relaxed);
             tried = take_locked(out, found, told);
             if (tried == op_status::done) return true;
             if (!self.linked) line_.push_back(self);
             return hears_of(hears, found.phase);
         };
-        if (self.decision) {
-            self.decision->try_decide(attempt);
-        } else {
-            attempt();
-        }
+        do {
+            wait_until_told(self);
+            is_being_told = false;
+            if (self.decision) {
+                self.decision->try_decide(attempt);
+            } else {
+                attempt();
+            }
+        } while (is_being_told);
         return tried;
     }
     // Leaves the line, if `self` is in it.

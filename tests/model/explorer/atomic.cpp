@@ -98,7 +98,7 @@ void atomic_cell::store(std::uint64_t value, std::memory_order order) noexcept {
     thread_state& me = s.me();
     me.observe(newest().past_hash);  // the order of the stores tells states from each other
     // Others can notice a store: a spin that makes one may be left at its next yield.
-    me.yields_in_vain = 0;
+    me.yielded_in_vain = false;
     writes_[count_ % max_writes] = {value, mix(me.past_hash, value), releases(order) ? me.now : vector_clock{},
                                     me.last_step(), me.number};
     // A store that does not release ends the release sequence before it, as it has since C++20.
@@ -118,7 +118,7 @@ std::uint64_t atomic_cell::modify(std::memory_order order, F&& f) {
     const write before = newest();
     if (acquires(order)) me.now.join(before.released);
     me.observe(before.past_hash);
-    me.yields_in_vain = 0;
+    me.yielded_in_vain = false;
     std::uint64_t value = before.value;
     // A failed compare_exchange is a load with the order of the success, which is at least as strong.
     if (!f(value)) {

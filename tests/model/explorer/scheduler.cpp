@@ -76,8 +76,8 @@ int scheduler::start(void (*function)(void*), void* argument) {
     const int number = thread_count_;
     thread_state& t = threads_[number];
     t.number = number;
-    t.done = t.notified = t.begins = false;
-    t.yields_in_vain = 0;
+    t.done = t.yielded_in_vain = t.notified = t.begins = false;
+    t.yields_alone = 0;
     t.next = action::begin;
     t.on = nullptr;
     // What its maker has observed is all that a thread knows at first.
@@ -234,7 +234,7 @@ struct scheduler::option_list {
 // Returns the next deadline of a thread that sleeps. The order is part of what a trace means; an execution that is given
 // no choice takes the first. What no budget is left for is no option.
 clock::time_point scheduler::collect_options(thread_state& me, bool goes_on, option_list& options) {
-    const bool others_first = me.next == action::yield && me.yields_in_vain == thread_state::most_yields_in_vain;
+    const bool others_first = me.next == action::yield && me.yields_alone == thread_state::most_yields_alone;
     clock::time_point earliest = clock::time_point::max();
     // Where this thread can't go on, or yields, all others are free.
     const bool others = !goes_on || left_.preemptions > 0;
@@ -254,7 +254,8 @@ clock::time_point scheduler::collect_options(thread_state& me, bool goes_on, opt
     }
     if (!goes_on && !me.done) {
         if (is_enabled(me)) {
-            if (!others_first || (!options.has_step && earliest == clock::time_point::max())) options.add(&me, option::what::step, false);
+            if (!others_first || (!options.has_step && earliest == clock::time_point::max()))
+                options.add(&me, option::what::step, false);
         } else if (me.next == action::wake && !me.notified) {
             add_sleeper(me);
         }
@@ -283,9 +284,8 @@ thread_state& scheduler::schedule_next() {
         if (++steps_ > how_.steps) fail("livelock: the step bound is reached");
         const bool enabled = !running.done && is_enabled(running);
         // After a yield in vain a spin has no choice here until it has done something that others can notice.
-        if (enabled && yields && running.yields_in_vain > 0 &&
-            running.yields_in_vain < thread_state::most_yields_in_vain) {
-            ++running.yields_in_vain;
+        if (enabled && yields && running.yielded_in_vain && running.yields_alone < thread_state::most_yields_alone) {
+            ++running.yields_alone;
             return running;
         }
         const bool goes_on = enabled && !yields;
@@ -329,7 +329,12 @@ thread_state& scheduler::schedule_next() {
             o.who->notified = true;
             o.who->observe(0x5b);
         }
-        if (yields && o.who == &running && options.count > 1) running.yields_in_vain = 1;
+        if (o.who != &running) {
+            running.yields_alone = o.who->yields_alone = 0;
+        } else if (yields) {
+            if (options.count > 1) running.yielded_in_vain = true;
+            if (running.yields_alone < thread_state::most_yields_alone) ++running.yields_alone;
+        }
         return *o.who;
     }
 }
@@ -338,6 +343,7 @@ thread_state& scheduler::schedule_next() {
 std::uint64_t scheduler::state_hash(const thread_state& me, bool goes_on) const {
     // The time decides who is due; the thread that could go on, which options cost a preemption.
     std::uint64_t state = mix(time_hash(), goes_on ? static_cast<std::uint64_t>(me.number) : 99u);
+    if (me.next == action::yield) state = mix(state, me.yields_alone);
     // What the next operation that begins or ends will observe.
     if (how_.strict) state = mix(state, operations_hash_);
     for (int i = 0; i < thread_count_; ++i) {
@@ -348,7 +354,7 @@ std::uint64_t scheduler::state_hash(const thread_state& me, bool goes_on) const 
         // need no place here: their present state follows from what the threads have observed.
         state = mix(state, t.past_hash + (t.done ? 1 : 0));
         state = mix(
-            state, static_cast<std::uint64_t>(t.next) | (t.notified ? 0x100u : 0u) | (t.yields_in_vain << 9));
+            state, static_cast<std::uint64_t>(t.next) | (t.notified ? 0x100u : 0u) | (t.yielded_in_vain ? 0x200u : 0u));
     }
     return state;
 }

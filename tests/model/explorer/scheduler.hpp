@@ -51,10 +51,12 @@ enum class action : std::uint8_t {
 struct thread_state {
     int number = 0;
     bool done = false;
-    // It has yielded so often since it was let go on though others could, and has done nothing that they could notice. It
-    // goes on at these yields, but for those after more than any spin has that ends by itself: then the others go.
-    std::uint32_t yields_in_vain = 0;
-    static constexpr std::uint32_t most_yields_in_vain = 4;
+    // It has yielded, and was let go on though others could: it goes on at further yields until it has done something.
+    bool yielded_in_vain = false;
+    // How often it has yielded since another thread has taken a step. After more than any spin does that ends by itself,
+    // the others go first.
+    std::uint32_t yields_alone = 0;
+    static constexpr std::uint32_t most_yields_alone = 5;
 
     action next = action::begin;
     const sync_object* on = nullptr;             // what its next step is on, if anything
@@ -83,7 +85,7 @@ struct thread_state {
 
     int scarce_memory = 0;  // how many of these it has
     thread_context context;
-    int priority = 0;       // see strategy::pct
+    int priority = 0;  // see strategy::pct
 
     void (*run)(void*) = nullptr;
     void* argument = nullptr;
