@@ -12,9 +12,7 @@ int main() {
 
     const auto produce = [](const sluice::sender<std::string>& out, const std::string& name) {
         for (int n = 1; n <= 3; ++n) {
-            if (!out.send(name + " " + std::to_string(n))) {
-                return;  // the consumer has gone
-            }
+            if (!out.send(name + " " + std::to_string(n))) return;  // the consumer has gone
         }
     };
     std::jthread apples(produce, tx, "apple");           // a copy of the sender is one more producer

@@ -37,6 +37,20 @@ constexpr bool check_case() {
     return is_case<Case> && !std::is_lvalue_reference_v<Case>;
 }
 
+// What async_select takes.
+template <class Case>
+constexpr bool check_awaited_case() {
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+    if constexpr (is_case<Case>) {
+        using kept = decltype(std::remove_cvref_t<Case>::handler);
+        static_assert(std::is_reference_v<kept> || std::is_trivially_destructible_v<kept>,
+                      "sluice: g++ before 13 destroys a lambda that is written inside a co_await twice, which its "
+                      "captures do not survive: name the handler before, or capture by reference");
+    }
+#endif
+    return check_case<Case>();
+}
+
 template <class... Cases>
 result<std::size_t> select_from(preference prefers, Cases&... cases) {
     static_assert((0 + ... + int(is_otherwise<Cases>)) <= 1, "sluice: a select takes at most one otherwise");
@@ -104,10 +118,11 @@ result<std::size_t> select_biased(Cases&&... cases) {
 /// @{
 /// As select() and select_biased(), for a coroutine, which awaits them: `co_await async_select(...)` gives what they return,
 /// and the handler of the case runs in the coroutine. A handler cannot suspend it: store the message, and go on after the
-/// select. Defined in `<sluice/async.hpp>`. Where a case is for time, the executor must be a timed_executor.
+/// select. Defined in `<sluice/async.hpp>`. Where a case is for time, the executor must be a timed_executor. With g++ before 13,
+/// which destroys them twice, rvalue handlers whose captures have destructors do not compile: name them before.
 template <class... Cases, class Async = detail::async_header>
 [[nodiscard]] auto async_select(Cases&&... cases) {
-    if constexpr ((detail::check_case<Cases>() && ...)) {
+    if constexpr ((detail::check_awaited_case<Cases>() && ...)) {
         return detail::async_forms<Async>::template select<detail::preference::random>(std::forward<Cases>(cases)...);
     } else {
         return detail::never_awaited<result<std::size_t>>();
@@ -115,7 +130,7 @@ template <class... Cases, class Async = detail::async_header>
 }
 template <class... Cases, class Async = detail::async_header>
 [[nodiscard]] auto async_select_biased(Cases&&... cases) {
-    if constexpr ((detail::check_case<Cases>() && ...)) {
+    if constexpr ((detail::check_awaited_case<Cases>() && ...)) {
         return detail::async_forms<Async>::template select<detail::preference::listed>(std::forward<Cases>(cases)...);
     } else {
         return detail::never_awaited<result<std::size_t>>();

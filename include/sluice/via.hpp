@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <sluice/detail/async_operation.hpp>
+#include <sluice/detail/handle.hpp>
 #include <sluice/detail/suspension.hpp>
 #include <sluice/executor.hpp>
 #include <sluice/select.hpp>
@@ -50,9 +51,10 @@ public:
         return std::apply([this](auto&... kept) { return awaiter(executor_, static_cast<Kept&&>(kept)...); }, kept_);
     }
     template <class Lvalue = void>
-    void operator co_await() & {
+    detail::never_awaited<Lvalue> operator co_await() & {
         static_assert(!std::is_void_v<Lvalue>,
                       "sluice: what via returns is awaited once, as an rvalue: co_await std::move(operation)");
+        return {};
     }
     /// @endcond
 

@@ -20,7 +20,8 @@ endfunction()
 # The first line of a misuse reads: // Rejected with "one", "two": what the misuse is.
 # "one" is a regular expression for the first error, "two" and what follows for anything that the compiler says of it,
 # the lines of the source that it repeats left out. Where a compiler cannot but have another error first, a second line
-# reads: // Not the first error of clang: why.
+# reads: // Not the first error of clang: why. Where only some compilers reject it, it reads: // Only where CONDITION: why.
+# CONDITION is one of the preprocessor.
 function(expect_rejection misuse)
     file(STRINGS ${misuse} head LIMIT_COUNT 2)
     list(GET head 0 first)
@@ -39,7 +40,18 @@ function(expect_rejection misuse)
         set(no_excerpts -fno-caret-diagnostics)
         set(brand clang)
     endif()
+    set(condition 1)
+    if(head MATCHES "// Only where ([^:]+): ")
+        set(condition "${CMAKE_MATCH_1}")
+    endif()
+    file(WRITE ${folder}/condition.hpp "#if !(${condition})\n#error\n#endif\n")
+    compile(-fsyntax-only -x c++ ${folder}/condition.hpp)
+    set(is_rejected ${status})
     compile(-fsyntax-only ${no_excerpts} -include ${folder}/all.hpp ${misuse})
+    if(NOT is_rejected EQUAL 0)
+        expect_success("${misuse}, which this compiler accepts")
+        return()
+    endif()
     if(status EQUAL 0)
         message(SEND_ERROR "${misuse} compiles")
         return()

@@ -173,16 +173,16 @@ struct executor_functions {
     static bool cancel(const void* context, timer_node& node) noexcept { return Found::get(context).cancel(node); }
 
     static constexpr executor_ref::functions make() noexcept {
-        executor_ref::functions all{&executor_functions::post, nullptr, nullptr, nullptr, false, nullptr};
+        executor_ref::functions found{&executor_functions::post, nullptr, nullptr, nullptr, false, nullptr};
         if constexpr (revoking_executor<executor_type>) {
-            all.revoke = &executor_functions::revoke;
-            all.takes_nodes = true;
+            found.revoke = &executor_functions::revoke;
+            found.takes_nodes = true;
         }
         if constexpr (timed_executor<executor_type>) {
-            all.post_at = &executor_functions::post_at;
-            all.cancel = &executor_functions::cancel;
+            found.post_at = &executor_functions::post_at;
+            found.cancel = &executor_functions::cancel;
         }
-        return all;
+        return found;
     }
     static constexpr executor_ref::functions all = make();
 };
