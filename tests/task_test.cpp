@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <coroutine>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -44,14 +43,6 @@ sluice::task<int> fail(const char* words) {
     co_return 0;
 }
 sluice::task<int> id_of(witness w) { co_return w.id(); }
-
-struct alignas(128) wide {
-    int value = 0;
-};
-struct no_default {
-    explicit no_default(int v) : value(v) {}
-    int value;
-};
 
 /// Runs `body` in a thread whose stack is small.
 template <class Body>
@@ -110,16 +101,12 @@ TEST_CASE("A task begins when it is awaited, and not before") {
     }());
 }
 
-TEST_CASE("A task hands on its value: an object, a move-only one, one that is over-aligned or not default constructible") {
+TEST_CASE("A task hands on its value: an object, a move-only one, one that is not default constructible") {
     CHECK(sluice::sync_wait(give(42)) == 42);
     CHECK(sluice::sync_wait(give(std::string(100, 'x'))) == std::string(100, 'x'));
     CHECK(*sluice::sync_wait(give(std::make_unique<int>(7))) == 7);
-    CHECK(sluice::sync_wait(give(wide{3})).value == 3);
-    CHECK(sluice::sync_wait(give(no_default(5))).value == 5);
+    CHECK(sluice::sync_wait(give(no_default(5))).id() == 5);
     sluice::sync_wait([]() -> sluice::task<> {
-        const wide w = co_await give(wide{9});
-        CHECK(w.value == 9);
-        CHECK(reinterpret_cast<std::uintptr_t>(&w) % alignof(wide) == 0);
         auto p = co_await give(std::make_unique<int>(8));
         CHECK(*p == 8);
     }());
@@ -244,7 +231,8 @@ TEST_CASE("Spawned tasks that end at once, in any number, need no more stack tha
     CHECK(ended == count);
 }
 
-TEST_CASE("A task that something else has resumed on a foreign thread comes back to its loop with what it awaits next") {
+TEST_CASE(
+    "A task that something else has resumed on a foreign thread comes back to its loop with what it awaits next") {
     std::thread foreign;
     sluice::sync_wait([](std::thread& t) -> sluice::task<> {
         const auto home = std::this_thread::get_id();

@@ -253,15 +253,21 @@ private:
     };
 
     detail::group& cases() {
-        if (!cases_) cases_ = std::make_unique<detail::group>(biased_);
+        if (!cases_) cases_ = std::make_shared<detail::group>(biased_);
         return *cases_;
     }
     result<std::size_t> choose(const detail::deadline& limit, errc on_expiry, const detail::stop_token& stop) {
         return cases().choose(limit, on_expiry, stop);
     }
 
-    std::unique_ptr<detail::group>
-        cases_;  // made when it is needed, and not moved, since threads may tell it something
+    // For the other parts of the library.
+    friend std::weak_ptr<detail::group> group_of(selector& s) {
+        s.cases();
+        return s.cases_;
+    }
+
+    // Made when it is needed, and not moved, since threads may tell it something. A pollable refers to it.
+    std::shared_ptr<detail::group> cases_;
     bool biased_ = false;
 };
 

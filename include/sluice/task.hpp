@@ -34,6 +34,13 @@ public:
     void await_resume() const noexcept {}
 };
 
+template <class T>
+inline constexpr bool is_over_aligned = alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+template <class T>
+inline constexpr bool is_over_aligned<T&> = false;
+template <>
+inline constexpr bool is_over_aligned<void> = false;
+
 // What all promises of tasks have. `Base` is spawned_task if a loop can be given such a task.
 template <class Base>
 class task_promise_base : public Base {
@@ -148,6 +155,9 @@ template <class T>
 class [[nodiscard]] task {
     static_assert(std::is_void_v<T> || std::is_lvalue_reference_v<T> || std::move_constructible<T>,
                   "sluice: a task gives an object that can be moved, an lvalue reference, or void");
+    static_assert(
+        !detail::is_over_aligned<T>,
+        "sluice: coroutines do not keep over-aligned objects in place; a task may give a std::unique_ptr to one");
 
 public:
     /// What the coroutine machinery of the language asks for.
@@ -179,10 +189,12 @@ public:
     /// `co_await std::move(t)`, or of a call that returns a task: begins it, suspends the awaiting task until it has
     /// ended, and gives its value, or throws its exception. A task is awaited once.
     auto operator co_await() && noexcept { return detail::task_awaiter<T>(coroutine_); }
+    /// Does not compile: a task is awaited once, as an rvalue.
     template <class U = T>
-    void operator co_await() & noexcept {
+    detail::task_awaiter<U> operator co_await() & noexcept {
         static_assert(!std::is_same_v<U, T>,
                       "sluice: a task is awaited once, and as an rvalue: co_await std::move(task)");
+        return detail::task_awaiter<U>(coroutine_);
     }
 
 private:

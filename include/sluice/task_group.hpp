@@ -25,7 +25,7 @@ namespace sluice {
 /// After a join() it can be used again. It is destroyed only when all its tasks have ended: one that is destroyed before
 /// terminates the program, unless the destructor of its loop does it, which destroys the tasks too. Not copyable, and not
 /// movable. spawn() and stop_token() may be called from any thread.
-class task_group : detail::task_owner {
+class task_group final : detail::task_owner {
 public:
     class joining;
 

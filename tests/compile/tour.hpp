@@ -1,6 +1,7 @@
 // Uses what sluice/sluice.hpp declares, each thing once, for programs that are compiled in special ways.
 #pragma once
 
+#include <sluice/async.hpp>
 #include <sluice/sluice.hpp>
 
 #include <chrono>
@@ -237,6 +238,35 @@ inline void broadcasts() {
     expect(latest.send(first) == 0 && latest.subscribe().recv() == "first");
 }
 
+inline sluice::task<std::string> word() { co_return "word"; }
+inline sluice::task<int&> variable(int& v) { co_return v; }
+inline sluice::task<> count(int& n) {
+    co_await sluice::yield();
+    ++n;
+}
+inline sluice::task<bool> group() {
+    int n = 0;
+    sluice::task_group g(co_await sluice::this_executor());
+    g.spawn(count(n));
+    g.spawn([&n] { return count(n); });
+    co_await g.join();
+    const std::string first = co_await word();
+    co_return n == 2 && first == "word" && !g.stop_token().stop_requested();
+}
+
+inline void coroutines() {
+    int n = 0;
+    expect(sluice::sync_wait(word()) == "word" && &sluice::sync_wait(variable(n)) == &n && sluice::sync_wait(group()));
+    sluice::run_loop loop;
+    loop.spawn(count(n));
+    loop.spawn([&n] { return count(n); });
+    expect(loop.poll() == 2 && n == 0);
+    loop.stop();
+    loop.run();
+    loop.run();
+    expect(n == 2 && loop.executor() == loop.executor());
+}
+
 inline void everything() {
     results();
     channels();
@@ -244,6 +274,7 @@ inline void everything() {
     selects();
     timers();
     broadcasts();
+    coroutines();
 }
 
 }  // namespace tour

@@ -86,6 +86,31 @@ inline void fails(operation& op, const terms& how, sluice::errc e, int channel, 
     op.end();
 }
 
+// What a send of the message `m` with the number `id` has returned.
+template <class M>
+sluice::errc ends_send(operation& op, const terms& how, int channel, const M& m, int id,
+                       const sluice::result<void>& r) {
+    if (r) {
+        op.came_to(event::sent, channel, id);
+        op.end();
+        return {};
+    }
+    fails(op, how, r.error(), channel, event::send_refused);
+    expect(m.id() == id, "a send that failed has moved from its message");
+    return r.error();
+}
+// What a receive has returned.
+template <class Result>
+sluice::errc ends_receive(operation& op, const terms& how, int channel, const Result& r) {
+    if (r) {
+        op.came_to(event::received, channel, received_id(*r));
+        op.end();
+        return {};
+    }
+    fails(op, how, r.error(), channel, event::receive_refused);
+    return r.error();
+}
+
 // Sends a message with `call(message)`.
 template <class M, class Call>
 sluice::errc do_send(const char* what, int channel, int id, const terms& how, Call&& call) {
@@ -94,15 +119,7 @@ sluice::errc do_send(const char* what, int channel, int id, const terms& how, Ca
     how.tell(op);
     M m(id);
     try {
-        const sluice::result<void> r = call(m);
-        if (r) {
-            op.came_to(event::sent, channel, id);
-            op.end();
-            return {};
-        }
-        fails(op, how, r.error(), channel, event::send_refused);
-        expect(m.id() == id, "a send that failed has moved from its message");
-        return r.error();
+        return ends_send(op, how, channel, m, id, call(m));
     } catch (const injected_error&) {
         messages.heard();
     } catch (const std::bad_alloc&) {
@@ -119,14 +136,7 @@ sluice::errc do_receive(const char* what, int channel, const terms& how, Call&& 
     op.receives(channel);
     how.tell(op);
     try {
-        const auto r = call();
-        if (r) {
-            op.came_to(event::received, channel, received_id(*r));
-            op.end();
-            return {};
-        }
-        fails(op, how, r.error(), channel, event::receive_refused);
-        return r.error();
+        return ends_receive(op, how, channel, call());
     } catch (const injected_error&) {
         expect(!history.is_rendezvous(channel),
                "a receive hears what the move of a blocked sender's message has thrown");

@@ -17,7 +17,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOCK, PARKER, WAITER, QUEUE, STATE, CHANNEL, CORE, BLOCKING, ENGINE, CASES, HANDLER, TIMER = (f"detail/{name}.hpp" for name in (
     "lock", "parker", "waiter", "queue", "channel_state", "channel_base", "channel_core", "blocking", "select_engine", "cases", "handler",
     "timer_core"))
+LOOP, TASK_GROUP = "detail/loop_core.hpp", "task_group.hpp"
 WATCH, GROUP = "detail/watch.hpp", "detail/group.hpp"
+READY_SIGNAL, POLLABLE = "detail/ready_signal.hpp", "pollable.hpp"
 
 # Which models are to notice: a file of tests/model, and the names in it that are run, or parts of them ("$": the end of it).
 def models(source, *names, options=()):
@@ -51,7 +53,16 @@ CHANNEL_READER = "ipc/detail/channel_reader.hpp"
 WRITE_BUFFER = "ipc/detail/write_buffer.hpp"
 
 GROUPS = models("groups", "group/unbounded/", "group/one-full/")
+
+
+def pollables(*names):
+    return models("pollables", *(f"pollable/{name}" for name in names))
+
+
 BROADCASTS = models("broadcasts", "broadcast/drop-oldest$")
+
+LOOPS = models("loops", "loop/")
+TASK_GROUPS = models("loops", "group/")
 
 
 def writes(*names):
@@ -291,25 +302,82 @@ MUTANTS = [
      "            tell_watchers(receivers_, locked);\n        }\n        if (!self) return push(erased_messages(ops), message, false) ? op_status::done : op_status::blocked;",
      "            if (!self && push(erased_messages(ops), message, false)) { tell_watchers(receivers_, locked); return op_status::done; }\n        }\n"
      "        if (!self) return push(erased_messages(ops), message, false) ? op_status::done : op_status::blocked;", GROUPS),
-    ("only the first group in line is told", WATCH, "        told.hub->tell(told, locked);\n", "        told.hub->tell(told, locked);\n        return;\n", GROUPS),
+    ("only the first group in line is told", WATCH, "            told.hub->tell(told, locked);\n", "            told.hub->tell(told, locked);\n            return;\n", GROUPS),
     ("a message goes to a group that only watches", CHANNEL, "if (w->watches || is_same_select(self, w)) continue;", "if (is_same_select(self, w)) continue;", GROUPS),
-    ("a group watches a channel without a look", CHANNEL, "        if (closed_under_lock() || consumer_.available(producer_) > 0) return false;\n        receivers_.push_back(w);",
-     "        receivers_.push_back(w);", GROUPS),
+    ("a group watches a channel without a look", CHANNEL, "        if (is_rendezvous() ? !senders_.empty() : consumer_.available(producer_) > 0) return false;\n        message_watchers().push_back(w);",
+     "        message_watchers().push_back(w);", GROUPS),
     ("a group watches a channel with one lock", CHANNEL,
-     "        const section both(front_lock_, back_lock());\n        if (closed_under_lock() || consumer_.available(producer_) > 0) return false;",
-     "        const section both(front_lock_);\n        if (closed_under_lock() || consumer_.available(producer_) > 0) return false;", GROUPS),
+     "        const section both(front_lock_, back_lock());\n        if (closed_under_lock()) return false;\n        if (is_rendezvous() ? !senders_",
+     "        const section both(front_lock_);\n        if (closed_under_lock()) return false;\n        if (is_rendezvous() ? !senders_", GROUPS),
     ("a group falls asleep without a look at the news", WATCH, "        if (first_) return false;\n", "", GROUPS),
     ("news wake nobody", WATCH, "            if (claim::claim_without_transfer(*group)) locked.wake_after(*group);", "            (void)group;", GROUPS),
     ("a group that is awake is woken by news", WATCH, "        const spin_lock_guard held(lock_);\n        waiting_ = nullptr;\n", "", GROUPS),
     ("a case that goes is still watched", GROUP, "        m.self->unwatch(m);\n", "", GROUPS),
     ("a case that goes is among those that were told", GROUP, "        hub_.forget(m);\n", "", GROUPS),
-    ("a group that is told goes on with what it has", ENGINE, "        source_->add_to(*this);\n", "", GROUPS),
+    ("a group that is told goes on with what it has", "detail/select_cases.hpp",
+     """        source_->add_to(*this);
+""",
+     "",
+     ('groups', ['--filter', 'group/unbounded/', '--filter', 'group/one-full/'])),
+
+    # ---- Pollables, and what tells them
+    ("a watcher of a pollable is not woken", WATCH, "            locked.wake_after(told);\n", "            (void)told;\n", pollables("unbounded/level/sender$")),
+    ("who gets in line at a rendezvous tells nobody that watches for messages", CHANNEL, "            if (is_rendezvous()) tell_watchers(seldom_.message_watchers, both);\n", "",
+     pollables("rendezvous/level/sender$")),
+    ("who gets in line at a rendezvous tells nobody that watches for room", CHANNEL, "            if (is_rendezvous()) tell_watchers(seldom_.room_watchers, both);\n", "",
+     pollables("rendezvous/room$")),
+    ("closing a rendezvous tells nobody that watches for messages", STATE, "&seldom_.message_watchers, ", "", pollables("rendezvous/level/sender$")),
+    ("a rendezvous is watched though a sender waits there", CHANNEL, "is_rendezvous() ? !senders_.empty() :", "is_rendezvous() ? false :", pollables("rendezvous/level/")),
+    ("a rendezvous is watched though a receiver waits there", CHANNEL, "is_rendezvous() ? !receivers_.empty() :", "is_rendezvous() ? false :", pollables("rendezvous/room$")),
+    ("a closed channel is watched for messages", CHANNEL, "        if (closed_under_lock()) return false;\n        if (is_rendezvous() ? !senders_", "        if (is_rendezvous() ? !senders_",
+     pollables("unbounded/level/sender$")),
+    ("a watcher leaves the line without a look whether it was told", CHANNEL, "        if (!w.linked) return false;\n        message_watchers().remove(w);", "        message_watchers().remove(w);",
+     pollables("unbounded/gone$")),
+    ("a pollable that finds nothing does not lower its descriptor", READY_SIGNAL, "        raised_ = false;\n        event_->clear();", "        raised_ = false;",
+     pollables("unbounded/level/sender$", "unbounded/edge/sender$", "one/edge/", "one/level/")),
+    ("a descriptor is lowered by who did not look whether it is raised", READY_SIGNAL, "        if (!raised_) return false;\n", "", pollables("unbounded/shared$", "one/shared$", "unbounded/level/")),
+    ("a descriptor is lowered without its lock", READY_SIGNAL, "        const spin_lock_guard held(lock_);\n        if (!raised_) return false;\n", "        if (!raised_) return false;\n",
+     pollables("unbounded/level/", "unbounded/shared$")),
+    ("a descriptor is raised without its lock", READY_SIGNAL, "        const spin_lock_guard held(lock_);\n        if (raised_ || !event_) return;\n", "        if (raised_ || !event_) return;\n",
+     pollables("unbounded/level/", "unbounded/gone$")),
+    ("raising a descriptor does not make it readable", READY_SIGNAL, "        event_->set();\n", "", pollables("unbounded/level/sender$")),
+    ("a descriptor that was raised is not noted", READY_SIGNAL, "        raised_ = true;\n", "", pollables("unbounded/level/sender$")),
+    ("a descriptor is written after it was closed", READY_SIGNAL, "if (raised_ || !event_) return;", "if (raised_) return;", pollables("unbounded/gone$")),
+    ("a descriptor is closed without its lock", READY_SIGNAL, "        const spin_lock_guard held(lock_);\n        event_.reset();\n", "        event_.reset();\n", pollables("unbounded/gone$")),
+    ("an armed watcher does not keep its signal", READY_SIGNAL, "        kept_ = self;\n", "        (void)self;\n", pollables("unbounded/level/sender$", "unbounded/gone$")),
+    ("a watcher that was withdrawn keeps its signal", READY_SIGNAL, "(static_cast<watcher&>(*this))) disarm();", "(static_cast<watcher&>(*this))) (void)0;", pollables("unbounded/gone$")),
+    ("a pollable leaves its watcher in line", POLLABLE, "return from_ && core_of(from_)->unwatch_message(w);", "(void)w; return from_ ? true : false;", pollables("unbounded/gone$")),
+    ("a pollable lowers its descriptor, and does not arm", POLLABLE, "        if (from_ && core_of(from_)->watch_for_message(signal_->arm(signal_))) return true;\n        signal_->disarm();\n        return false;", "        return true;",
+     pollables("unbounded/level/sender$")),
+    ("a pollable arms before it lowers its descriptor", POLLABLE, "!signal_->lower() || arm()) return message;", "!arm() || signal_->lower()) return message;", pollables("unbounded/level/", "one/level/")),
+    ("a pollable that can't arm leaves its descriptor as it is", POLLABLE, "            signal_->raise();\n            if (looks", "            if (looks", pollables("unbounded/level/", "one/level/", "unbounded/edge/")),
+    ("a pollable of a selector does not listen", POLLABLE, "cases.listen(signal_->arm(signal_));", "(void)cases;", pollables("unbounded/level/group$")),
+    ("a pollable of a selector goes on listening", POLLABLE, "return cases && cases->stop_listening(w);", "(void)w; return cases != nullptr;", pollables("unbounded/group-gone$")),
+    ("news wake no listener", WATCH, "        wake_listeners(locked);\n", "", pollables("unbounded/level/group$")),
+    ("who is told of a case looks at the listeners without the lock", WATCH, "        section held(lock_);\n        wake_listeners(held);", "        sync::mutex none;\n        section held(none);\n        wake_listeners(held);",
+     pollables("unbounded/selector-gone$", "stop$", "unbounded/removed$")),
+    ("a listener that leaves is not looked for", WATCH, "        if (!l.linked) return false;\n        listeners_.remove(l);", "        listeners_.remove(l);", pollables("unbounded/group-gone$")),
+    ("a case that is added does not ring", GROUP, "        if (hub_.has_listeners() && m.is_active && !is_announced(m)) hub_.ring();\n", "", pollables("unbounded/level/group$")),
+    ("a case that goes does not ring", GROUP, "        if (hub_.has_listeners() && !can_be_ready()) hub_.ring();\n        return taken;", "        return taken;", pollables("unbounded/removed$")),
+    ("a group that ends does not ring", GROUP, "        if (made_in_ == sync::fork_count() && hub_.has_listeners()) hub_.ring();\n", "", pollables("unbounded/selector-gone$")),
+    ("a group does not ring for a case that can't be announced", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!can_be_ready()) hub_.ring();", pollables("unbounded/level/group$", "one/level/group$")),
+    ("a group with nothing to wait for does not ring", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!announced) hub_.ring();", pollables("unbounded/removed$", "unbounded/room$")),
+    ("a listener does not look at what was told before", GROUP, "        hub_.listen(l);\n        activate_told();\n", "        hub_.listen(l);\n", pollables("unbounded/level/group$", "one/level/group$", "unbounded/edge/group$")),
+    ("a group listens only once it has looked", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        hub_.stop_listening(l);\n        hub_.listen(l);\n        if (!announced || !can_be_ready()) hub_.ring();",
+     pollables("unbounded/level/group$", "one/level/group$")),
+    ("a wait does not stand in line where a listener watches", GROUP, "        if (!limit.is_immediate()) activate_apart();\n", "", models("pollables", "pollable/rendezvous/wait-beside$", "pollable/rendezvous/wait-meets$")),
+    ("a wait that stands in line in place of watchers does not ring", GROUP, "        if (!apart_) return;\n        hub_.ring();\n", "        if (!apart_) return;\n", pollables("rendezvous/wait-beside$", "rendezvous/wait-meets$")),
+    ("cases on a rendezvous are not watched for a listener", CASES, "return channel_->is_rendezvous() && watch_anywhere(w);", "(void)w; return false;", pollables("rendezvous/level/group$")),
+    ("a case on a rendezvous that may be ready passes for announced", CASES, "    op_status notify(watch_hub&) final { return op_status::done; }\n    op_status try_register", "    op_status notify(watch_hub&) final { return op_status::blocked; }\n    op_status try_register",
+     pollables("unbounded/level/group$", "rendezvous/level/group$")),
+    ("a stop does not ring", CASES, "            if (!on_stop_ring_) on_stop_ring_.emplace(case_.token, bell{&hub});\n", "            (void)hub;\n", pollables("stop$")),
+    ("a stop that was requested passes for one to come", CASES, "return case_.token.stop_requested() ? op_status::done : op_status::blocked;\n        }\n\n    private:", "return op_status::blocked;\n        }\n\n    private:", pollables("stop$")),
 
     # ---- Closing and the end
     ("close() does not close", STATE, "        closed_.store(true, std::memory_order_release);\n", "", CLOSE),
-    ("close() forgets the receivers", STATE, "{&receivers_, &senders_, &close_observers_}", "{&senders_, &close_observers_}", CLOSE),
-    ("close() forgets the senders", STATE, "{&receivers_, &senders_, &close_observers_}", "{&receivers_, &close_observers_}", CLOSE),
-    ("close() forgets the observers", STATE, "{&receivers_, &senders_, &close_observers_}", "{&receivers_, &senders_}",
+    ("close() forgets the receivers", STATE, "{&receivers_, &senders_, ", "{&senders_, ", CLOSE),
+    ("close() forgets the senders", STATE, "{&receivers_, &senders_, ", "{&receivers_, ", CLOSE),
+    ("close() forgets the observers", STATE, "&senders_, &close_observers_, ", "&senders_, ",
      models("lives", "life/watch-closing$")),
     ("an observer of closing does not look whether it has come", STATE, "        if (closed_under_lock()) return false;\n        close_observers_",
      "        close_observers_", models("lives", "life/watch-closing$")),
@@ -384,8 +452,11 @@ MUTANTS = [
     # ---- Broadcast
     ("a message of which two made a copy is replayed twice", AUDIENCE, "            if (next_ == number) {", "            if (next_ < messages_.size()) {",
      models("broadcasts", "broadcast/replay-")),
-    ("a newcomer is sent a message before what is replayed", "broadcast.hpp", "            if (s->gets_replay()) s->before->put_into(*core_of(s->to));\n", "",
-     models("broadcasts", "broadcast/replay-")),
+    ("a newcomer is sent a message before what is replayed", "detail/publication.hpp",
+     """            if (at_->gets_replay()) at_->before->put_into(*core_of(at_->to));
+""",
+     "",
+     ('broadcasts', ['--filter', 'broadcast/replay-'])),
     ("a newcomer is closed before its replay", AUDIENCE, "if (!before || before->close_after()) to.close();", "to.close();",
      models("broadcasts", "broadcast/close-replay$")),
     ("a newcomer is not closed after its replay", AUDIENCE, "        if (closes()) channel.close();\n", "", models("broadcasts", "broadcast/close-replay$")),
@@ -420,22 +491,37 @@ MUTANTS = [
     ("a select does not decide itself before it leaves", WAITER, "        decided_ = true;\n        return by_peer_;",
      "        return by_peer_;",
      models("selects", "rendezvous/in-time-select$")),
-    ("a select leaves before its peer has woken it", ENGINE, "            if (by_peer_) sleeper.wait_for_wake();\n", "", ONE_OF_TWO),
+    ("a select leaves before its peer has woken it", ENGINE,
+     "            if (by_peer_) decision.sleeper.wait_for_wake();",
+     "",
+     ('selects', ['--filter', 'rendezvous/recv-send-a-send-b$'])),
     ("a select leaves its cases in line", ENGINE,
      "for (std::uint32_t place = 0; place < registered; ++place) engine_.in_order(place).unregister();", "",
      MEETING),
     ("a closed case does not drop out", ENGINE, "case op_status::closed: here.decision.drop_case(); break;", "case op_status::closed: break;", CLOSE),
-    ("a select takes the end of a channel for a message", ENGINE, "        if (!selected) return otherwise;", "        if (!selected) return order_[0];", CLOSE),
-    ("a select sleeps although it was decided", ENGINE, "            if (here.decision.is_decided()) return no_case;\n", "", CLOSE),
-    ("a select waits for a timer that is over", ENGINE, "if (tried != op_status::blocked) return no_case;", "",
-     models("timers", "timer/after-alone$")),
+    ("a select takes the end of a channel for a message", ENGINE,
+     "            if (selected) {",
+     """            if (!selected) chosen = order_[0];
+            if (selected) {""",
+     ('pairs', ['--filter', '/recv+close$', '--filter', '/send+close$', '--filter', '/select_recv+close$', '--filter', '/select_send+close$'])),
+    ("a select sleeps although it was decided", ENGINE,
+     """        if (registration_->decision.is_decided()) return false;
+""",
+     "",
+     ('pairs', ['--filter', '/recv+close$', '--filter', '/send+close$', '--filter', '/select_recv+close$', '--filter', '/select_send+close$'])),
+    ("a select waits for a timer that is over", ENGINE,
+     "if (tried != op_status::blocked) return false;",
+     "if (tried == op_status::done) return false;",
+     ('timers', ['--filter', 'timer/after-alone$'])),
     ("a failed send of a select counts as done", CASES,
      "        if (op_.state == waiter::status::failed) op_.rethrow();\n", "", FAULTS),
     ("a stop request wakes a select that was decided", CASES, "if (claim::claim_without_transfer(*of)) of->wake();", "claim::claim_without_transfer(*of), of->wake();", STOP_SELECT),
 
     # ---- Nothing is ready, and what came first
-    ("nothing is ready if one round says so", ENGINE, "if ((none_can_be || !may_block) && was_at_one_moment())", "if (none_can_be || !may_block)",
-     models("exact", "exact/two/to-and-fro/recv/otherwise$")),
+    ("nothing is ready if one round says so", ENGINE,
+     "if ((none_can_be || !may_block_) && was_at_one_moment())",
+     "if (none_can_be || !may_block_)",
+     ('exact', ['--filter', 'exact/two/to-and-fro/recv/otherwise$'])),
     ("room is reckoned from a message that was taken since", STATE, "        const std::size_t tail = producer_.tail();\n        seen = consumer_.head();",
      "        seen = consumer_.head();\n        const std::size_t tail = producer_.tail();", models("exact", "exact/two/to-and-fro/send/")),
     ("a sender whose message was put in is in no line and in no queue", STATE, " || is_closed() || producer_.tail() != seen;", " || is_closed();",
@@ -447,8 +533,10 @@ MUTANTS = [
     ("a channel is seen closed before its selects are", STATE, "        for (wait_queue* const line",
      "        closed_.store(true, std::memory_order_release);\n        for (wait_queue* const line",
      models("selects", "/seen-closed$")),
-    ("a case is taken though an earlier one has become ready", ENGINE, "return engine_.is_unchanged_before(place_);",
-     "return true;", models("biased", "biased/two/recv-recv/otherwise$", "biased/one/recv-recv/otherwise$")),
+    ("a case is taken though an earlier one has become ready", "detail/select_cases.hpp",
+     "return choice_.is_unchanged_before(place_);",
+     "return true;",
+     ('biased', ['--filter', 'biased/two/recv-recv/otherwise$', '--filter', 'biased/one/recv-recv/otherwise$'])),
     ("a receive overlooks a stop that was requested before", CORE,
      "    errc recv(result<T>& out, const deadline& until, const stop_token& stop) {\n        if (stop.stop_requested()) return errc::stopped;",
      "    errc recv(result<T>& out, const deadline& until, const stop_token& stop) {",
@@ -489,19 +577,50 @@ MUTANTS = [
     ("a batch that has lingered goes on", BATCH_WAIT, "        if (over) break;\n", "", BATCHES),
 
     # ---- Timers
-    ("a timer ticks twice", TIMER, "            end_locked(timer_phase::over);\n", "", TICKS),
+    ("a timer ticks twice", "detail/timer_core.hpp",
+     """            end_locked(timer_phase::over, told);
+""",
+     "",
+     ('timers', ['--filter', 'timer/after-once$'])),
     ("a timer is early", TIMER, "next_ != never && now >= next_ ?", "next_ != never ?", TICKS),
-    ("a reset wakes nobody", TIMER, "        ++changes_;\n        interrupt_first();\n", "        ++changes_;\n", models("timers", "timer/reset-recv$")),
-    ("a reset is no change", TIMER, "        ++changes_;\n        interrupt_first();\n", "        interrupt_first();\n",
-     models("timers", "timer/reset-exact$")),
-    ("a select with one live case asks no further", ENGINE,
-     "    bool was_at_one_moment() const { return count_ <= 1 ||", "    bool was_at_one_moment() const { return live_ <= 1 ||",
-     models("timers", "timer/over-exact$")),
-    ("all timers are over, though not at one moment", ENGINE, "                if ((none_can_be || !may_block) && was_at_one_moment()) {",
-     "                if (none_can_be || (!may_block && was_at_one_moment())) {", models("timers", "timer/pending-in-turn$")),
-    ("a select that has registered does not count its live cases", ENGINE, "case op_status::blocked: ++live_; break;\n            }\n        }\n        return no_case;\n    }\n\n    // ---- Finish",
-     "case op_status::blocked: break;\n            }\n        }\n        return no_case;\n    }\n\n    // ---- Finish",
-     models("timers", "timer/pending-in-turn$")),
+    ("a reset wakes nobody", "detail/timer_core.hpp",
+     """        ++changes_;
+        interrupt_first(told);
+""",
+     """        ++changes_;
+""",
+     ('timers', ['--filter', 'timer/reset-recv$'])),
+    ("a reset is no change", "detail/timer_core.hpp",
+     """        ++changes_;
+        interrupt_first(told);
+""",
+     """        interrupt_first(told);
+""",
+     ('timers', ['--filter', 'timer/reset-exact$'])),
+    ("a select with one live case asks no further", "detail/select_cases.hpp",
+     "    bool was_at_one_moment() const { return count_ <= 1 ||",
+     "    bool was_at_one_moment() const { return live_ <= 1 ||",
+     ('timers', ['--filter', 'timer/over-exact$'])),
+    ("all timers are over, though not at one moment", ENGINE,
+     "                if ((none_can_be || !may_block_) && was_at_one_moment()) {",
+     "                if (none_can_be || (!may_block_ && was_at_one_moment())) {",
+     ('timers', ['--filter', 'timer/pending-in-turn$'])),
+    ("a select that has registered does not count its live cases", ENGINE,
+     """case op_status::blocked: ++live_; break;
+            }
+        }
+        return no_case;
+    }
+
+    // ---- A stop""",
+     """case op_status::blocked: break;
+            }
+        }
+        return no_case;
+    }
+
+    // ---- A stop""",
+     ('timers', ['--filter', 'timer/pending-in-turn$'])),
     ("a reset leaves the end of a timer", TIMER, "        period_ = period;\n        end_ = timer_phase::pending;\n", "        period_ = period;\n", models("timers", "timer/reset-over$")),
     ("a cancelled timer goes on", TIMER, "        next_ = never;\n        end_ = how;\n", "        end_ = how;\n", models("timers", "timer/reset-drops$", "timer/cancel$")),
     ("a select leaves the line of a timer that has ended", TIMER, "            if (!self.linked) line_.push_back(self);\n",
@@ -510,9 +629,48 @@ MUTANTS = [
      models("timers", "timer/after-in-selects$")),
     ("a tick goes to a select that was decided", WAITER, "        if (decided_) return false;\n        decided_ = attempt();",
      "        decided_ = attempt();", TIMER_RACE),
-    ("who watches the clock leaves the others asleep", TIMER, "        if (watches) interrupt_first();\n", "",
-     models("timers", "timer/watch$")),
+    ("who watches the clock leaves the others asleep", "detail/timer_core.hpp",
+     """                if (watches) interrupt_first(told);
+""",
+     "",
+     ('timers', ['--filter', 'timer/watch$'])),
     ("a tick does not decide the select", WAITER, "        decided_ = attempt();", "        attempt();", TIMER_RACE),
+    # ---- Loops of coroutines
+    ("a post leaves a loop asleep", LOOP, "        if (sleepers_ > 0) wake_up_.notify_one();\n", "", LOOPS),
+    ("a post to a loop notifies without the lock", LOOP, "    void post(resumption& node) noexcept {\n        loop_lock lock(mutex_);\n        make_ready(node);",
+     "    void post(resumption& node) noexcept {\n        {\n loop_lock lock(mutex_); ready_.push_back(node); ++ready_count_; }\n"
+     "        if (sleepers_ > 0) wake_up_.notify_one();", LOOPS),
+    ("a stop leaves a loop asleep", LOOP, "            ++stops_;\n            wake_all();", "            ++stops_;", LOOPS),
+    ("a stop ends two runs of a loop", LOOP, "if (std::exchange(stops_next_, false)) return;", "if (stops_next_) return;", LOOPS),
+    ("a stop before the run of a loop is lost", LOOP, "            stops_next_ = true;\n", "", LOOPS),
+    ("a run of a loop is not counted", LOOP, "    ++running_;\n", "    running_ = 1;\n", LOOPS),
+    ("a run of a loop is not counted off", LOOP, "            --self.running_;\n", "", LOOPS),
+    ("a sooner timer leaves a loop asleep", LOOP, "        if (timers_.top() == &node) wake_all();\n", "", LOOPS),
+    ("a loop sleeps without its timers", LOOP, "            wake_up_.wait_until(lock.to_sleep(), soonest->when);", "            wake_up_.wait(lock.to_sleep());", LOOPS),
+    ("a timer of a loop is early", LOOP, "            if (node->when > time) break;\n", "", LOOPS),
+    ("a timer of a loop expires and stays", LOOP, "            timers_.remove(*node);\n            lock.unlock();", "            lock.unlock();", LOOPS),
+    ("the last task of a loop ends and leaves others asleep", LOOP, "        if (unfinished_ == 0) wake_all();\n", "", LOOPS),
+    ("a loop forgets to count off what has thrown", LOOP, "    void take_back(turn& now) noexcept {\n        count_off(now);", "    void take_back(turn& now) noexcept {", LOOPS),
+    ("a task of a loop ends and stays in its list", LOOP, "            loop_lock lock(mutex_);\n            if (resumption_list::is_linked(task)) resumption_list::unlink(task);\n        }",
+     "        }", LOOPS),
+    ("a task of a loop ends without the lock", LOOP, "            loop_lock lock(mutex_);\n            if (resumption_list::is_linked(task)) resumption_list::unlink(task);\n        }",
+     "            if (resumption_list::is_linked(task)) resumption_list::unlink(task);\n        }", LOOPS),
+    ("a loop returns though tasks wait", LOOP, "} else if (unfinished_ == 0) {", "} else if (unfinished_ <= 1) {", LOOPS),
+    ("a loop's destructor leaves what has begun", LOOP, "        resumption* const last = begun_.pop_back();", "        resumption* const last = nullptr;", LOOPS),
+    ("a loop does not know what has begun", LOOP, "        if (spawned_task* const task = spawned(*node); task && !task->frame.done()) begun_.push_back(*task);\n", "", LOOPS),
+    ("what is revoked from a loop stays there", LOOP, "        if (!resumption_list::is_linked(node)) return false;\n        resumption_list::unlink(node);",
+     "        if (!resumption_list::is_linked(node)) return false;", LOOPS),
+    ("a revoke looks at a loop without the lock", LOOP, "    bool revoke(resumption& node) noexcept {\n        loop_lock lock(mutex_);", "    bool revoke(resumption& node) noexcept {", LOOPS),
+    ("a task that ends elsewhere is posted to its loop twice", LOOP, "        if (resumption_list::is_linked(task)) resumption_list::unlink(task);  // a spawned one that ends: from begun_\n",
+     "", models("loops", "loop/foreign-end")),
+    ("a task takes any loop for its own", LOOP, "now && now->loop == task.loop && !now->next", "now && !now->next", models("loops", "loop/foreign-loop")),
+    ("a task that waits for a group does not look again", TASK_GROUP, "            if (group_.running_ == 0) return false;\n", "", TASK_GROUPS),
+    ("a group is destroyed without its lock", TASK_GROUP, "        detail::loop_lock lock(mutex_);\n        if (running_ == 0) return;", "        detail::loop_lock lock(mutex_); lock.unlock();\n        if (running_ == 0) return;", TASK_GROUPS),
+    ("a group posts who waits for it without its lock", TASK_GROUP, "    const detail::loop_lock lock(mutex_);\n    if (--running_ > 0) return;",
+     "    detail::loop_lock lock(mutex_);\n    if (--running_ > 0) return;\n    lock.unlock();", TASK_GROUPS),
+    ("a group requests no stop", TASK_GROUP, "            if (stop) stop->request_stop();\n", "", TASK_GROUPS),
+    ("a group keeps a token that was stopped", TASK_GROUP, "            if (exception) std::swap(group_.stop_, fresh);\n", "", TASK_GROUPS),
+    ("a group drops an exception", TASK_GROUP, "                    std::swap(first_exception_, exception);\n", "", TASK_GROUPS),
 ]
 
 # Not in the list, because no program can tell the difference:
@@ -529,7 +687,8 @@ MUTANTS = [
 #   - the end of a timer that is told to the first in its line alone: each leaves the line, or looks again, and tells the next;
 #   - the loop curious only once it has looked for the turn in the channel: it looks again before it writes;
 #   - the time of the last write not noted: either of the two may write the next message;
-#   - no notification where wake() finds the thread awake: it sees `woken` when it looks, before it sleeps.
+#   - no notification where wake() finds the thread awake: it sees `woken` when it looks, before it sleeps;
+#   - a thread that spins for a loop not told of news: its spin ends by itself, and it looks again under the lock.
 
 FLAGS = ["-std=c++20", "-O1", "-w", "-U_FORTIFY_SOURCE"]
 
@@ -602,6 +761,7 @@ def main():
     parser.add_argument("--include", type=pathlib.Path, default=ROOT / "include", help="the headers to spoil a copy of")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--filter", action="append", help="only faults whose description contains this; may be given several times")
+    parser.add_argument("--share", default="0/1", metavar="I/N", help="only every Nth fault, from the Ith")
     parser.add_argument("--seconds", type=float, default=120, help="for the models of one fault")
     options = parser.parse_args()
 
@@ -615,6 +775,8 @@ def main():
     mutants = [m for m in MUTANTS if not options.filter or any(f in m[0] for f in options.filter)]
     if not mutants:
         fail("no fault has such a name")
+    first, step = map(int, options.share.split("/"))
+    mutants = mutants[first::step]
 
     begun = time.monotonic()
     caught = 0

@@ -48,15 +48,16 @@ protected:
     }
 
     // The outcome of a first look, which blocks nothing; nothing if the operation has to wait for its turn.
-    void looked(op_status found) noexcept {
-        outcome_ = to_errc(found, errc{});
-        completed_at_once();
+    void looked(op_status found) noexcept { outcome_ = to_errc(found, errc{}); }
+    // Before that: whether it may look now.
+    bool may_look() noexcept {
+        yields_ = !takes_turn();
+        return !yields_;
     }
     bool suspend(void* place, std::coroutine_handle<> coroutine, executor_ref executor) {
         message_ = place;
-        const bool yields = is_turn_over();
-        attach(coroutine, executor, yields);
-        if (yields) {
+        attach(coroutine, executor, yields_);
+        if (yields_) {
             phase_ = phase::begins;
             post();
             return true;
@@ -109,6 +110,7 @@ private:
     const message_ops& ops_;
     void* message_ = nullptr;
     phase phase_ = phase::idle;
+    bool yields_ = false;
     bool stopped_ = false;
     errc outcome_ = errc::closed;
 };
@@ -251,7 +253,7 @@ protected:
     ~recv_operation() { end(); }
 
     bool look() {
-        if (is_turn_over() && channel_) return false;
+        if (channel_ && !may_look()) return false;
         op_status tried = op_status::closed;
         if (channel_) {
             if (channel_->is_rendezvous() && !channel_->maybe_ready_to_recv()) return false;
@@ -309,7 +311,7 @@ protected:
     ~send_operation() { end(); }
 
     bool look() {
-        if (is_turn_over() && channel_) return false;
+        if (channel_ && !may_look()) return false;
         op_status tried = op_status::closed;
         if (channel_ && !(message_to_send<T, Message>::is_copied && channel_->is_closed())) {
             if (channel_->is_rendezvous() && !channel_->maybe_ready_to_send()) return false;

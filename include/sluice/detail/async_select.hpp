@@ -149,7 +149,7 @@ protected:
 
 private:
     bool start() final {
-        before_ = group_.prepare(engine_, stop_);
+        before_ = group_.begin(engine_, until_, stop_);
         has_chosen_before_ = before_.is_decided;
         if (has_chosen_before_) return false;
         engine_.begin(until_, errc::timeout, stop_);

@@ -29,6 +29,10 @@ public:
     bool is_unchanged() const final { return !channel_ || closed_ || stays_blocked(); }
     bool must_register_first() const noexcept final { return channel_ && channel_->is_rendezvous(); }
     bool is_switched_off() const noexcept final { return !channel_; }
+    // A wait stands in line on a rendezvous, and may find a peer there that only waits for it to do so.
+    bool watch(watcher& w) final { return !channel_->is_rendezvous() && watch_anywhere(w); }
+    bool watch_between_waits(watcher& w) final { return channel_->is_rendezvous() && watch_anywhere(w); }
+    op_status notify(watch_hub&) final { return op_status::done; }
     op_status try_register() final {
         if (!channel_) return op_status::closed;
         op_.state = waiter::status::pending;  // an earlier wait of a selector may have left it closed
@@ -44,14 +48,14 @@ protected:
 
     virtual bool stays_blocked() const noexcept = 0;
     virtual op_status register_op() = 0;
+    virtual bool put_in_line(watcher& w) = 0;
 
     op_status noted(op_status tried, const precondition* others) {
         closed_ = tried == op_status::closed;
         if (!closed_ || !hears_of_close_) return tried;
         return holds(others) ? op_status::done : op_status::superseded;
     }
-    // A rendezvous has nothing to show before somebody stands in line.
-    bool can_be_watched() const noexcept { return !channel_->is_rendezvous() && !maybe_ready(); }
+    bool watch_anywhere(watcher& w) { return !maybe_ready() && put_in_line(w); }
     bool is_done_by_close(bool chosen) const noexcept { return closed_ && (chosen || !hears_of_close_); }
 
     channel_base* const channel_;
@@ -75,8 +79,7 @@ public:
         closed_ = channel_->size() == 0;  // another case of this select may have sent to the channel before it closed
     }
     bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
-    bool watch(watcher& w) final { return can_be_watched() && channel_->watch_for_message(w); }
-    void unwatch(watcher& w) final { channel_->unregister_receiver(w); }
+    void unwatch(watcher& w) final { channel_->unwatch_message(w); }
     void discard() noexcept final {
         if (op_.state == waiter::status::done) channel_->count_dropped();
     }
@@ -95,6 +98,7 @@ protected:
 
 private:
     bool stays_blocked() const noexcept final { return channel_->recv_stays_blocked(seen_); }
+    bool put_in_line(watcher& w) final { return channel_->watch_for_message(w); }
     op_status register_op() final { return channel_->register_receiver(ops_, out_, op_); }
 
     void* const out_;
@@ -123,8 +127,7 @@ public:
         sent_ = true;
     }
     bool is_done(bool chosen) const noexcept final { return sent_ || is_done_by_close(chosen); }
-    bool watch(watcher& w) final { return can_be_watched() && channel_->watch_for_room(w); }
-    void unwatch(watcher& w) final { channel_->unregister_sender(w); }
+    void unwatch(watcher& w) final { channel_->unwatch_room(w); }
 
 protected:
     send_registration(channel_base* channel, const message_ops& ops, handler_kind takes) noexcept
@@ -139,6 +142,7 @@ protected:
 
 private:
     bool stays_blocked() const noexcept final { return channel_->send_stays_blocked(seen_); }
+    bool put_in_line(watcher& w) final { return channel_->watch_for_room(w); }
     op_status register_op() final {
         const op_status tried = channel_->register_sender(ops_, message(), op_);
         sent_ = tried == op_status::done;
@@ -261,6 +265,7 @@ public:
     }
     bool is_done(bool chosen) const noexcept final { return chosen; }
     bool watch(watcher& w) final { return channel_->observe_close(w); }
+    op_status notify(watch_hub&) final { return op_status::done; }
     void unwatch(watcher& w) final { channel_->unobserve_close(w); }
 
 protected:
@@ -340,6 +345,7 @@ struct otherwise_case {
     public:
         explicit registration(otherwise_case& c) : select_case(kind::otherwise), case_(c) {}
         void run() override { run_handler(case_.handler); }
+        op_status notify(watch_hub&) override { return op_status::done; }
 
     private:
         otherwise_case& case_;
@@ -375,6 +381,13 @@ struct stop_case {
             return op_status::blocked;
         }
         void unregister() override { on_stop_.reset(); }
+        // From the first call on the hub rings, whether somebody listens or not. One that comes too early to ring, in
+        // the midst of the request, finds it requested.
+        op_status notify(watch_hub& hub) override {
+            if (!case_.token.stop_possible()) return op_status::closed;
+            if (!on_stop_ring_) on_stop_ring_.emplace(case_.token, bell{&hub});
+            return case_.token.stop_requested() ? op_status::done : op_status::blocked;
+        }
 
     private:
         struct completion {
@@ -383,10 +396,15 @@ struct stop_case {
                 if (claim::claim_without_transfer(*of)) of->wake();
             }
         };
+        struct bell {
+            watch_hub* hub;
+            void operator()() const { hub->ring(); }
+        };
 
         stop_case& case_;
         waiter self_;
         std::optional<stop_callback<completion>> on_stop_;
+        std::optional<stop_callback<bell>> on_stop_ring_;
     };
 };
 

@@ -166,6 +166,7 @@ public:
             } else {
                 self.message = message;
             }
+            if (is_rendezvous()) tell_watchers(seldom_.message_watchers, both);
             insert(senders_, self);
         }
         return tried;
@@ -175,6 +176,7 @@ public:
         const op_status tried = recv_locked(ops, out, &self, both);
         if (tried == op_status::blocked) {
             if (!self.carries_message) self.message = out;
+            if (is_rendezvous()) tell_watchers(seldom_.room_watchers, both);
             insert(receivers_, self);
         }
         return tried;
@@ -194,18 +196,34 @@ public:
         return true;
     }
 
-    // ---- Watchers, on channels that hold messages. Puts `w` in line; false if there may be something for it already.
+    // ---- Watchers. These put `w` in line; false if there may be something for it already: on a rendezvous somebody in
+    // line on the other side, who may be completed, or is about to leave.
 
     bool watch_for_message(watcher& w) {
         const section both(front_lock_, back_lock());
-        if (closed_under_lock() || consumer_.available(producer_) > 0) return false;
-        receivers_.push_back(w);
+        if (closed_under_lock()) return false;
+        if (is_rendezvous() ? !senders_.empty() : consumer_.available(producer_) > 0) return false;
+        message_watchers().push_back(w);
         return true;
     }
     bool watch_for_room(watcher& w) {
         const section both(front_lock_, back_lock());
-        if (closed_under_lock() || producer_.room(limit_, consumer_) > 0) return false;
-        senders_.push_back(w);
+        if (closed_under_lock()) return false;
+        if (is_rendezvous() ? !receivers_.empty() : producer_.room(limit_, consumer_) > 0) return false;
+        room_watchers().push_back(w);
+        return true;
+    }
+    // These end that; false if `w` was told.
+    bool unwatch_message(watcher& w) {
+        const spin_lock_guard back(back_lock());
+        if (!w.linked) return false;
+        message_watchers().remove(w);
+        return true;
+    }
+    bool unwatch_room(watcher& w) {
+        const spin_lock_guard front(front_lock_);
+        if (!w.linked) return false;
+        room_watchers().remove(w);
         return true;
     }
 
@@ -213,6 +231,10 @@ protected:
     using channel_state::channel_state;
 
     // ---- Under a lock
+
+    // Where those watch that wait for a message, or for room.
+    wait_queue& message_watchers() noexcept { return is_rendezvous() ? seldom_.message_watchers : receivers_; }
+    wait_queue& room_watchers() noexcept { return is_rendezvous() ? seldom_.room_watchers : senders_; }
 
     // Both locks held.
     static void insert(wait_queue& line, blocked_op& self) noexcept {

@@ -42,6 +42,7 @@ namespace sluice::detail {
 //   senders_   front_lock_ to read and   front_lock_      likewise
 //              remove, both to insert
 //   close_observers_  both               front_lock_
+//   message_watchers, room_watchers      front_lock_      empty but there
 //   closed_    written with both held,   front_lock_
 //              read with either
 //   feeder_    front_lock_ to write      front_lock_      read without it as a hint
@@ -232,6 +233,8 @@ protected:
         sync::atomic<std::size_t> weak_count{1};  // and one for all other handles together
         sync::atomic<std::size_t> dropped{0};
         std::exception_ptr cause = nullptr;  // of the closing; see the head
+        // Of a rendezvous: of those that are told when a sender, or a receiver, gets in line.
+        wait_queue message_watchers{}, room_watchers{};
     };
 
     // Memory for a channel, and where in it the channel and the rest of it are to begin.
@@ -279,7 +282,8 @@ protected:
     bool close_locked(section& locked, std::exception_ptr&& cause) {
         if (closed_under_lock()) return false;
         std::swap(seldom_.cause, cause);
-        for (wait_queue* const line : {&receivers_, &senders_, &close_observers_}) {
+        for (wait_queue* const line :
+             {&receivers_, &senders_, &close_observers_, &seldom_.message_watchers, &seldom_.room_watchers}) {
             tell_watchers(*line, locked);
             while (waiter* const w = line->front()) {
                 line->remove(*w);

@@ -26,6 +26,12 @@ namespace sluice::detail {
 // active then for the rest of the wait. So a wait costs as many steps as there are active cases, and an event that a
 // watched case was told of is either taken, or looked for again at the next wait.
 //
+// A listener hears, once, of anything that a choice between two waits might do. As long as it stands in the hub, each
+// case that may become ready is watched, or is a stop that rings, or waits for time; cases on a rendezvous are watched as
+// well, apart from the others. What ends that rings: a watcher that is told, a case that is added and can't be watched
+// since it may be ready, the removal of the last case that could be, the end of the group, and a wait that takes those
+// that stand apart out of their lines.
+//
 // Used by one thread at a time, but for the hub.
 class group final : case_source {
     static constexpr std::size_t no_place = static_cast<std::size_t>(-1);
@@ -33,6 +39,7 @@ class group final : case_source {
 public:
     explicit group(bool biased) noexcept : case_source(self_, kind::event), biased_(biased) {}
     ~group() override {
+        if (made_in_ == sync::fork_count() && hub_.has_listeners()) hub_.ring();
         for (const slot& s : members_)
             if (s.it) detach(*s.it);
     }
@@ -54,7 +61,9 @@ public:
         members_.push_back({m.id, std::move(added)});
         if (m.self->of_kind() == select_case::kind::otherwise) has_otherwise_ = true;
         if (!m.self->is_switched_off()) activate(m);
-        return next_id_++;
+        ++next_id_;
+        if (hub_.has_listeners() && m.is_active && !is_announced(m)) hub_.ring();
+        return m.id;
     }
 
     bool remove(std::size_t id) {
@@ -64,12 +73,27 @@ public:
         return true;
     }
 
+    // Has `l` woken, once, when a choice may do something, or report that nothing is left to wait for; before this
+    // returns, if that may be so now.
+    void listen(waiter& l) {
+        hub_.listen(l);
+        activate_told();
+        bool announced = true;
+        for (member* next = first_; member* const m = announced ? next : nullptr;) {
+            next = m->behind;
+            announced = is_announced(*m);
+        }
+        if (!announced || !can_be_ready()) hub_.ring();
+    }
+    // Ends that; false if `l` is being woken, or was.
+    bool stop_listening(waiter& l) { return hub_.stop_listening(l); }
+
     preference prefers() const noexcept { return biased_ ? preference::listed : preference::in_turn; }
 
     // As select_engine::choose(): the id of the case that was chosen, and that has run.
     result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop) {
         select_engine engine(nullptr, nullptr, 0, prefers());
-        if (const preparation early = prepare(engine, stop); early.is_decided) return conclude(early);
+        if (const preparation early = begin(engine, limit, stop); early.is_decided) return conclude(early);
         return conclude(engine.choose(limit, on_expiry, stop), engine);
     }
 
@@ -81,19 +105,21 @@ public:
         std::size_t place = 0;  // among the members
         std::size_t place_of_keeper = no_place;
         bool is_active = false, is_watched = false;
-        member* before = nullptr;  // of the active ones, in the order in which they are preferred
+        bool is_apart = false;     // is watched on a rendezvous
+        member* before = nullptr;  // of the active ones, in the order in which they are preferred; or of those apart
         member* behind = nullptr;
     };
     struct preparation {
         bool is_decided = false;
         member* by = nullptr;  // none: the stop of the whole wait
     };
-    preparation prepare(select_engine& engine, const stop_token& stop) {
+    preparation begin(select_engine& engine, const deadline& limit, const stop_token& stop) {
         if (stop.stop_requested()) return {true, nullptr};
         tried_.clear();
         for (member* m = biased_ ? nullptr : first_; m; m = m->behind) {
             if (select_engine::is_requested_stop(*m->self)) return {true, m};
         }
+        if (!limit.is_immediate()) activate_apart();
         activate_told();
         watch_idle();
         add_to(engine);
@@ -145,6 +171,7 @@ private:
             members_.resize(kept);
             removed_places_ = 0;
         }
+        if (hub_.has_listeners() && !can_be_ready()) hub_.ring();
         return taken;
     }
 
@@ -184,9 +211,56 @@ private:
         if (!hub_.has_news()) return;
         for (watcher* told = hub_.take_told(); told;) {
             auto& m = static_cast<member&>(*std::exchange(told, told->next_told));
-            m.is_watched = false;
-            --watched_;
+            leave_watched(m);
             activate(m);
+        }
+    }
+    void enter_watched(member& m) noexcept {
+        m.is_watched = true;
+        ++watched_;
+    }
+    void leave_watched(member& m) noexcept {
+        m.is_watched = false;
+        --watched_;
+        if (!std::exchange(m.is_apart, false)) return;
+        (m.before ? m.before->behind : apart_) = m.behind;
+        if (m.behind) m.behind->before = m.before;
+    }
+
+    // For a listener: whether it will hear when the case, an active one, may be ready; it may be now otherwise.
+    bool is_announced(member& m) {
+        if (m.self->watch(m)) {
+            deactivate(m);
+            enter_watched(m);
+            return true;
+        }
+        if (m.self->watch_between_waits(m)) {
+            deactivate(m);
+            enter_watched(m);
+            m.is_apart = true;
+            m.before = nullptr;
+            m.behind = apart_;
+            if (apart_) apart_->before = &m;
+            apart_ = &m;
+            return true;
+        }
+        return m.self->notify(hub_) != op_status::done;
+    }
+    // Whether one of the cases that a listener hears of, or of those that wait for time, may still become ready.
+    bool can_be_ready() {
+        for (member* m = first_; m && watched_ == 0; m = m->behind) {
+            if (m->self->notify(hub_) != op_status::closed) return true;
+        }
+        return watched_ > 0;
+    }
+    // A choice that may block stands in line for those that are watched on a rendezvous. One that does not block finds them
+    // as it finds all that are watched.
+    void activate_apart() {
+        if (!apart_) return;
+        hub_.ring();
+        while (member* const m = apart_) {
+            detach(*m);
+            activate(*m);
         }
     }
     void watch_idle() {
@@ -198,15 +272,13 @@ private:
             }
             if (!m->self->watch(*m)) continue;
             deactivate(*m);
-            m->is_watched = true;
-            ++watched_;
+            enter_watched(*m);
         }
     }
     void detach(member& m) {
         if (m.is_active) deactivate(m);
         if (!m.is_watched) return;
-        m.is_watched = false;
-        --watched_;
+        leave_watched(m);
         // In the child of a fork the locks of channels and of the hub may be held for ever, by threads that are not
         // there.
         if (made_in_ != sync::fork_count()) return;
@@ -277,14 +349,15 @@ private:
     const unsigned made_in_ = sync::fork_count();
     bool has_otherwise_ = false;
     std::size_t next_id_ = 0;
+    watch_hub hub_;  // ends after the cases, whose stop callbacks ring there
     std::vector<slot> members_;
     std::size_t removed_places_ = 0;
     member* first_ = nullptr;  // of the active ones
     member* last_ = nullptr;
+    member* apart_ = nullptr;  // the first of those that are watched on a rendezvous
     std::size_t active_ = 0, watched_ = 0;
-    std::vector<member*> keepers_;  // those whose channels kept memory when they were watched
-    waiter self_;                   // in the place of all the watched ones
-    watch_hub hub_;
+    std::vector<member*> keepers_;     // those whose channels kept memory when they were watched
+    waiter self_;                      // in the place of all the watched ones
     std::vector<select_case*> cases_;  // those of the choice under way; the same as members; scratch space
     std::vector<member*> tried_;
     std::vector<std::uint32_t> order_;

@@ -20,6 +20,7 @@
 #include <memory>
 #include <utility>
 
+#include <sluice/detail/backoff.hpp>
 #include <sluice/detail/loop_lock.hpp>
 #include <sluice/detail/loop_task.hpp>
 #include <sluice/detail/resumption_list.hpp>
@@ -147,11 +148,14 @@ private:
     void make_ready(resumption& node) noexcept {
         ready_.push_back(node);
         ++ready_count_;
+        if (spinners_ > 0) tell_spinners();
         if (sleepers_ > 0) wake_up_.notify_one();
     }
     void wake_all() noexcept {
+        if (spinners_ > 0) tell_spinners();
         if (sleepers_ > 0) wake_up_.notify_all();
     }
+    void tell_spinners() noexcept { news_.store(news_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
     resumption* take_ready() noexcept {
         resumption* const node = ready_.pop_front();
         if (!node) return nullptr;
@@ -173,6 +177,16 @@ private:
     void take_back(turn& now) noexcept {
         count_off(now);
         if (now.next) make_ready(*std::exchange(now.next, nullptr));
+    }
+    // Waits without the lock for as long as it takes to be woken from sleep, or until there may be something to do.
+    void spin(loop_lock& lock) {
+        ++spinners_;
+        const std::size_t known = news_.load(std::memory_order_relaxed);
+        lock.unlock();
+        for (backoff rest; news_.load(std::memory_order_relaxed) == known && rest.wait();) {
+        }
+        lock.lock();
+        --spinners_;
     }
     void sleep(loop_lock& lock) {
         ++sleepers_;
@@ -258,7 +272,7 @@ private:
 
     sync::mutex mutex_;
     sync::condition_variable wake_up_;
-    // All guarded by mutex_, but for is_being_destroyed_.
+    // All guarded by mutex_, but for is_being_destroyed_ and news_.
     resumption_list ready_;
     resumption_list begun_;
     timer_heap timers_;
@@ -266,11 +280,15 @@ private:
     std::size_t unfinished_ = 0;
     std::size_t running_ = 0;  // calls of run()
     std::size_t sleepers_ = 0;
+    std::size_t spinners_ = 0;
     std::size_t stops_ = 0;    // requested while a run() was under way
     bool stops_next_ = false;  // the next run()
     bool is_being_destroyed_ = false;
     bare_coroutine* free_ = nullptr;
     bare_coroutine* bare_ = nullptr;  // all that were made
+    // Changes while there are spinners and one of them may have something to do: a hint, which is looked at without the
+    // lock, and after which everything is looked at again under it.
+    sync::atomic<std::size_t> news_{0};
 };
 
 inline void loop_core::post(std::coroutine_handle<> coroutine) noexcept {
@@ -305,6 +323,7 @@ inline void loop_core::run() {
     } leave{*this, lock, now};
     ++running_;
     const std::size_t stops_before = stops_;
+    bool has_spun = false;
     for (unsigned i = 1;; ++i) {
         if (ready_.empty() || i % turns_between_looks_at_timers == 0) expire_timers(lock, now);
         if (stops_ != stops_before) return;
@@ -313,10 +332,15 @@ inline void loop_core::run() {
             go_on(now, *node);
             lock.lock();
             count_off(now);
+            has_spun = false;
         } else if (unfinished_ == 0) {
             return;
+        } else if (!has_spun && sync::multicore() && !sync::single_threaded()) {
+            spin(lock);
+            has_spun = true;
         } else {
             sleep(lock);
+            has_spun = false;
         }
     }
 }

@@ -66,8 +66,13 @@ public:
 
     // Has `w` told when the case may be ready; false if it may be ready now, or can't be watched.
     virtual bool watch(watcher& /*w*/) { return false; }
-    // Ends that. After it `w` stands in no line, but may have been told.
+    // The same for a case that has to be tried by each choice, and stands in line while that waits: between two choices.
+    virtual bool watch_between_waits(watcher& /*w*/) { return false; }
+    // Ends either. After it `w` stands in no line, but may have been told.
     virtual void unwatch(watcher& /*w*/) {}
+    // For a case that can't be watched in either way: sees to it that `hub` rings when it may be ready, unless it may be
+    // now: `done`; or never: `closed`. Of time nobody is told.
+    virtual op_status notify(watch_hub& /*hub*/) { return op_status::blocked; }
     // Whether it is never ready: a case on an empty handle.
     virtual bool is_switched_off() const noexcept { return false; }
 

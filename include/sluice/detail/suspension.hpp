@@ -111,8 +111,12 @@ inline constexpr unsigned max_in_a_row = 128;
 // on another thread, and the awaiter is gone then.
 class suspension : public resumption {
 public:
-    // Whether the next operation of this thread is to let other coroutines run before it begins.
-    static bool is_turn_over() noexcept { return sync::this_thread().completed_in_a_row >= max_in_a_row; }
+    // Counts an operation that may complete at once; false if it is to let other coroutines run before it begins. Not to
+    // be inlined into a coroutine: see sync::this_thread().
+    [[gnu::noinline]] static bool takes_turn() noexcept {
+        unsigned& in_a_row = sync::this_thread().completed_in_a_row;
+        return in_a_row < max_in_a_row && ++in_a_row > 0;
+    }
 
     std::coroutine_handle<> posted() const noexcept { return relay_ ? relay_.handle() : coroutine_; }
 
@@ -126,8 +130,6 @@ protected:
         executor_ = executor;
         if (several_steps && !executor.use->takes_nodes && !relay_) relay_ = relay::to(*this);
     }
-    // Without a coroutine that waits: it goes on by itself.
-    static void completed_at_once() noexcept { ++sync::this_thread().completed_in_a_row; }
 
     void post() noexcept { executor_.use->post(executor_.context, *this); }
     // What was posted, or is about to be, is taken back. For the thread where coroutines run.
@@ -256,14 +258,12 @@ protected:
     // For the awaiter. False if the operation was over at once.
     bool suspend(std::coroutine_handle<> coroutine, executor_ref executor) {
         attach(coroutine, executor, true);
-        if (is_turn_over()) {
+        if (!takes_turn()) {
             phase_ = phase::begins;
             post();
             return true;
         }
-        if (!advance()) return true;
-        completed_at_once();
-        return false;
+        return !advance();
     }
     // Rethrows what a step has thrown.
     void finish() {
@@ -299,8 +299,8 @@ private:
     // Takes steps until the operation is over, or the coroutine is to stay suspended: false then, and this may be gone.
     bool advance() {
         for (;;) {
+            if (phase_ == phase::waits) state_.fetch_and(completed, std::memory_order_acq_rel);
             phase_ = phase::waits;
-            state_.fetch_and(completed, std::memory_order_acq_rel);
             progress made = progress::over();
             try_step(made);
             if (made.is_over()) {

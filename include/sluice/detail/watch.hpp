@@ -18,10 +18,14 @@ class watch_hub;
 // the line with both locks held, where there is nothing for it. So as long as it stands there, there has been nothing.
 // All watchers are told, so that a group that is between two waits, or finds something else first, keeps nothing from
 // the others.
+//
+// On a rendezvous there is nothing before somebody stands in line: who does so on one side tells those that watch for it
+// on the other, before it is shown there. They stand in lines of their own, where nobody takes them for a peer: two sides
+// that only watch do not meet.
 struct watcher : waiter {
     watcher() noexcept { watches = true; }
 
-    watch_hub* hub = nullptr;
+    watch_hub* hub = nullptr;      // none: the watcher itself is woken in place of being told
     watcher* next_told = nullptr;  // guarded by the hub
 };
 
@@ -42,6 +46,12 @@ public:
         if (waiter* const group = std::exchange(waiting_, nullptr)) {
             if (claim::claim_without_transfer(*group)) locked.wake_after(*group);
         }
+        wake_listeners(locked);
+    }
+    // Wakes the listeners, as tell() does. Requires no lock.
+    void ring() {
+        section held(lock_);
+        wake_listeners(held);
     }
 
     // ---- For the thread that has the group
@@ -78,11 +88,34 @@ public:
         waiting_ = nullptr;
     }
 
+    // Has `l` woken, once, when a watcher is told, or the hub rings: between two waits too.
+    void listen(waiter& l) {
+        const spin_lock_guard held(lock_);
+        listeners_.push_back(l);
+    }
+    // Ends that; false if `l` has been taken out, to be woken.
+    bool stop_listening(waiter& l) {
+        const spin_lock_guard held(lock_);
+        if (!l.linked) return false;
+        listeners_.remove(l);
+        return true;
+    }
+    bool has_listeners() const noexcept { return !listeners_.empty(); }
+
 private:
+    // Requires the lock.
+    void wake_listeners(section& locked) {
+        while (waiter* const l = listeners_.front()) {
+            listeners_.remove(*l);
+            locked.wake_after(*l);
+        }
+    }
+
     sync::mutex lock_;
     watcher* first_ = nullptr;  // of those that were told
     watcher** end_ = &first_;
     waiter* waiting_ = nullptr;
+    wait_queue listeners_;
     sync::atomic<bool> has_news_{false};
 };
 
@@ -93,7 +126,11 @@ inline void tell_watchers(wait_queue& line, section& locked) {
         if (!w->watches) continue;
         line.remove(*w);
         auto& told = static_cast<watcher&>(*w);
-        told.hub->tell(told, locked);
+        if (told.hub) {
+            told.hub->tell(told, locked);
+        } else {
+            locked.wake_after(told);
+        }
     }
 }
 

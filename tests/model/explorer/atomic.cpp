@@ -98,7 +98,7 @@ void atomic_cell::store(std::uint64_t value, std::memory_order order) noexcept {
     thread_state& me = s.me();
     me.observe(newest().past_hash);  // the order of the stores tells states from each other
     // Others can notice a store: a spin that makes one may be left at its next yield.
-    me.yielded_in_vain = false;
+    me.yields_in_vain = 0;
     writes_[count_ % max_writes] = {value, mix(me.past_hash, value), releases(order) ? me.now : vector_clock{},
                                     me.last_step(), me.number};
     // A store that does not release ends the release sequence before it, as it has since C++20.
@@ -118,7 +118,7 @@ std::uint64_t atomic_cell::modify(std::memory_order order, F&& f) {
     const write before = newest();
     if (acquires(order)) me.now.join(before.released);
     me.observe(before.past_hash);
-    me.yielded_in_vain = false;
+    me.yields_in_vain = 0;
     std::uint64_t value = before.value;
     // A failed compare_exchange is a load with the order of the success, which is at least as strong.
     if (!f(value)) {
@@ -147,6 +147,18 @@ std::uint64_t atomic_cell::exchange(std::uint64_t value, std::memory_order order
 std::uint64_t atomic_cell::fetch_add(std::uint64_t difference, std::memory_order order) noexcept {
     return modify(order, [&](std::uint64_t& v) {
         v += difference;
+        return true;
+    });
+}
+std::uint64_t atomic_cell::fetch_or(std::uint64_t bits, std::memory_order order) noexcept {
+    return modify(order, [&](std::uint64_t& v) {
+        v |= bits;
+        return true;
+    });
+}
+std::uint64_t atomic_cell::fetch_and(std::uint64_t bits, std::memory_order order) noexcept {
+    return modify(order, [&](std::uint64_t& v) {
+        v &= bits;
         return true;
     });
 }

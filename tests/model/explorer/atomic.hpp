@@ -22,6 +22,8 @@ protected:
     void store(std::uint64_t value, std::memory_order order) noexcept;
     std::uint64_t exchange(std::uint64_t value, std::memory_order order) noexcept;
     std::uint64_t fetch_add(std::uint64_t difference, std::memory_order order) noexcept;
+    std::uint64_t fetch_or(std::uint64_t bits, std::memory_order order) noexcept;
+    std::uint64_t fetch_and(std::uint64_t bits, std::memory_order order) noexcept;
     bool compare_exchange(std::uint64_t& expected, std::uint64_t value, std::memory_order order) noexcept;
 
 private:
@@ -94,6 +96,12 @@ public:
     }
     T fetch_sub(T d, std::memory_order order = std::memory_order_seq_cst) noexcept requires std::is_integral_v<T> {
         return fetch_add(static_cast<T>(T{} - d), order);
+    }
+    T fetch_or(T b, std::memory_order order = std::memory_order_seq_cst) noexcept requires std::is_unsigned_v<T> {
+        return value(atomic_cell::fetch_or(bits(b), order));
+    }
+    T fetch_and(T b, std::memory_order order = std::memory_order_seq_cst) noexcept requires std::is_unsigned_v<T> {
+        return value(atomic_cell::fetch_and(bits(b), order));
     }
     operator T() const noexcept { return load(); }
     T operator=(T v) noexcept {

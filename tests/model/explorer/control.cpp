@@ -118,7 +118,7 @@ void doing(const char* what) noexcept {
 vector_clock begin_operation() {
     scheduler& s = scheduler::the;
     thread_state& me = s.me();
-    me.yielded_in_vain = false;
+    me.yields_in_vain = 0;
     if (s.is_strict()) s.synchronise_operations();
     if (time_matters) me.observe(s.time_hash());
     me.begins = true;

@@ -24,8 +24,8 @@
 //     Fences do nothing, and compare_exchange_weak does not fail for no reason.
 //   - Atomics of the standard library (the counts of std::shared_ptr) are steps, but acq_rel, and never old.
 //   - A thread that yields and is let go on though another could go is left at no further yield, until it has done
-//     something that others can notice. So a spin that ends after some turns has few schedules; one that ends only when
-//     another thread has done something is taken for a livelock.
+//     something that others can notice, or has yielded oftener than any spin does that ends by itself: then the others
+//     go first. So a spin that ends after some turns has few schedules.
 //   - More than max_threads threads, or 20,000 steps of an execution.
 //   - Nothing goes between the last step before an unlock and the unlock: only a try_lock() that fails, of a thread
 //     that has seen that step, could tell. The budget failing_try_locks makes up for it.

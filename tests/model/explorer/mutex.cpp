@@ -18,7 +18,7 @@ void mutex::acquire() {
     owner_ = me.number;
     me.now.join(released_);
     me.observe(past_hash_);
-    me.yielded_in_vain = false;
+    me.yields_in_vain = 0;
     // An inversion is found in any execution that locks both ways, though no deadlock comes of it in this one.
     for (int i = 0; i < me.held_count; ++i) {
         const std::uint32_t before = me.held[i]->number();

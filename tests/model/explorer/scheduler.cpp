@@ -76,7 +76,8 @@ int scheduler::start(void (*function)(void*), void* argument) {
     const int number = thread_count_;
     thread_state& t = threads_[number];
     t.number = number;
-    t.done = t.yielded_in_vain = t.notified = t.begins = false;
+    t.done = t.notified = t.begins = false;
+    t.yields_in_vain = 0;
     t.next = action::begin;
     t.on = nullptr;
     // What its maker has observed is all that a thread knows at first.
@@ -233,6 +234,7 @@ struct scheduler::option_list {
 // Returns the next deadline of a thread that sleeps. The order is part of what a trace means; an execution that is given
 // no choice takes the first. What no budget is left for is no option.
 clock::time_point scheduler::collect_options(thread_state& me, bool goes_on, option_list& options) {
+    const bool others_first = me.next == action::yield && me.yields_in_vain == thread_state::most_yields_in_vain;
     clock::time_point earliest = clock::time_point::max();
     // Where this thread can't go on, or yields, all others are free.
     const bool others = !goes_on || left_.preemptions > 0;
@@ -252,7 +254,7 @@ clock::time_point scheduler::collect_options(thread_state& me, bool goes_on, opt
     }
     if (!goes_on && !me.done) {
         if (is_enabled(me)) {
-            options.add(&me, option::what::step, false);
+            if (!others_first || (!options.has_step && earliest == clock::time_point::max())) options.add(&me, option::what::step, false);
         } else if (me.next == action::wake && !me.notified) {
             add_sleeper(me);
         }
@@ -281,7 +283,11 @@ thread_state& scheduler::schedule_next() {
         if (++steps_ > how_.steps) fail("livelock: the step bound is reached");
         const bool enabled = !running.done && is_enabled(running);
         // After a yield in vain a spin has no choice here until it has done something that others can notice.
-        if (enabled && yields && running.yielded_in_vain) return running;
+        if (enabled && yields && running.yields_in_vain > 0 &&
+            running.yields_in_vain < thread_state::most_yields_in_vain) {
+            ++running.yields_in_vain;
+            return running;
+        }
         const bool goes_on = enabled && !yields;
         option_list options;
         const clock::time_point earliest = collect_options(running, goes_on, options);
@@ -323,7 +329,7 @@ thread_state& scheduler::schedule_next() {
             o.who->notified = true;
             o.who->observe(0x5b);
         }
-        if (yields && o.who == &running && options.count > 1) running.yielded_in_vain = true;
+        if (yields && o.who == &running && options.count > 1) running.yields_in_vain = 1;
         return *o.who;
     }
 }
@@ -342,7 +348,7 @@ std::uint64_t scheduler::state_hash(const thread_state& me, bool goes_on) const 
         // need no place here: their present state follows from what the threads have observed.
         state = mix(state, t.past_hash + (t.done ? 1 : 0));
         state = mix(
-            state, static_cast<std::uint64_t>(t.next) | (t.notified ? 0x100u : 0u) | (t.yielded_in_vain ? 0x200u : 0u));
+            state, static_cast<std::uint64_t>(t.next) | (t.notified ? 0x100u : 0u) | (t.yields_in_vain << 9));
     }
     return state;
 }

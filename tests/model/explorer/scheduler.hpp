@@ -51,8 +51,10 @@ enum class action : std::uint8_t {
 struct thread_state {
     int number = 0;
     bool done = false;
-    // It has yielded, and was let go on though others could: it goes on at further yields until it has done something.
-    bool yielded_in_vain = false;
+    // It has yielded so often since it was let go on though others could, and has done nothing that they could notice. It
+    // goes on at these yields, but for those after more than any spin has that ends by itself: then the others go.
+    std::uint32_t yields_in_vain = 0;
+    static constexpr std::uint32_t most_yields_in_vain = 4;
 
     action next = action::begin;
     const sync_object* on = nullptr;             // what its next step is on, if anything

@@ -55,13 +55,6 @@ void fail_to_lock_after_last_step() {
     expect(lock.owns_lock(), "it has seen the last step, and the mutex is locked");
 }
 
-// It ends only when the other thread has stored.
-void spin() {
-    atomic<bool> flag = false;
-    thread a([&] { flag.store(true, release); });
-    while (!flag.load(acquire)) yield();
-}
-
 }  // namespace
 
 std::vector<litmus> limits() {
@@ -70,7 +63,6 @@ std::vector<litmus> limits() {
     return {
         {"not-explored/load-buffering", "", buffer_loads, two_stale},
         {"not-explored/modification-order", "", store_in_opposite_orders, two_stale},
-        {"not-explored/end-of-a-spin", "livelock", spin},
         {"not-explored/before-unlock", "", fail_to_lock_after_last_step},
         {"not-explored/before-unlock-but-for-try_lock", "the mutex is locked", fail_to_lock_after_last_step, failing},
     };

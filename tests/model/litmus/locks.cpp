@@ -7,6 +7,7 @@
 #include <model/litmus/litmus.hpp>
 #include <model/memory_orders.hpp>
 
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -155,6 +156,7 @@ std::vector<litmus> locks() {
         {"wait/deadline", "", [] { wait_in_time(true); }},
         {"wait/deadline-passes", "the deadline has passed", [] { wait_in_time(false); }},
         {"wait/spin", "", [] { spin(100); }},
+        {"wait/spin-until-it-is-so", "", [] { spin(std::numeric_limits<int>::max()); }},
         {"stop/callback-ends-first", "", [] { stop(true); }},
         {"stop/callback-outlives", "memory is used after it was freed", [] { stop(false); }},
     };

@@ -3,22 +3,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
-#include <cstdint>
 #include <optional>
 
 #include <poll.h>
 #include <time.h>
-#include <unistd.h>
-#if defined(__linux__)
-#include <sys/eventfd.h>
-#endif
 
+#include <sluice/detail/event_signal.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
-#include <sluice/ipc/detail/errors.hpp>
 
 namespace sluice::ipc::detail {
 
@@ -58,48 +52,19 @@ inline bool wait_for_either(int first, int second, const sluice::detail::deadlin
 // reads after it has cleared the flag.
 class wake_up {
 public:
-    wake_up() {
-#if defined(__linux__)
-        reading_ = descriptor([] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); });
-        if (!reading_) fail(errno, "eventfd");
-#else
-        int ends[2] = {-1, -1};
-        reading_ = descriptor([&] {
-            return ::pipe(ends) == 0 && set_cloexec_nonblock(ends[0], true) && set_cloexec_nonblock(ends[1], true)
-                       ? ends[0]
-                       : -1;
-        });
-        const int error = errno;
-        if (ends[1] >= 0) writing_ = descriptor([&] { return ends[1]; });
-        if (!reading_) fail(error, "pipe");
-#endif
-    }
-
-    int fd() const noexcept { return reading_.get(); }
+    int fd() const noexcept { return event_.fd(); }
 
     void signal() noexcept {
-        if (flag_.exchange(true, std::memory_order_acq_rel)) return;
-        const int error = errno;
-        const std::uint64_t one = 1;
-#if defined(__linux__)
-        (void)retry_eintr([&] { return ::write(reading_.get(), &one, sizeof one); });
-#else
-        (void)retry_eintr([&] { return ::write(writing_.get(), &one, 1); });
-#endif
-        errno = error;
+        if (!flag_.exchange(true, std::memory_order_acq_rel)) event_.set();
     }
 
     void clear() noexcept {
-        std::uint64_t count[8];
-        (void)retry_eintr([&] { return ::read(reading_.get(), count, sizeof count); });
+        event_.clear();
         flag_.exchange(false, std::memory_order_acq_rel);
     }
 
 private:
-    descriptor reading_;
-#if !defined(__linux__)
-    descriptor writing_;
-#endif
+    sluice::detail::event_signal<descriptor> event_;
     std::atomic<bool> flag_{false};
 };
 
