@@ -40,6 +40,15 @@ install_missing() {
     missing=
 }
 
+# install_optional PACKAGE HEADER: installs the package where $compiler does not find the header, if that is possible.
+install_optional() {
+    command -v apt-get >/dev/null 2>&1 || return 0
+    printf '#include <%s>\n' "$2" | "$compiler" -x c++ -std=c++20 -fsyntax-only - >/dev/null 2>&1 && return 0
+    missing=$1
+    (install_missing) || say "Without $1"
+    missing=
+}
+
 # configure_and_build FOLDER TARGET OPTION...: configures build/FOLDER of the repository at $root with the options, and builds the
 # target.
 configure_and_build() {

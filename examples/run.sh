@@ -9,6 +9,7 @@ need_compiler "$compiler"
 need cmake cmake
 need ninja ninja-build
 install_missing
+install_optional libasio-dev asio.hpp
 
 configure_and_build examples all -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_BUILD_TESTS=OFF
 

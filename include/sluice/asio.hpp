@@ -101,7 +101,7 @@ struct standalone_asio {
 
 }  // namespace detail
 
-// Apart from those of Boost.Asio, so that both may be used in one program.
+// Apart from those of the other library: who includes both headers writes sluice::for_asio::async_recv.
 inline namespace for_asio {
 
 /// @{

@@ -102,7 +102,7 @@ struct boost_asio {
 
 }  // namespace detail
 
-// Apart from those of Asio, so that both may be used in one program.
+// Apart from those of the other library: who includes both headers writes sluice::for_boost_asio::async_recv.
 inline namespace for_boost_asio {
 
 /// @{

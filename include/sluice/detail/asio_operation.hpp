@@ -30,8 +30,8 @@ public:
     template <class... Kept>
     explicit bare_operation(std::tuple<Kept...>& kept) : bare_operation(kept, std::index_sequence_for<Kept...>()) {}
 
-    // True if it is over. Otherwise this may be gone.
-    bool begin(executor_ref executor) {
+    // True if it is over. Otherwise this may be gone. Not to be inlined into a coroutine: see sync::this_thread().
+    [[gnu::noinline]] bool begin(executor_ref executor) {
         unsigned& in_a_row = sync::this_thread().completed_in_a_row;
         const unsigned before = std::exchange(in_a_row, 0);
         const bool over = this->look() || !this->suspend_in(nullptr, executor);
