@@ -18,7 +18,9 @@ void add_async_pairs_of(const kind& k, const std::vector<std::string_view>& peer
     const auto add_pair = [&](const channel_op<M>& a, const channel_op<M>& b) {
         // Where old values are found, time is no matter.
         const bool timed = is_timed(a.name) || is_timed(b.name);
-        const budgets limits{.preemptions = 2, .stale_reads = timed ? 0 : 1, .ticks = timed ? 1 : 0, .detours = 2};
+        const int preemptions = !timed && k.capacity == std::size_t{0} ? 2 : 1;
+        const budgets limits{
+            .preemptions = preemptions, .stale_reads = timed ? 0 : 1, .ticks = timed ? 1 : 0, .detours = 2};
         const scenario<M> scripts{{&a}, {&b}};
         add("async-pair/" + std::string(k.name) + "/" + a.name + "+" + b.name,
             "A coroutine and its peer are linearizable together, and neither waits though it could complete.", limits,
