@@ -41,6 +41,16 @@ set(layers
     "ipc/detail/client_stream ipc/detail/listener_clients"
     "ipc/socket"
     "ipc"
+    # between machines
+    "nats/error nats/message nats/options"
+    "nats/detail/status nats/detail/travel"
+    "nats/detail/client"
+    "nats/detail/client_calls"
+    "nats/detail/inbox nats/detail/intake"
+    "nats/detail/endpoint"
+    "nats/detail/receiving nats/detail/sending"
+    "nats/connection"
+    "nats"
 )
 
 set(table ${CMAKE_CURRENT_LIST_FILE})
