@@ -8,7 +8,8 @@
 #include <sluice/nats/options.hpp>     // what can be chosen when something is opened
 #include <sluice/nats/error.hpp>       // category: what the client and the servers report
 #include <sluice/nats/message.hpp>     // message<T>: a message with its subject
-#include <sluice/nats/connection.hpp>  // connection: to the servers; its senders and receivers
+#include <sluice/nats/call.hpp>        // call<Query, Reply>: a query that waits for its reply
+#include <sluice/nats/connection.hpp>  // connection: to the servers; its senders, receivers, requests and services
 #include <sluice/ipc/codec.hpp>        // codec<T>: what travels
 
 /// Channels between machines: the same handles, with NATS between the two ends.

@@ -1,14 +1,20 @@
 // connection: the way to the servers, and the ends of channels over it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <sluice/channel.hpp>
+#include <sluice/detail/deadline.hpp>
 #include <sluice/ipc/detail/batching.hpp>
+#include <sluice/nats/call.hpp>
+#include <sluice/nats/detail/asking.hpp>
 #include <sluice/nats/detail/endpoint.hpp>
 #include <sluice/nats/detail/inbox.hpp>
 #include <sluice/nats/detail/receiving.hpp>
@@ -16,6 +22,7 @@
 #include <sluice/nats/detail/travel.hpp>
 #include <sluice/nats/message.hpp>
 #include <sluice/nats/options.hpp>
+#include <sluice/result.hpp>
 
 namespace sluice::nats {
 
@@ -81,6 +88,45 @@ public:
         return detail::receive<T>(session_, subject, chosen, "receiving from " + subject, [](const natsMsg& m) {
             return detail::travel<T>::make(::natsMsg_GetSubject(&m), detail::data_of(&m));
         });
+    }
+
+    /// Asks whoever serves `subject`, and returns the answer. Blocks until it has come, for at most `timeout`; while the
+    /// connection is lost it waits for that too. Fails with `closed`, at once, if nobody serves the subject, or the
+    /// connection was given up; with `timeout`; or with `stopped`, if a stop is requested first. The query may have been
+    /// received all the same, but for `closed`.
+    ///
+    /// Throws what the codecs throw, in decoding the answer too, and std::system_error where the subject is none.
+    template <class Reply, class Query, class Rep, class Period>
+    [[nodiscard]] result<Reply> request(const std::string& subject, const Query& query,
+                                        const std::chrono::duration<Rep, Period>& timeout,
+                                        const sluice::detail::stop_token& stop = {}) const {
+        const auto until = sluice::detail::deadline::after(timeout).wake_time();
+        session_->require_own_process("asking " + subject);
+        detail::check_subject(subject, false);
+        std::vector<std::byte> scratch;
+        const std::span<const std::byte> bytes = detail::encode(query, scratch);
+        if (bytes.data() != scratch.data()) scratch.assign(bytes.begin(), bytes.end());
+        const auto answer = detail::ask(session_->replies(), subject, std::move(scratch), until, stop);
+        if (!answer) return unexpected(answer.error());
+        return detail::decode<Reply>(detail::data_of(answer->get()));
+    }
+
+    /// A receiver of the queries to `subject`, each as a `call`, which takes the reply. Blocks, throws and discards as
+    /// receiver() does: of several services with the same `queue` each query goes to one. A query that cannot be decoded
+    /// is not answered.
+    template <class Query, class Reply>
+    [[nodiscard]] sluice::receiver<call<Query, Reply>> service(const std::string& subject,
+                                                               const receiver_options& chosen = {}) const {
+        // The calls hold the connection; what makes them must not, since it lives in it.
+        return detail::receive<call<Query, Reply>>(
+            session_, subject, chosen, "serving " + subject,
+            [weak = std::weak_ptr<detail::session>(session_)](const natsMsg& m) {
+                const char* const to = ::natsMsg_GetReply(&m);
+                auto session = weak.lock();
+                if (!session) throw std::system_error(std::make_error_code(std::errc::not_connected));
+                return call<Query, Reply>(detail::decode<Query>(detail::data_of(&m)), to ? to : "",
+                                          std::move(session));
+            });
     }
 
     /// The last error of this connection and its ends; none if there was none. Does not block.
