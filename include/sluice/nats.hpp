@@ -9,6 +9,8 @@
 #include <sluice/nats/error.hpp>       // category: what the client and the servers report
 #include <sluice/nats/message.hpp>     // message<T>: a message with its subject
 #include <sluice/nats/call.hpp>        // call<Query, Reply>: a query that waits for its reply
+#include <sluice/nats/delivery.hpp>    // delivery<T>: a message of a stream, to be acknowledged
+#include <sluice/nats/stream.hpp>      // stream: messages that the servers keep; its senders and receivers
 #include <sluice/nats/connection.hpp>  // connection: to the servers; its senders, receivers, requests and services
 #include <sluice/ipc/codec.hpp>        // codec<T>: what travels
 

@@ -48,7 +48,11 @@ set(layers
     "nats/detail/client_calls"
     "nats/detail/inbox nats/detail/intake"
     "nats/detail/endpoint"
-    "nats/detail/receiving nats/detail/sending"
+    "nats/call nats/detail/asking nats/detail/jetstream nats/detail/receiving nats/detail/sending"
+    "nats/detail/confirmed nats/detail/ticket"
+    "nats/delivery"
+    "nats/detail/pulling"
+    "nats/stream"
     "nats/connection"
     "nats"
 )

@@ -80,7 +80,8 @@ TEST_CASE("many threads ask at once, and each gets its own answers") {
     for (int t = 0; t < threads_that_ask; ++t) {
         asking.push_back(std::make_unique<task<int>>([&, t] {
             int right = 0;
-            for (int i = 0; i < each; ++i) right += bus.request<int>("double", t * each + i, patience) == 2 * (t * each + i);
+            for (int i = 0; i < each; ++i)
+                right += bus.request<int>("double", t * each + i, patience) == 2 * (t * each + i);
             return right;
         }));
     }
@@ -121,7 +122,8 @@ TEST_CASE("a call that is kept keeps the connection, and one that is dropped let
     {
         const auto bus = connect(shared_server());
         const auto calls = bus.service<int, int>("kept");
-        asking = std::make_unique<task<int>>([&outside] { return outside.request<int>("kept", 21, patience).value_or(-1); });
+        asking =
+            std::make_unique<task<int>>([&outside] { return outside.request<int>("kept", 21, patience).value_or(-1); });
         asks = asking.get();
         auto c = soon(calls);
         REQUIRE(c);

@@ -17,11 +17,13 @@
 #include <sluice/nats/detail/asking.hpp>
 #include <sluice/nats/detail/endpoint.hpp>
 #include <sluice/nats/detail/inbox.hpp>
+#include <sluice/nats/detail/jetstream.hpp>
 #include <sluice/nats/detail/receiving.hpp>
 #include <sluice/nats/detail/sending.hpp>
 #include <sluice/nats/detail/travel.hpp>
 #include <sluice/nats/message.hpp>
 #include <sluice/nats/options.hpp>
+#include <sluice/nats/stream.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice::nats {
@@ -44,7 +46,7 @@ public:
         auto c = std::make_shared<detail::client>(std::move(url), std::move(chosen));
         c->connect();
         try {
-            auto notes = bounded<detail::note>(1024);
+            auto notes = bounded<detail::note>(65536);
             auto in = std::make_shared<detail::inbox>(c, std::move(notes.tx));
             ipc::detail::start(*c->loop(), std::make_unique<detail::link>(c, in), {});
             session_ = std::make_shared<detail::session>(c, in);
@@ -124,15 +126,37 @@ public:
                 const char* const to = ::natsMsg_GetReply(&m);
                 auto session = weak.lock();
                 if (!session) throw std::system_error(std::make_error_code(std::errc::not_connected));
-                return call<Query, Reply>(detail::decode<Query>(detail::data_of(&m)), to ? to : "",
-                                          std::move(session));
+                return call<Query, Reply>(detail::decode<Query>(detail::data_of(&m)), to ? to : "", std::move(session));
             });
     }
+
+    /// @{
+    /// A stream: messages that the servers keep. The first uses one that exists; the second makes it, or uses one of
+    /// the same configuration. Blocks until the servers have answered. Throws std::system_error that names the stream
+    /// and repeats what they said: where there is none, where it has another configuration.
+    [[nodiscard]] nats::stream stream(const std::string& name) const {
+        return open_stream(name,
+                           [&](detail::jetstream& js, const std::string& what) { return js.find_stream(name, what); });
+    }
+    [[nodiscard]] nats::stream stream(const std::string& name, const stream_options& chosen) const {
+        return open_stream(
+            name, [&](detail::jetstream& js, const std::string& what) { return js.make_stream(name, chosen, what); });
+    }
+    /// @}
 
     /// The last error of this connection and its ends; none if there was none. Does not block.
     [[nodiscard]] std::error_code error() const { return session_->bus().errors().error(); }
 
 private:
+    template <class F>
+    nats::stream open_stream(const std::string& name, F&& open) const {
+        session_->require_own_process("stream " + name);
+        const std::string what = "stream " + name + " at " + session_->bus().url();
+        session_->bus().require_connected("stream " + name);
+        detail::jetstream js(session_->bus());
+        return nats::stream(std::make_shared<detail::stream_state>(session_, name, open(js, what)));
+    }
+
     template <class T>
     sluice::sender<T> open_sender(std::string subject, const sender_options& chosen) const {
         session_->require_own_process("sending to " + subject);

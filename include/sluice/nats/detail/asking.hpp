@@ -50,8 +50,8 @@ private:
 };
 
 // Publishes once there is a connection, and waits; `max()` is for ever. `closed` if nobody serves the subject, or the connection is given up.
-inline result<msg_ptr> ask(inbox& in, std::string subject, std::vector<std::byte> bytes, client::clock::time_point until,
-                           const stop_token& stop) {
+inline result<msg_ptr> ask(inbox& in, std::string subject, std::vector<std::byte> bytes,
+                           client::clock::time_point until, const stop_token& stop) {
     const waiting_for_reply reply(in);
     note query{std::move(subject), reply.subject(), std::move(bytes), until};
     if (const auto sent = in.notes().send_until(std::move(query), until, stop); !sent) return unexpected(sent.error());

@@ -53,6 +53,9 @@ public:
     virtual void receive(msg_ptr m) noexcept = 0;
 };
 
+// A time as long as for ever, with which clocks can still count.
+inline constexpr std::chrono::hours long_enough{24 * 365 * 100};
+
 class client;
 
 // A subscription, which ends with it.
@@ -71,7 +74,7 @@ public:
     using clock = std::chrono::steady_clock;
 
     explicit client(std::string url, connection_options chosen)
-        : url_(std::move(url)), chosen_(std::move(chosen)), loop_(ipcd::io_loop::make()) {}
+        : url_(std::move(url)), chosen_(within_reason(std::move(chosen))), loop_(ipcd::io_loop::make()) {}
     client(const client&) = delete;
     client& operator=(const client&) = delete;
 
@@ -155,6 +158,9 @@ public:
         link_ref_ = std::move(ref);
     }
 
+    // How often a lost connection was made again.
+    std::size_t connects() const noexcept { return connects_.load(std::memory_order_acquire); }
+
     // Subjects to which the server lets this user not publish: how often it has said so, and whether of this one.
     std::size_t refusals() const noexcept { return refusals_.load(std::memory_order_acquire); }
     bool is_refused(std::string_view subject) const {
@@ -208,6 +214,13 @@ public:
 private:
     static constexpr int max_buffered = 512 * 1024;
 
+    static connection_options within_reason(connection_options o) {
+        constexpr std::chrono::milliseconds day = std::chrono::hours(24);
+        for (auto* const d : {&o.connect_timeout, &o.reconnect_wait, &o.dead_after, &o.linger})
+            *d = (std::min)(*d, day);
+        return o;
+    }
+
     struct options_destroyer {
         void operator()(natsOptions* o) const noexcept { ::natsOptions_Destroy(o); }
     };
@@ -226,6 +239,7 @@ private:
         post_all();
     }
     void on_connected() noexcept {
+        connects_.fetch_add(1, std::memory_order_release);
         {
             const std::lock_guard<sync::mutex> held(mutex_);
             lost_at_ = clock::time_point::max();
@@ -268,7 +282,7 @@ private:
 
     sync::atomic<bool> wants_read_{false}, wants_write_{false};
     sync::atomic<bool> closed_{false}, done_{false};
-    sync::atomic<std::size_t> refusals_{0};
+    sync::atomic<std::size_t> refusals_{0}, connects_{0};
     bool congested_ = false;  // for the loop's thread
 
     sync::mutex subscribing_;  // guards closing_; the client is called under it, and calls nothing back that takes it

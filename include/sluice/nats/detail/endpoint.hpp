@@ -120,7 +120,7 @@ public:
             }
             if (lost || inbox_->has_echoed() || now >= *last_call_) close();
             alarm_ = last_call_;
-        } else if (lost && c.chosen().reconnect_for < std::chrono::hours(24 * 365)) {
+        } else if (lost && c.chosen().reconnect_for < long_enough) {
             const auto until = lost_at + c.chosen().reconnect_for;
             if (now >= until) {
                 c.set_cause(std::make_exception_ptr(

@@ -50,8 +50,9 @@ public:
     // Whether peek() finds a message; if not, and it was called since the last one, the handler will be posted.
     bool is_ready() const noexcept { return next_ != batch_.size() || (!waiting_.armed() && !ended_); }
     void close(std::exception_ptr why) noexcept { from_.close(std::move(why)); }
-    // How many have come and were not returned by next().
-    std::size_t pending() const noexcept { return batch_.size() - next_ + (arrived_ ? 1 : 0) + from_.size(); }
+    // After peek(): how many have come and were not returned by next(), those that are sent meanwhile perhaps not
+    // counted.
+    std::size_t pending() const noexcept { return batch_.size() - next_ + from_.size(); }
 
 private:
     static constexpr std::size_t batch_size = ipcd::plain<T> ? std::clamp<std::size_t>(16384 / sizeof(T), 1, 256) : 32;
