@@ -1,9 +1,7 @@
 // What the tests over NATS have in common: servers of their own, on free ports of loopback.
 #pragma once
 
-#include "../catch.hpp"
-#include "../support/scale.hpp"
-#include "../support/task.hpp"
+#include "../ipc/support.hpp"
 
 #include <sluice/nats.hpp>
 #include <sluice/sluice.hpp>

@@ -19,7 +19,16 @@ public:
 
     const char* name() const noexcept override { return "sluice.nats"; }
     std::string message(int code) const override {
-        if (code >= first_of_jetstream) return "JetStream error " + std::to_string(code);
+        if (code >= first_of_jetstream) {
+            const std::string text = "JetStream error " + std::to_string(code);
+            // The client drops the server's words for some.
+            switch (code) {
+                case 10014: return text + ": consumer not found";
+                case 10058: return text + ": stream name already in use with a different configuration";
+                case 10059: return text + ": stream not found";
+                default: return text;
+            }
+        }
         return ::natsStatus_GetText(static_cast<natsStatus>(code));
     }
     std::error_condition default_error_condition(int code) const noexcept override {
