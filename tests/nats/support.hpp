@@ -111,7 +111,7 @@ public:
     std::string url(const std::string& who) const { return "nats://" + who + "@127.0.0.1:" + std::to_string(port_); }
     const std::string& folder() const { return folder_; }
 
-    /// Starts it, again on the same port, and waits until it takes connections.
+    /// Starts it, again on the same port, and waits until it takes connections. It ends with the thread that does so.
     void start() {
         std::vector<std::string> words{
             SLUICE_NATS_SERVER, "-a", "127.0.0.1",     "-p", std::to_string(port_), "-js", "-sd",
