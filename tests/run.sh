@@ -56,6 +56,9 @@ if [ -n "$flag" ] && ! echo 'int main() {}' | probe "$flag" -o /dev/null; then
     install_missing
 fi
 
+# The tests over NATS are skipped where its client or its server is missing.
+want_nats
+
 # The tests of 32 bits are skipped where such programs can't be built or run.
 if [ -z "$sanitize" ] && [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ]; then
     narrow=$(mktemp)
