@@ -92,10 +92,14 @@ set(ENV{LC_ALL} C)
 
 if(mode STREQUAL "headers")
     file(GLOB_RECURSE headers RELATIVE ${checkout}/include ${checkout}/include/*.hpp)
-    # The one header that needs another library, which need not be there.
+    # The headers that need another library, which need not be there.
     compile(-fsyntax-only -x c++ -include cereal/cereal.hpp /dev/null)
     if(NOT status EQUAL 0)
         list(REMOVE_ITEM headers sluice/ipc/cereal.hpp)
+    endif()
+    compile(-fsyntax-only -x c++ -include nats/nats.h /dev/null)
+    if(NOT status EQUAL 0)
+        list(FILTER headers EXCLUDE REGEX "^sluice/nats[./]")
     endif()
     foreach(header IN LISTS headers)
         compile(-fsyntax-only -x c++ -include ${header} /dev/null)
