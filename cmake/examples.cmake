@@ -34,6 +34,8 @@ function(sluice_example program)
     target_link_libraries(${program} PRIVATE sluice_developer)
     if(program MATCHES "^ipc_")
         target_link_libraries(${program} PRIVATE sluice_ipc)
+    elseif(program MATCHES "^nats_")
+        target_link_libraries(${program} PRIVATE sluice_nats)
     endif()
 
     sluice_example_check(${program} run ${ARGN})

@@ -17,7 +17,7 @@ install(EXPORT sluice-targets NAMESPACE sluice:: DESTINATION ${sluice_cmake_dir}
 write_basic_package_version_file(
     ${PROJECT_BINARY_DIR}/sluice-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT
 )
-install(FILES cmake/sluice-config.cmake ${PROJECT_BINARY_DIR}/sluice-config-version.cmake
+install(FILES cmake/sluice-config.cmake cmake/nats.cmake ${PROJECT_BINARY_DIR}/sluice-config-version.cmake
         DESTINATION ${sluice_cmake_dir}
 )
 

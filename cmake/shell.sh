@@ -49,6 +49,14 @@ install_optional() {
     missing=
 }
 
+# want_nats: installs the NATS C client and server where it can, and says so where it cannot.
+want_nats() {
+    pkg-config --exists libnats 2>/dev/null || missing="$missing libnats-dev"
+    command -v nats-server >/dev/null 2>&1 || [ -x /usr/sbin/nats-server ] || missing="$missing nats-server"
+    (install_missing) || say "Without NATS: what needs libnats-dev and nats-server is skipped"
+    missing=
+}
+
 # configure_and_build FOLDER TARGET OPTION...: configures build/FOLDER of the repository at $root with the options, and builds the
 # target.
 configure_and_build() {

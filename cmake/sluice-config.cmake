@@ -1,10 +1,14 @@
-# What find_package(sluice) runs: defines sluice::sluice and, where it was installed, sluice::ipc.
+# What find_package(sluice) runs: defines sluice::sluice and, where they were installed, sluice::ipc and sluice::nats.
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
+include(${CMAKE_CURRENT_LIST_DIR}/nats.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/sluice-targets.cmake)
 
 foreach(component IN LISTS sluice_FIND_COMPONENTS)
-    if(TARGET sluice::${component})
+    if(component STREQUAL "nats" AND NOT TARGET sluice::libnats)
+        set(sluice_FOUND FALSE)
+        set(sluice_NOT_FOUND_MESSAGE "sluice::nats needs the NATS C client (Debian: libnats-dev)")
+    elseif(TARGET sluice::${component})
         set(sluice_${component}_FOUND TRUE)
     elseif(sluice_FIND_REQUIRED_${component})
         set(sluice_FOUND FALSE)

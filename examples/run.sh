@@ -8,8 +8,10 @@ compiler=${CXX:-c++}
 need_compiler "$compiler"
 need cmake cmake
 need ninja ninja-build
+need pkg-config pkg-config
 install_missing
 install_optional libasio-dev asio.hpp
+want_nats
 
 configure_and_build examples all -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" -D SLUICE_BUILD_TESTS=OFF
 

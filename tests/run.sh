@@ -59,6 +59,8 @@ fi
 # The tests of the operations for Asio are skipped where it is not there.
 install_optional libasio-dev asio.hpp
 install_optional libboost1.81-dev boost/asio.hpp
+# The tests over NATS are skipped where its client or its server is missing.
+want_nats
 
 # The tests of 32 bits are skipped where such programs can't be built or run.
 if [ -z "$sanitize" ] && [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ]; then

@@ -59,6 +59,20 @@ set(layers
     "ipc/detail/client_stream ipc/detail/listener_clients"
     "ipc/socket"
     "ipc"
+    # between machines
+    "nats/error nats/message nats/options"
+    "nats/detail/status nats/detail/travel"
+    "nats/detail/client"
+    "nats/detail/client_calls"
+    "nats/detail/inbox nats/detail/intake"
+    "nats/detail/endpoint"
+    "nats/call nats/detail/asking nats/detail/jetstream nats/detail/receiving nats/detail/sending"
+    "nats/detail/confirmed nats/detail/ticket"
+    "nats/delivery"
+    "nats/detail/pulling"
+    "nats/stream"
+    "nats/connection"
+    "nats"
 )
 
 set(table ${CMAKE_CURRENT_LIST_FILE})

@@ -1,0 +1,181 @@
+// The calls of the NATS client that open a connection and subscriptions, and its callbacks.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nats/nats.h>
+
+#include <sluice/nats/detail/client.hpp>
+
+namespace sluice::nats::detail {
+
+inline client::options_ptr client::make_options() {
+    const std::string what = title();
+    natsOptions* raw = nullptr;
+    check(::natsOptions_Create(&raw), what);
+    options_ptr made(raw);
+    const auto set = [&](natsStatus s) { check(s, what); };
+    const auto text = [](const std::string& s) { return s.c_str(); };
+
+    std::vector<std::string> urls;
+    for (std::string_view rest = url_; !rest.empty();) {
+        std::string_view one = rest.substr(0, rest.find(','));
+        rest.remove_prefix((std::min)(rest.size(), one.size() + 1));
+        while (one.starts_with(' ')) one.remove_prefix(1);
+        while (one.ends_with(' ')) one.remove_suffix(1);
+        if (!one.empty()) urls.emplace_back(one);
+    }
+    if (urls.empty()) fail(NATS_ADDRESS_MISSING, what, "there is no URL");
+    std::vector<const char*> servers;
+    for (const std::string& u : urls) servers.push_back(text(u));
+    set(::natsOptions_SetServers(raw, servers.data(), static_cast<int>(servers.size())));
+
+    const connection_options& o = chosen_;
+    if (!o.name.empty()) set(::natsOptions_SetName(raw, text(o.name)));
+    if (!o.user.empty()) set(::natsOptions_SetUserInfo(raw, text(o.user), text(o.password)));
+    if (!o.token.empty()) set(::natsOptions_SetToken(raw, text(o.token)));
+    if (!o.credentials_file.empty())
+        set(::natsOptions_SetUserCredentialsFromFiles(raw, text(o.credentials_file), nullptr));
+    if (o.tls || !o.ca_file.empty()) set(::natsOptions_SetSecure(raw, true));
+    if (!o.ca_file.empty()) set(::natsOptions_LoadCATrustedCertificates(raw, text(o.ca_file)));
+    if (!o.certificate_file.empty())
+        set(::natsOptions_LoadCertificatesChain(raw, text(o.certificate_file), text(o.key_file)));
+
+    const auto at_least_one = [](std::chrono::milliseconds d) { return (std::max<std::int64_t>)(d.count(), 1); };
+    set(::natsOptions_SetTimeout(raw, at_least_one(o.connect_timeout)));
+    set(::natsOptions_SetAllowReconnect(raw, true));
+    set(::natsOptions_SetMaxReconnect(raw, -1));
+    set(::natsOptions_SetReconnectWait(raw, at_least_one(o.reconnect_wait)));
+    set(::natsOptions_SetReconnectJitter(raw, at_least_one(o.reconnect_wait / 4), at_least_one(o.reconnect_wait / 2)));
+    // The server is lost at the ping that follows one without an answer.
+    set(::natsOptions_SetPingInterval(raw, at_least_one(o.dead_after / 2)));
+    set(::natsOptions_SetMaxPingsOut(raw, 1));
+    set(::natsOptions_UseGlobalMessageDelivery(raw, true));
+    return made;
+}
+
+inline void client::connect() {
+    const options_ptr made = make_options();
+    natsOptions* const o = made.get();
+    auto self = std::make_unique<self_ref>(shared_from_this());
+    void* const closure = self.get();
+    const std::string what = title();
+    const auto set = [&](natsStatus s) { check(s, what); };
+
+    set(::natsOptions_SetEventLoop(
+        o, closure,
+        [](void** data, void* loop, natsConnection*, natsSock s) {
+            *data = loop;
+            return of(loop).attach(s);
+        },
+        [](void* data, bool add) {
+            of(data).wants_read_.store(add, std::memory_order_release);
+            of(data).post_link();
+            return NATS_OK;
+        },
+        [](void* data, bool add) {
+            of(data).wants_write_.store(add, std::memory_order_release);
+            if (add) of(data).post_link();
+            return NATS_OK;
+        },
+        [](void*) { return NATS_OK; }));
+    const auto lost = [](natsConnection*, void* c) { of(c).on_lost(); };
+    const auto connected = [](natsConnection*, void* c) { of(c).on_connected(); };
+    set(::natsOptions_SetDisconnectedCB(o, lost, closure));
+    set(::natsOptions_SetReconnectedCB(o, connected, closure));
+    set(::natsOptions_SetErrorHandler(
+        o, [](natsConnection* nc, natsSubscription*, natsStatus s, void* c) { of(c).on_error(nc, s); }, closure));
+    // The last of its callbacks.
+    set(::natsOptions_SetClosedCB(
+        o,
+        [](natsConnection* nc, void* c) {
+            const std::unique_ptr<self_ref> last(static_cast<self_ref*>(c));
+            (*last)->on_closed(nc);
+            (*last)->done_.store(true, std::memory_order_release);
+            (*last)->post_link();
+        },
+        closure));
+    if (chosen_.retry_first_connect) set(::natsOptions_SetRetryOnFailedConnect(o, true, connected, closure));
+
+    lost_at_ = clock::now();
+    const natsStatus s = ::natsConnection_Connect(&nc_, o);
+    if (s != NATS_NOT_YET_CONNECTED) {
+        check(s, what);
+        const std::lock_guard<sync::mutex> held(mutex_);
+        lost_at_ = clock::time_point::max();
+    }
+    (void)self.release();  // the closing of the connection deletes it
+}
+
+inline subscription client::subscribe(const std::string& subject, const std::string& queue, std::shared_ptr<sink> to,
+                                      natsStatus& status) {
+    auto closure = std::make_unique<std::shared_ptr<sink>>(std::move(to));
+    const auto receive = [](natsConnection*, natsSubscription*, natsMsg* m, void* c) {
+        (*static_cast<std::shared_ptr<sink>*>(c))->receive(msg_ptr(m));
+    };
+    natsSubscription* made = nullptr;
+    const std::lock_guard<sync::mutex> held(subscribing_);
+    status = closing_ ? NATS_CONNECTION_CLOSED
+             : !queue.empty()
+                 ? ::natsConnection_QueueSubscribe(&made, nc_, subject.c_str(), queue.c_str(), receive, closure.get())
+                 : ::natsConnection_Subscribe(&made, nc_, subject.c_str(), receive, closure.get());
+    if (status != NATS_OK) return nullptr;
+    subscription subscribed(made);
+    // Messages that wait for the delivery thread: what comes beyond is dropped by the client, which tells on_error().
+    (void)::natsSubscription_SetPendingLimits(made, 1 << 19, 256 << 20);
+    status = ::natsSubscription_SetOnCompleteCB(
+        made, [](void* c) { delete static_cast<std::shared_ptr<sink>*>(c); }, closure.get());
+    // If the client has closed the connection by itself just now, it does not say when it is done with the closure.
+    struct kept {
+        sync::mutex mutex;
+        std::vector<std::unique_ptr<std::shared_ptr<sink>>> sinks;
+    };
+    if (status == NATS_OK) {
+        (void)closure.release();
+    } else {
+        kept& all = sluice::detail::immortal<kept>::self();
+        const std::lock_guard<sync::mutex> one(all.mutex);
+        all.sinks.push_back(std::move(closure));
+        return nullptr;
+    }
+    return subscribed;
+}
+
+inline void client::confirm_subscription(const std::string& subject, const std::string& what) {
+    const natsStatus s = ::natsConnection_FlushTimeout(
+        nc_, (std::max<std::int64_t>)(std::chrono::milliseconds(chosen_.connect_timeout).count(), 1));
+    if (s != NATS_OK) fail(s, what + " at " + url_, last_words());
+    const char* words = nullptr;
+    (void)::natsConnection_GetLastError(nc_, &words);
+    const std::string said = words ? words : "";
+    if (said.find("Subscription to \"" + subject + "\"") != std::string::npos)
+        fail(NATS_NOT_PERMITTED, what + " at " + url_, said);
+}
+
+inline void client::on_error(natsConnection* nc, natsStatus s) noexcept {
+    errors_.note(code_of(s));
+    if (s != NATS_NOT_PERMITTED) return;
+    const char* words = nullptr;
+    (void)::natsConnection_GetLastError(nc, &words);
+    const std::string_view said = words ? words : "";
+    constexpr std::string_view begin = "Publish to \"";
+    const std::size_t at = said.find(begin);
+    if (at == std::string_view::npos) return;
+    std::string_view subject = said.substr(at + begin.size());
+    subject = subject.substr(0, subject.find('"'));
+    {
+        const std::lock_guard<sync::mutex> held(mutex_);
+        if (std::find(refused_.begin(), refused_.end(), subject) == refused_.end()) refused_.emplace_back(subject);
+        refusals_.fetch_add(1, std::memory_order_release);
+    }
+    post_all();
+}
+
+}  // namespace sluice::nats::detail

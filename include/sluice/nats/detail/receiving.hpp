@@ -1,0 +1,101 @@
+// The endpoints of receivers without a stream, and of services.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <nats/nats.h>
+
+#include <sluice/channel.hpp>
+#include <sluice/detail/waiter.hpp>
+#include <sluice/ipc/detail/errors.hpp>
+#include <sluice/ipc/detail/handler_waiter.hpp>
+#include <sluice/ipc/error.hpp>
+#include <sluice/nats/detail/endpoint.hpp>
+
+namespace sluice::nats::detail {
+
+// Decodes messages and sends them to a channel that discards where it is full. `Make` makes a T of a natsMsg, or throws.
+template <class T, class Make>
+class channel_sink final : public sink {
+public:
+    channel_sink(sender<T> to, std::shared_ptr<client> c, Make make)
+        : to_(std::move(to)), client_(std::move(c)), make_(std::move(make)) {}
+
+    void receive(msg_ptr m) noexcept override {
+        try {
+            (void)to_.try_send(make_(*m));
+        } catch (...) {
+            client_->errors().note(ipcd::current_error(ipc::ipc_errc::not_decoded));
+        }
+    }
+
+private:
+    const sender<T> to_;
+    const std::shared_ptr<client> client_;
+    const Make make_;
+};
+
+// Ends the subscription when nobody receives any more, and closes the channel when the connection is given up.
+template <class T>
+class receiving final : public endpoint {
+public:
+    receiving(std::shared_ptr<client> c, sender<T> to, std::shared_ptr<session> keep)
+        : endpoint(std::move(c)), keep_(std::move(keep)), to_(std::move(to)), closing_(*this) {
+        closing_.arm();
+        if (!core_of(to_)->observe_close(closing_)) closing_.disarm();
+    }
+    ~receiving() override {
+        closing_.cancel([this](auto& w) { return core_of(to_)->unobserve_close(w); });
+    }
+    // Before it is started.
+    void hold(subscription s) noexcept { subscription_ = std::move(s); }
+
+    void finish() noexcept override { ended_ = true; }
+    void abort(std::error_code) noexcept override { ended_ = true; }
+
+private:
+    bool work() noexcept override {
+        if (bus().is_closed()) to_.close(bus().cause());
+        if (ended_) to_.close();
+        if (!to_.is_closed()) return true;
+        subscription_.reset();
+        return false;
+    }
+
+    const std::shared_ptr<session> keep_;
+    const sender<T> to_;
+    ipcd::handler_waiter<sluice::detail::waiter> closing_;
+    subscription subscription_;
+    bool ended_ = false;
+};
+
+// Opens a channel into which a subscription's messages go. Blocks until the server has confirmed it.
+template <class T, class Make>
+receiver<T> receive(const std::shared_ptr<session>& of, const std::string& subject, const receiver_options& chosen,
+                    const std::string& what, Make make) {
+    of->require_own_process(what);
+    check_subject(subject, true);
+    if (!sluice::detail::discards(chosen.when_full))
+        throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                                "sluice: " + what +
+                                    ": .when_full must be drop_oldest or drop_newest, since reading "
+                                    "never stops");
+    of->bus().require_connected(what);
+    auto ends = bounded<T>(chosen.capacity, chosen.when_full);
+    auto end = std::make_unique<receiving<T>>(of->shared_client(), ends.tx, of);
+    natsStatus status = NATS_OK;
+    end->hold(of->bus().subscribe(
+        subject, chosen.queue,
+        std::make_shared<channel_sink<T, Make>>(std::move(ends.tx), of->shared_client(), std::move(make)), status));
+    if (status != NATS_OK) fail(status, what + " at " + of->bus().url(), last_words());
+    of->bus().confirm_subscription(subject, what);
+    of->start(std::move(end));
+    return std::move(ends.rx);
+}
+
+}  // namespace sluice::nats::detail
