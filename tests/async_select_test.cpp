@@ -414,6 +414,27 @@ TEST_CASE("via: coroutines of any type, on an executor that only resumes handles
     CHECK(books.balanced());
 }
 
+TEST_CASE("via: a select on an executor without time, of a channel that keeps memory", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    for (int round = 0; round < 3; ++round) {
+        for (int id = 0; id < 5000; ++id) {
+            REQUIRE(tx.try_send(id));
+        }
+        CHECK(test::drain(rx) == test::numbers(0, 5000));
+    }
+    plain_context context;
+    std::optional<int> got;
+    const auto select = [](plain_executor e, sluice::receiver<int> from, std::optional<int>& to) -> detached {
+        const auto chosen = co_await sluice::via(e, sluice::async_select(on_recv(from, to)));
+        CHECK(chosen == 0u);
+    };
+    select(plain_executor{&context}, rx, got);
+    CHECK_FALSE(got);
+    REQUIRE(tx.try_send(1));
+    context.run();
+    CHECK(got == 1);
+}
+
 TEST_CASE("via: an operation that is kept owns what it needs", "[async]") {
     const audit books;
     {

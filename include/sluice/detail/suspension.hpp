@@ -307,7 +307,8 @@ private:
                 phase_ = phase::idle;
                 return true;
             }
-            if (!made.until().is_never()) {
+            // Where the executor has no time, a step only wants to give back memory.
+            if (!made.until().is_never() && where().use->post_at) {
                 timer_.is_set = true;
                 where().use->post_at(where().context, made.until().wake_time(), timer_);
             }
