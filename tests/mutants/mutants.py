@@ -52,6 +52,11 @@ OUTGOING = "ipc/detail/outgoing.hpp"
 CHANNEL_READER = "ipc/detail/channel_reader.hpp"
 WRITE_BUFFER = "ipc/detail/write_buffer.hpp"
 
+SUSPENSION, ASYNC_CHANNEL, LOOP = "detail/suspension.hpp", "detail/async_channel.hpp", "detail/loop_core.hpp"
+SUSPENSIONS = models("suspensions", "suspension/")
+ASYNC_ENDS = models("async_ends", "async-end/")
+ASYNC_TIMERS = models("async_selects", "async-timer/")
+
 GROUPS = models("groups", "group/unbounded/", "group/one-full/")
 
 
@@ -671,6 +676,38 @@ MUTANTS = [
     ("a group requests no stop", TASK_GROUP, "            if (stop) stop->request_stop();\n", "", TASK_GROUPS),
     ("a group keeps a token that was stopped", TASK_GROUP, "            if (exception) std::swap(group_.stop_, fresh);\n", "", TASK_GROUPS),
     ("a group drops an exception", TASK_GROUP, "                    std::swap(first_exception_, exception);\n", "", TASK_GROUPS),
+
+    # ---- Suspended coroutines
+    ("a coroutine that was notified before it was armed sleeps", SUSPENSION,
+     "if (!(state_.fetch_or(armed, std::memory_order_acq_rel) & notified)) return false;",
+     "state_.fetch_or(armed, std::memory_order_acq_rel); return false;", SUSPENSIONS),
+    ("each that notifies a coroutine posts it", SUSPENSION, "if ((before & (armed | notified)) == armed) post();", "if (before & armed) post();",
+     SUSPENSIONS),
+    ("a coroutine is posted that is not armed", SUSPENSION, "if ((before & (armed | notified)) == armed) post();",
+     "if (!(before & notified)) post();", SUSPENSIONS),
+    ("a coroutine goes on before its completion has ended", SUSPENSION,
+     "while (!(state_.load(std::memory_order_acquire) & completed)) sync::yield();", "", SUSPENSIONS),
+    ("a completion tells nothing of what came before it", SUSPENSION, "while (!(state_.load(std::memory_order_acquire) & completed))",
+     "while (!(state_.load(std::memory_order_relaxed) & completed))", ASYNC_ENDS),
+    ("a coroutine goes on before a timer that is about to come", SUSPENSION,
+     "!(state_.fetch_or(left_to_timer, std::memory_order_acq_rel) & expired))", "false)", SUSPENSIONS),
+    ("a timer goes on with what was posted as well", SUSPENSION,
+     "if (!(before & left_to_timer) && (before & (armed | notified)) != armed) return;", "", SUSPENSIONS),
+    ("a timer does not say that it has come", SUSPENSION, "static_cast<std::uint8_t>(notified | expired)",
+     "static_cast<std::uint8_t>(notified)", SUSPENSIONS),
+    ("a step is left to a timer that goes by", SUSPENSION,
+     "if (!(before & left_to_timer) && (before & (armed | notified)) != armed) return;",
+     "if ((before & (armed | notified)) != armed) return;", SUSPENSIONS),
+    ("a destroyed coroutine stays posted", SUSPENSION, "if ((state & (notified | left_to_timer)) == notified) revoke();", "", SUSPENSIONS),
+    ("a destroyed receive does not count its message", ASYNC_CHANNEL,
+     "if (way_.receives && state == status::done) channel_->count_dropped();", "", ASYNC_ENDS),
+    ("a destroyed receive with a stop does not count its message", ASYNC_CHANNEL,
+     "if (way_.receives && !stopped_ && state == status::done) channel_->count_dropped();", "", ASYNC_ENDS),
+    ("a destroyed receive stays posted", ASYNC_CHANNEL, "if (way_.unregister(*channel_, *this)) return; revoke();",
+     "if (way_.unregister(*channel_, *this)) return;", ASYNC_ENDS),
+    ("a coroutine stands in line again as it is told", TIMER, "if (is_being_told) return false;", "is_being_told = false;", ASYNC_TIMERS),
+    ("a coroutine leaves a timer that tells it", TIMER, "if (watches) interrupt_first(told); } } wait_until_told(self);",
+     "if (watches) interrupt_first(told); } }", ASYNC_ENDS),
 ]
 
 # Not in the list, because no program can tell the difference:
