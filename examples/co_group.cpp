@@ -37,7 +37,7 @@ sluice::task<bool> scan_all(std::size_t scans) {
     // The group can be used again, with a token of which no stop is requested.
     group.spawn(scan(1, 0, group.stop_token(), ended_early));
     co_await group.join();
-    co_return failed && ended_early == scans - 1;
+    co_return failed&& ended_early == scans - 1;
 }
 
 int main(int argc, char** argv) {

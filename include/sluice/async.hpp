@@ -2,8 +2,8 @@
 #pragma once
 
 #include <sluice/detail/async_members.hpp>
-#include <sluice/executor.hpp>       // executors: where a coroutine goes on
-#include <sluice/run_loop.hpp>       // run_loop: runs tasks
+#include <sluice/executor.hpp>  // executors: where a coroutine goes on
+#include <sluice/run_loop.hpp>  // run_loop: runs tasks
 #include <sluice/sluice.hpp>
 #include <sluice/sync_wait.hpp>      // sync_wait: runs one task in this thread
 #include <sluice/task.hpp>           // task: a coroutine

@@ -61,6 +61,9 @@ public:
 private:
     using operation = typename Kind::template operation<Kept&&...>;
 
+    static_assert(detail::fits_frame<operation>,
+                  "sluice: the frame of a coroutine is not aligned for this message: send a std::unique_ptr to it");
+
     class awaiter final : public operation {
     public:
         explicit awaiter(const Executor& executor, Kept&&... kept)

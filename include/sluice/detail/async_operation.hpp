@@ -12,9 +12,17 @@
 
 namespace sluice::detail {
 
+// What lies in the frame of a coroutine must not be aligned more than memory from operator new is: compilers place it as
+// if it were, and some of them ask for no more.
+template <class Operation>
+inline constexpr bool fits_frame = alignof(Operation) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
 // What an awaiter offers to the compiler, around an operation. Where its coroutine goes on is found in the promise.
 template <class Operation>
 class awaiter final : public Operation {
+    static_assert(fits_frame<Operation>,
+                  "sluice: the frame of a coroutine is not aligned for this message: send a std::unique_ptr to it");
+
 public:
     template <class... Args>
     explicit awaiter(Args&&... args) : Operation(std::forward<Args>(args)...) {}
