@@ -127,6 +127,10 @@ protected:
         };
     }
 
+    limited_line_suspension(const limited_line_suspension&) = delete;
+    limited_line_suspension& operator=(const limited_line_suspension&) = delete;
+    ~limited_line_suspension() = default;
+
     // Before each round: what is sent, or where to receive, and by which channel, if any. False if no round is to follow;
     // `outcome_` tells why.
     virtual bool prepare() = 0;

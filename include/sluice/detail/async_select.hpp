@@ -47,6 +47,9 @@ class select_suspension : public stepped_suspension {
 
 protected:
     explicit select_suspension(preference prefers) noexcept : engine_(nullptr, nullptr, 0, prefers) {}
+    select_suspension(const select_suspension&) = delete;
+    select_suspension& operator=(const select_suspension&) = delete;
+    ~select_suspension() = default;
     // The destructor of the most derived class calls this first.
     void end() noexcept { stepped_suspension::end(); }
 

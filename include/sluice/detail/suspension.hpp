@@ -62,7 +62,7 @@ public:
         std::suspend_always initial_suspend() noexcept { return {}; }
         std::suspend_never final_suspend() noexcept { return {}; }
         void return_void() noexcept {}
-        void unhandled_exception() noexcept { std::terminate(); }
+        [[noreturn]] void unhandled_exception() noexcept { std::terminate(); }
     };
 
     relay() = default;

@@ -130,7 +130,7 @@ struct thread_context {
 };
 // Not to be inlined into a coroutine, which may go on in another thread: some compilers look up only once where it is.
 inline thread_context& this_thread() noexcept {
-    thread_local constinit thread_context context;
+    thread_local thread_context context;
     return context;
 }
 
