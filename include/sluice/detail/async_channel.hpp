@@ -47,13 +47,13 @@ protected:
         if (way_.receives && state == status::done) channel_->count_dropped();
     }
 
-    // The outcome of a first look, which blocks nothing; nothing if the operation has to wait for its turn.
-    void looked(op_status found) noexcept { outcome_ = to_errc(found, errc{}); }
-    // Before that: whether it may look now.
+    // Before a first look at the channel: whether it may look now, or is to let other coroutines run before.
     bool may_look() noexcept {
         yields_ = !takes_turn();
         return !yields_;
     }
+    // What that look has found, if it is the outcome.
+    void looked(op_status found) noexcept { outcome_ = to_errc(found, errc{}); }
     bool suspend(void* place, std::coroutine_handle<> coroutine, executor_ref executor) {
         message_ = place;
         attach(coroutine, executor, yields_);
@@ -164,7 +164,8 @@ private:
                 rethrow();
             }
             if (way_.receives && carries_message && state == status::done) ops_.take(carried, message_);
-            if (round_is_over(state == status::done ? errc{} : errc::closed); !has_more()) return progress::over();
+            round_is_over(state == status::done ? errc{} : errc::closed);
+            if (!has_more()) return progress::over();
         } else if (stop_.stop_requested()) {
             outcome_ = errc::stopped;
             return progress::over();

@@ -25,8 +25,7 @@ public:
 protected:
     send_many_operation(const sender<T>& tx, R&& range, const stop_token& stop)
         : limited_line_suspension(blocking::sending, ops_of<T>, deadline::never(), stop), range_(range) {
-        channel_ = core_of(tx);
-        core_ = core_of(tx);
+        channel_ = core_ = core_of(tx);
     }
     ~send_many_operation() { end(); }
 
@@ -108,7 +107,6 @@ private:
     }
 
     static constexpr std::size_t most_at_once = 64;
-    static constexpr bool waits_for_more = needs_time;
     bool lingers() const noexcept {
         if constexpr (needs_time) {
             return linger_ > Linger::zero();

@@ -129,7 +129,6 @@ public:
     void was_sent() noexcept { ++chunk_.done; }
 
     std::size_t sent() const noexcept { return sent_ + chunk_.done; }
-    channel_core<T>& channel() const noexcept { return channel_; }
 
 private:
     struct pointers {
