@@ -101,7 +101,8 @@ TEST_CASE("An operation owns its handle and its message") {
         loop.poll();
         CHECK(!sent);
         CHECK(id_in(rx.recv()) == 7);
-        CHECK(error_in(rx.recv()) == (loop.run(), sluice::errc::closed));
+        loop.run();
+        CHECK(error_in(rx.recv()) == sluice::errc::closed);
     }
     CHECK(sent.has_value());
     CHECK(balance.balanced());
