@@ -249,10 +249,10 @@ protected:
     stepped_suspension& operator=(const stepped_suspension&) = delete;
     ~stepped_suspension() = default;
 
-    // Looks at the operation, and goes on with it: what is over leaves nobody behind who may notify. May throw, and then
-    // it is over.
+    // Looks at the operation, and goes on with it: what is over leaves nobody behind who may notify. May throw, also in
+    // the midst of entering lines; then withdraw() is called, and it is over.
     virtual progress step() = 0;
-    // The coroutine is being destroyed: likewise.
+    // The coroutine is being destroyed, or a step has thrown: leaves all lines, and nobody behind who may notify.
     virtual void withdraw() noexcept = 0;
 
     // For the awaiter. False if the operation was over at once.
@@ -318,6 +318,7 @@ private:
     }
     void try_step(progress& made) noexcept {
         error_ = thrown_by([&] { made = step(); });
+        if (error_) withdraw();  // before the members of derived classes end, which stand in the lines
     }
 
     // False if the timer is about to come, to which the step is left.
