@@ -535,3 +535,24 @@ TEST_CASE("via: an operation that is kept owns what it needs", "[async]") {
     }
     CHECK(books.balanced());
 }
+
+TEST_CASE("via: an operation that is assigned refers to the range of the other", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    const std::vector<int> first{1, 2};
+    std::vector<int> second{3, 4, 5}, third{6};
+    plain_context context;
+    const plain_executor on{&context};
+    const auto send = [](plain_executor e, sluice::sender<int> to, std::vector<int>& one,
+                         std::vector<int>& other) -> detached {
+        auto op = sluice::via(e, to.async_send_many(one));
+        op = sluice::via(e, to.async_send_many(other));
+        const std::size_t sent = co_await std::move(op);
+        CHECK(sent == 1);
+    };
+    send(on, tx, second, third);
+    context.run();
+    CHECK(second == std::vector{3, 4, 5});
+    CHECK(test::drain(rx) == std::vector{6});
+    auto constant = sluice::via(on, tx.async_send_many(first));
+    constant = sluice::via(on, tx.async_send_many(first));
+}
