@@ -82,18 +82,20 @@ protected:
     }
 
 private:
-    // The clock and the stop are looked at before the channel, so that what came before them is taken.
+    // The clock and the stop are looked at before the channel, so that what came before them is taken. A batch that does
+    // not linger waits for nothing after its first message, so that a stop ends it there.
     bool prepare() final {
         if (!core_) return false;
         for (;;) {
-            if (taken_ == limit_) return false;
-            const bool over = taken_ > 0 && (!lingers() || until_.passed() || stop().stop_requested());
+            const bool stopped = taken_ > 0 && stop().stop_requested();
+            if (taken_ == limit_ || (stopped && !lingers())) return false;
+            const bool over = stopped || (taken_ > 0 && lingers() && until_.passed());
             const std::size_t left = limit_ - taken_, wanted = left < most_at_once ? left : most_at_once;
             const std::size_t got = recv_some(*core_, out_, wanted, stop());
             if (taken_ == 0 && got > 0) begin_to_linger();
             taken_ += got;
-            if (got == wanted && !(over && lingers())) continue;
-            return taken_ == 0 || (lingers() && !over);
+            if (over) return false;
+            if (got < wanted) return taken_ == 0 || lingers();
         }
     }
     bool has_more() final {
