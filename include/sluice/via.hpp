@@ -96,7 +96,8 @@ private:
             using found = detail::executor_in_place<Executor>;
             return this->suspend_in(h, {&detail::executor_functions<found>::all, std::addressof(executor_)});
         }
-        auto await_resume() { return this->take_result(); }
+        [[nodiscard]] auto await_resume() { return this->take_result(); }
+        auto await_resume() requires detail::tells_handlers<operation> { return this->take_result(); }
 
     private:
         const Executor& executor_;
