@@ -534,6 +534,25 @@ TEST_CASE("A timer that is due gets its turn though something is always ready") 
     CHECK(log == std::vector{1});
 }
 
+TEST_CASE("A timer may be cancelled, and its node end, while several threads sleep until it is due") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    auto [end_tx, end_rx] = sluice::unbounded<int>();
+    sluice::run_loop loop;
+    loop.spawn([](sluice::receiver<int> from) -> sluice::task<> {
+        const auto got = co_await from.async_recv_timeout(300ms);
+        CHECK(got.has_value());
+    }(rx));
+    loop.spawn([](sluice::receiver<int> from) -> sluice::task<> { (void)co_await from.async_recv(); }(end_rx));
+    task a([&] { return loop.run(), 0; });
+    task b([&] { return loop.run(), 0; });
+    CHECK(wait_until_asleep(a));
+    CHECK(wait_until_asleep(b));
+    REQUIRE(tx.try_send(1));
+    // The sleep of the thread that was not woken ends at the time that it was given.
+    std::this_thread::sleep_for(400ms);
+    REQUIRE(end_tx.try_send(1));
+}
+
 TEST_CASE("What waits for the past again and again leaves the others their turns, and poll() returns") {
     bool ended = false;
     const auto wait_for_past = [&]() -> sluice::task<> {

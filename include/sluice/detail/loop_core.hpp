@@ -195,7 +195,9 @@ private:
         ++sleepers_;
         const timer_node* const soonest = timers_.top();
         if (soonest && soonest->when != (clock::time_point::max)()) {
-            wake_up_.wait_until(lock.to_sleep(), soonest->when);
+            // A copy: the node may be gone, after another thread has cancelled it, when the wait looks at the time again.
+            const clock::time_point when = soonest->when;
+            wake_up_.wait_until(lock.to_sleep(), when);
         } else {
             wake_up_.wait(lock.to_sleep());
         }
