@@ -536,6 +536,25 @@ TEST_CASE("via: an operation that is kept owns what it needs", "[async]") {
     CHECK(books.balanced());
 }
 
+TEST_CASE("via: operations that suspend are not counted among those in a row that did not", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    plain_context context;
+    const auto receive = [](plain_executor e, sluice::receiver<int> from, int& count) -> detached {
+        for (; count < 300; ++count) {
+            const auto got = co_await sluice::via(e, from.async_recv());
+            CHECK(*got == count);
+        }
+    };
+    int received = 0;
+    receive(plain_executor{&context}, rx, received);
+    for (int id = 0; id < 300; ++id) {
+        REQUIRE(tx.try_send(id));
+        context.run();
+        CHECK(received == id + 1);
+    }
+    CHECK(context.posted == 300);  // none of them has yielded its turn as well
+}
+
 TEST_CASE("via: an operation that is assigned refers to the range of the other", "[async]") {
     auto [tx, rx] = sluice::unbounded<int>();
     const std::vector<int> first{1, 2};

@@ -74,6 +74,7 @@ protected:
     errc finish() {
         if (phase_ == phase::waits) {
             phase_ = phase::idle;
+            if (!where().use->takes_nodes) begin_turn();  // it was resumed by its handle alone
             if (way_.receives && carries_message && state == status::done) ops_.take(carried, message_);
             outcome_ = stopped_ ? errc::stopped : state == status::closed ? errc::closed : errc{};
         }

@@ -117,6 +117,8 @@ public:
         unsigned& in_a_row = sync::this_thread().completed_in_a_row;
         return in_a_row < max_in_a_row && ++in_a_row > 0;
     }
+    // The coroutine was suspended, and counts anew. Likewise not to be inlined.
+    [[gnu::noinline]] static void begin_turn() noexcept { sync::this_thread().completed_in_a_row = 0; }
 
     std::coroutine_handle<> posted() const noexcept { return relay_ ? relay_.handle() : coroutine_; }
 
@@ -140,7 +142,7 @@ protected:
     // As its last access: the coroutine, and with it this, may end. Without a coroutine, what stands for one goes on.
     void resume_coroutine() {
         if (!coroutine_) return executor_.use->go_on(executor_.context);
-        sync::this_thread().completed_in_a_row = 0;
+        begin_turn();
         coroutine_.resume();
     }
     const executor_ref& where() const noexcept { return executor_; }
