@@ -594,6 +594,49 @@ private:
 
 }  // namespace
 
+namespace {
+
+/// An output iterator that can't be copied.
+class appends {
+public:
+    using difference_type = std::ptrdiff_t;
+    explicit appends(std::vector<int>& to) : to_(&to) {}
+    appends(appends&&) = default;
+    appends& operator=(appends&&) = default;
+    appends& operator*() { return *this; }
+    appends& operator++() { return *this; }
+    appends& operator++(int) { return *this; }
+    appends& operator=(int id) {
+        to_->push_back(id);
+        return *this;
+    }
+
+private:
+    std::vector<int>* to_;
+};
+
+}  // namespace
+
+TEST_CASE("many messages are received by an output iterator that only moves", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    for (int id = 0; id < 8; ++id) {
+        REQUIRE(tx.try_send(id));
+    }
+    std::vector<int> ids;
+    CHECK(rx.recv_many(appends(ids), 2) == 2);
+    const auto receive = [](sluice::receiver<int> from, std::vector<int>& to) -> sluice::task<> {
+        const std::size_t several = co_await from.async_recv_many(appends(to), 2);
+        CHECK(several == 2);
+        const std::size_t batch = co_await from.async_recv_batch(appends(to), 2, 1h);
+        CHECK(batch == 2);
+        appends named(to);
+        const std::size_t rest = co_await from.async_recv_many(std::move(named), 9);
+        CHECK(rest == 2);
+    };
+    sync_wait(receive(rx, ids));
+    CHECK(ids == test::numbers(0, 8));
+}
+
 TEST_CASE("a stop ends the receiving of many messages within 64 of them", "[async]") {
     auto [tx, rx] = sluice::unbounded<int>();
     for (int id = 0; id < 1000; ++id) {

@@ -62,11 +62,12 @@ public:
     static constexpr bool needs_time = !std::is_same_v<Linger, no_time>;
 
 protected:
-    recv_batch_operation(const receiver<T>& rx, const Out& out, const std::size_t& limit, const Linger& linger,
+    template <class Given>
+    recv_batch_operation(const receiver<T>& rx, Given&& out, const std::size_t& limit, const Linger& linger,
                          const stop_token& stop)
         : limited_line_suspension(blocking::receiving, ops_of<T>, deadline::never(), stop),
           core_(core_of(rx)),
-          out_(out),
+          out_(std::forward<Given>(out)),
           limit_(limit),
           linger_(linger) {
         channel_ = core_;
