@@ -1,7 +1,6 @@
 // on_recv, on_send, on_closed, on_timeout, on_deadline, on_stop and otherwise: what a select waits for.
 #pragma once
 
-#include <chrono>
 #include <type_traits>
 #include <utility>
 

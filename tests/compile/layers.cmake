@@ -103,6 +103,11 @@ foreach(header IN LISTS headers)
     if(count GREATER 450)
         message(SEND_ERROR "sluice/${header} has ${count} lines, and 450 are the limit: give one of its reasons a file of its own")
     endif()
+    if(NOT name MATCHES "^((ipc|nats)(/|$)|(boost_)?asio$)" AND text MATCHES "#include <chrono>")
+        message(SEND_ERROR "sluice/${header} includes <chrono>, which takes a tenth of a second to compile: <condition_variable> "
+                           "has durations, clocks and literals; see detail/sync.hpp"
+        )
+    endif()
     file(STRINGS ${checkout}/include/sluice/${header} includes REGEX "^ *# *include *[<\"]sluice/")
     foreach(include IN LISTS includes)
         string(REGEX REPLACE "^ *# *include *[<\"]sluice/([^>\"]+)\\.hpp[>\"].*" "\\1" included "${include}")

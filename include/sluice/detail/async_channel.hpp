@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <coroutine>
-#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <memory>

@@ -1,7 +1,6 @@
 // batch_wait: how recv_batch waits for the rest of its messages.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <type_traits>
