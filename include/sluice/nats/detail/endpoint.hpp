@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include <sys/socket.h>
+
 #include <nats/nats.h>
 
 #include <sluice/ipc/detail/descriptor.hpp>
@@ -97,13 +99,13 @@ public:
         client& c = *client_;
         retired_ = ipcd::descriptor();  // the poller has forgotten it
         if (ipcd::descriptor fresh; c.take_socket(fresh)) retired_ = std::exchange(socket_, std::move(fresh));
+        if (c.is_connected() || c.is_done()) c.drop_left();
         if (c.is_done()) {
             inbox_->end();
-            c.destroy();
             return false;
         }
         if (ready.read && c.wants_read()) ::natsConnection_ProcessReadEvent(c.nc());
-        if (c.wants_write()) {
+        if (c.wants_read() && c.wants_write()) {
             ::natsConnection_ProcessWriteEvent(c.nc());
             c.relieve();
         }
@@ -116,7 +118,7 @@ public:
         } else if (c.unused.load(std::memory_order_acquire) && !c.has_endpoints()) {
             if (!last_call_) {
                 last_call_ = now + c.chosen().linger;
-                if (lost || !inbox_->echo(ref())) close();
+                if (!c.is_connected() || !inbox_->echo(ref())) close();
             }
             if (lost || inbox_->has_echoed() || now >= *last_call_) close();
             alarm_ = last_call_;
@@ -143,8 +145,13 @@ public:
     void abort(std::error_code) noexcept override { aborted_ = true; }
 
 private:
+    // Does not block: where all has arrived there is nothing to wait for, and otherwise nobody waits for it.
     void close() noexcept {
-        if (!std::exchange(closed_, true)) client_->close();
+        if (std::exchange(closed_, true)) return;
+        if (inbox_->has_echoed()) return client_->close();
+        if (socket_)
+            (void)::shutdown(socket_.get(), SHUT_RDWR);  // what it did not take in time it need not take any more
+        client_->close_behind();
     }
 
     const std::shared_ptr<client> client_;

@@ -71,17 +71,17 @@ public:
     }
 
     // The first of these that succeeds is the last word.
-    result<void> settle(std::string_view word) { return settled_.exchange(true) ? closed() : say(word); }
+    result<void> settle(std::string_view word) { return claim_last_word() ? say(word) : closed(); }
     // The same without blocking, and without telling: where it fails, the message comes again after `ack_wait`.
     void settle_at_once(std::string_view word) noexcept {
         try {
-            if (!settled_.exchange(true)) (void)of_->replies().notes().try_send({to_, {}, bytes_of(word)});
+            if (claim_last_word()) (void)of_->replies().notes().try_send({to_, {}, bytes_of(word)});
         } catch (...) {
             of_->bus().errors().note(ipc::ipc_errc::no_memory);
         }
     }
     result<void> confirm(client::clock::time_point until, const stop_token& stop) {
-        if (settled_.exchange(true)) return closed();
+        if (!claim_last_word()) return closed();
         for (;;) {
             const auto answer = ask(of_->replies(), to_, bytes_of("+ACK"), until, stop);
             if (answer) return {};
@@ -112,6 +112,8 @@ public:
     }
     bool is_taken() const noexcept { return taken_.load(std::memory_order_acquire); }
     bool is_settled() const noexcept { return settled_.load(); }
+    // True for the call that is to say the last word.
+    bool claim_last_word() noexcept { return !settled_.exchange(true); }
     bool take_stale() noexcept {
         return is_stale_.load(std::memory_order_acquire) && is_stale_.exchange(false, std::memory_order_acq_rel);
     }
