@@ -152,6 +152,26 @@ TEST_CASE("a full socket to a silent server holds up nobody's end") {
     one.thaw();
 }
 
+TEST_CASE("where the server is gone and nothing is left to be sent, a connection ends at once") {
+    REQUIRE(eventually(no_connections));
+    std::optional<stopwatch> dropped;
+    {
+        server one;
+        const auto bus = connect(one, {.connect_timeout = 200ms, .linger = 1h});
+        const auto stream = bus.stream("GONE", {.subjects = {"gone.>"}});
+        const auto rx = bus.receiver<int>("gone.x");
+        const auto tx = bus.sender<int>("gone.x"), unused = bus.sender<int>("other");
+        const auto kept = stream.sender<int>("gone.x");
+        REQUIRE(tx.send(1));
+        CHECK(soon(rx) == 1);
+        one.kill();
+        CHECK(!words_of([&] { (void)bus.receiver<int>("y"); }).empty());
+        dropped.emplace();
+    }
+    CHECK(eventually(no_connections));
+    CHECK(dropped->elapsed() < 10s);
+}
+
 TEST_CASE("within linger, a server that is silent for a while gets everything") {
     server one;
     const auto watcher = connect(one, {.dead_after = 1h});
@@ -177,13 +197,23 @@ TEST_CASE("a connection whose thread cannot be started throws, and keeps nothing
     { const auto warm_up = connect(one); }
     REQUIRE(eventually(no_connections));
     const holdings before;
-    // As many descriptors as the client needs, and none for the thread.
-    int next[3];
-    for (int& fd : next) fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    for (const int fd : next) ::close(fd);
     rlimit usual{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &usual) == 0);
-    const rlimit tight{static_cast<rlim_t>(next[2]), usual.rlim_max};
+    // With as many descriptors as the client needs, and none for the thread.
+    const auto cannot_start = [&] {
+        int next[3];
+        for (int& fd : next) fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        for (const int fd : next) ::close(fd);
+        const rlimit tight{static_cast<rlim_t>(next[2]), usual.rlim_max};
+        if (::setrlimit(RLIMIT_NOFILE, &tight) != 0) return false;
+        std::error_code why;
+        try {
+            const auto bus = connect(one);
+        } catch (const std::system_error& e) {
+            why = e.code();
+        }
+        return ::setrlimit(RLIMIT_NOFILE, &usual) == 0 && why == std::errc::too_many_files_open;
+    };
 #if defined(__GLIBC__)
     const auto allocated = [] { return static_cast<std::ptrdiff_t>(::mallinfo2().uordblks); };
 #else
@@ -191,15 +221,7 @@ TEST_CASE("a connection whose thread cannot be started throws, and keeps nothing
 #endif
     std::ptrdiff_t at_first = 0;
     for (int i = 0; i < 21; ++i) {
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
-        std::error_code why;
-        try {
-            const auto bus = connect(one);
-        } catch (const std::system_error& e) {
-            why = e.code();
-        }
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &usual) == 0);
-        REQUIRE(why == std::errc::too_many_files_open);
+        REQUIRE(eventually(cannot_start));
         REQUIRE(eventually([&] { return descriptors() <= before.descriptors; }));
         if (i == 0) at_first = allocated();
     }

@@ -217,7 +217,7 @@ private:
             fail_with(ipc::ipc_errc::not_encoded, "a message to " + subject_, {});
             return false;
         }
-        if (in_.has_ended() && window_.empty()) return false;
+        if (this->has_ended() && window_.empty()) return false;
         if (!window_.empty()) this->wake_at((std::max)(next_due_, now_ + std::chrono::milliseconds(1)));
         if (this->gives_up()) {
             failed_ = true;

@@ -61,6 +61,12 @@ protected:
         }
     }
 
+    // The channel is closed, and nothing is left in it; found out while the connection is lost too.
+    bool has_ended() {
+        if (in_.is_closed()) (void)in_.peek();
+        return in_.has_ended();
+    }
+
     // The connection was given up, or what was sent could not be written in time.
     bool gives_up() noexcept {
         if (bus().is_closed()) {
@@ -116,10 +122,9 @@ private:
                 if (tried == published::later) break;
                 (void)in_.next();
             }
-            if (in_.has_ended()) return false;
-            if (in_.is_ready()) this->wake_at(client::clock::time_point::min());
+            if (!in_.has_ended() && in_.is_ready()) this->wake_at(client::clock::time_point::min());
         }
-        return !this->gives_up();
+        return !this->has_ended() && !this->gives_up();
     }
 
     published send(const T& m) noexcept {
@@ -164,9 +169,8 @@ private:
                 }
                 (void)in_.next();
             }
-            if (in_.has_ended()) return false;
         }
-        return !gives_up();
+        return !has_ended() && !gives_up();
     }
 };
 
