@@ -58,6 +58,8 @@ inline client::options_ptr client::make_options() {
     set(::natsOptions_SetPingInterval(raw, at_least_one(o.dead_after / 2)));
     set(::natsOptions_SetMaxPingsOut(raw, 1));
     set(::natsOptions_UseGlobalMessageDelivery(raw, true));
+    // The loop writes after each round: without this, only once a thread of the client has slept for a millisecond.
+    set(::natsOptions_SetSendAsap(raw, true));
     return made;
 }
 

@@ -47,6 +47,10 @@ protected:
     void wake_at(time_point when) noexcept {
         if (!alarm_ || when < *alarm_) alarm_ = when;
     }
+    // Has it called again in the next round, when what was published in this one is written.
+    void look_again() noexcept {
+        loop().post(*this, [] {});
+    }
     client& bus() const noexcept { return *client_; }
 
 private:

@@ -59,8 +59,11 @@ public:
                     first = waiting_.empty();
                     waiting_.push_back(t);
                 }
-                // If there is no room, or the channel has closed, the delivery gives itself back.
-                if (to_.try_send(std::move(d)) && to_.empty()) (void)t->take();
+                // If the channel has closed, the delivery gives itself back.
+                counts_->landing.fetch_add(1, std::memory_order_acq_rel);
+                const bool sent = bool(to_.try_send(std::move(d)));
+                counts_->landing.fetch_sub(1, std::memory_order_acq_rel);
+                if (sent && to_.empty()) (void)t->take();
                 if (first) counts_->post();
             } catch (...) {
                 of_->bus().errors().note(ipcd::current_error(ipc::ipc_errc::not_decoded));
@@ -298,8 +301,13 @@ private:
             counts_->asked.store(0, std::memory_order_release);
         }
         if (now < not_before_) return this->wake_at(not_before_);
-        const std::ptrdiff_t room = capacity_ - counts_->in_channel.load(std::memory_order_acquire);
-        if (room < (std::max<std::ptrdiff_t>)(1, capacity_ - counts_->low)) return;
+        const std::ptrdiff_t needed = (std::max<std::ptrdiff_t>)(1, capacity_ - counts_->low);
+        std::ptrdiff_t room = capacity_ - counts_->in_channel.load(std::memory_order_acquire);
+        if (room < needed) return;
+        // Who takes a delivery says so a moment before its place in the channel is free.
+        const std::ptrdiff_t landing = counts_->landing.load(std::memory_order_acquire);
+        room = (std::min)(room, capacity_ - landing - static_cast<std::ptrdiff_t>(to_.size()));
+        if (room < needed) return this->wake_at(now + std::chrono::milliseconds(1));
         counts_->asked.store(room, std::memory_order_release);
         request_ends_ = now + request_lives + std::chrono::seconds(1);
         this->wake_at(request_ends_);

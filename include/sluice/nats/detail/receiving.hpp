@@ -99,6 +99,8 @@ receiver<T> receive(const std::shared_ptr<session>& of, const std::string& subje
                     const std::string& what, Make make) {
     of->require_own_process(what);
     check_subject(subject, true);
+    if (!chosen.queue.empty() && !is_subject(chosen.queue, false))
+        fail(NATS_INVALID_QUEUE_NAME, what, "\"" + chosen.queue + "\" is no name of a queue");
     if (!sluice::detail::discards(chosen.when_full))
         throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                                 "sluice: " + what +

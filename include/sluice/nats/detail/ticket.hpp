@@ -35,7 +35,8 @@ struct delivery_counts {
     const std::shared_ptr<ipcd::handler_ref> ref;
     std::ptrdiff_t low = 0;  // so few in the channel and asked for: it is time to ask for more
     std::chrono::nanoseconds ack_wait{};
-    sync::atomic<std::ptrdiff_t> in_channel{0}, asked{0};
+    // In the channel, and not yet taken; on their way into it, a part of those; still to come.
+    sync::atomic<std::ptrdiff_t> in_channel{0}, landing{0}, asked{0};
 };
 
 // A delivery is moved into the channel, or to a receiver that waits, by the thread that delivers; then out of the channel by
