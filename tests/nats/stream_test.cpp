@@ -261,7 +261,7 @@ TEST_CASE("whatever takes long in receiving, nothing is fetched for which there 
     const auto tx = stream.sender<int>("TIGHT.x");
     const int count = 20;
     for (int i = 0; i < count; ++i) REQUIRE(tx.send(i));
-    for (const std::size_t capacity : {1, 2, 3}) {
+    for (const std::size_t capacity : {1U, 2U, 3U}) {
         const auto rx = stream.receiver<lingering>(
             {.durable = "w" + std::to_string(capacity), .ack_wait = 1h, .capacity = capacity});
         for (int i = 0; i < count; ++i) {
