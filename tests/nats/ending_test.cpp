@@ -172,6 +172,19 @@ TEST_CASE("where the server is gone and nothing is left to be sent, a connection
     CHECK(dropped->elapsed() < 10s);
 }
 
+TEST_CASE("a server that is started again while a connection ends does not hold it up") {
+    server one;
+    REQUIRE(eventually(no_connections));
+    {
+        const auto bus = connect(one, {.dead_after = 1h, .linger = 1h});
+        const auto rx = bus.receiver<int>("again");
+        one.freeze();
+    }
+    one.kill();
+    one.start();
+    CHECK(eventually(no_connections));
+}
+
 TEST_CASE("within linger, a server that is silent for a while gets everything") {
     server one;
     const auto watcher = connect(one, {.dead_after = 1h});

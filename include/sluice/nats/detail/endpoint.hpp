@@ -122,9 +122,11 @@ public:
         } else if (c.unused.load(std::memory_order_acquire) && !c.has_endpoints()) {
             if (!last_call_) {
                 last_call_ = now + c.chosen().linger;
+                connects_ = c.connects();
                 if (!c.is_connected() || !inbox_->echo(ref())) close();
             }
-            if (lost || inbox_->has_echoed() || now >= *last_call_) close();
+            // What was sent to itself is lost with the connection, though there is another one by now.
+            if (lost || c.connects() != connects_ || inbox_->has_echoed() || now >= *last_call_) close();
             alarm_ = last_call_;
         } else if (lost && c.chosen().reconnect_for < long_enough) {
             const auto until = lost_at + c.chosen().reconnect_for;
@@ -162,6 +164,7 @@ private:
     const std::shared_ptr<inbox> inbox_;
     ipcd::descriptor socket_, retired_;
     std::optional<time_point> alarm_, last_call_;
+    std::size_t connects_ = 0;
     bool aborted_ = false, closed_ = false;
 };
 
