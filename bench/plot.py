@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Turns what the benchmarks have measured into tables (Markdown) and plots (SVG), with the libraries side by side.
 
-    plot.py RESULTS.json... --out FOLDER    writes results.md, results.svg, trends.svg, ipc-results.md, as far as the files have them
+    plot.py RESULTS.json... --out FOLDER    writes results.md, results.svg, trends.svg, ipc-results.md,
+                                            nats-results.md, as far as the files have them
 """
 import argparse
 import collections
@@ -230,6 +231,18 @@ def ipc_results(table, about, options):
     return "\n".join(text) + "\n"
 
 
+def nats_results(table, about, options):
+    text = ["# Between machines\n", origin(about, options), medians_of(*table.values())]
+    text.append("The NATS C client used directly, and the library over it, with one server on the same machine. *confirmed* is into a "
+                "stream in memory with at most 256 messages unconfirmed; the library's have ids.\n")
+    text.append("| | message | by | us per message |\n| --- | --- | --- | ---: |")
+    for group, rows in table.items():
+        for size, row in rows.items():
+            for by, found in row.items():
+                text.append(f"| {group.removeprefix('nats ')} | {size} | {by} | {found.ns / 1000:.2f} |")
+    return "\n".join(text) + "\n"
+
+
 def by_number(row):
     return sorted(row.items(), key=lambda e: (e[0].isdigit(), int(e[0]) if e[0].isdigit() else 0))
 
@@ -412,11 +425,14 @@ def main():
 
     table, about = read(options.results)
     between = {group: rows for group, rows in table.items() if group.startswith("ipc ")}
-    within = {group: rows for group, rows in table.items() if group not in between}
+    far = {group: rows for group, rows in table.items() if group.startswith("nats ")}
+    within = {group: rows for group, rows in table.items() if group not in between and group not in far}
     if within:
         write("results.md", results(within, about, options))
     if between:
         write("ipc-results.md", ipc_results(between, about, options))
+    if far:
+        write("nats-results.md", nats_results(far, about, options))
     cells = side_by_side(within)
     if cells:
         write("results.svg", plot(cells))

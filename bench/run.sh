@@ -10,7 +10,7 @@ Usage: sh bench/run.sh [--quick] [--compiler COMMAND] [-- BENCHMARK-OPTION...]
   --quick              less, and rougher
   --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
   BENCHMARK-OPTION     for Google Benchmark, as --benchmark_filter='^(spsc|mpmc)/b512'
-A full run writes results.md, results.svg, trends.svg and ipc-results.md in bench; one with --quick or options writes them
+A full run writes results.md, results.svg, trends.svg, ipc-results.md and nats-results.md in bench; one with --quick or options writes them
 in build/bench. Measure while the machine does nothing else.
 END
 }
@@ -51,6 +51,7 @@ need_header readerwriterqueue/readerwritercircularbuffer.h libreaderwriterqueue-
 need_header zmq.h libzmq3-dev
 need pkg-config pkg-config
 install_missing
+want_nats
 
 configure_and_build bench all -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER="$compiler" \
     -D SLUICE_BUILD_TESTS=OFF -D SLUICE_BUILD_EXAMPLES=OFF -D SLUICE_BUILD_BENCHMARKS=ON
@@ -76,9 +77,9 @@ else
     results=$folder
     command="\`sh bench/run.sh${quick:+ $quick}${*:+ -- $*}\`"
 fi
-# Some are not built everywhere: they need to count allocations, or the inter-process part, or Linux.
+# Some are not built everywhere: they need to count allocations, or the inter-process part, or Linux, or NATS.
 measured=
-for program in sluice_bench sluice_bench_memory sluice_bench_ipc sluice_bench_ipc_crowd; do
+for program in sluice_bench sluice_bench_memory sluice_bench_ipc sluice_bench_ipc_crowd sluice_bench_nats; do
     [ -x "$folder/bench/$program" ] || continue
     "$folder/bench/$program" ${quick:+"$quick"} --benchmark_enable_random_interleaving=true \
         --benchmark_out="$folder/$program.json" --benchmark_out_format=json "$@" || fail "$program failed"

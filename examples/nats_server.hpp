@@ -20,8 +20,8 @@ namespace example {
 class nats_server {
 public:
     nats_server() {
-        char name[] = "/tmp/sluice-example-XXXXXX";
-        if (!::mkdtemp(name)) throw std::runtime_error("no folder for the server");
+        std::string name = std::filesystem::temp_directory_path() / "sluice-example-XXXXXX";
+        if (!::mkdtemp(name.data())) throw std::runtime_error("no folder for the server");
         folder_ = name;
         const std::string port = std::to_string(port_ = free_port()), store = folder_ + "/store",
                           log = folder_ + "/log";

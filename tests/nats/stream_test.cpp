@@ -13,6 +13,15 @@ server& shared_server() {
     return one;
 }
 
+/// A number that takes a while to be destroyed.
+struct lingering {
+    int number;
+    lingering(int n) : number(n) {}
+    lingering(lingering&& other) noexcept : number(other.number) {}
+    lingering& operator=(lingering&&) noexcept = default;
+    ~lingering() { std::this_thread::sleep_for(2ms); }
+};
+
 nats::stream make(const nats::connection& bus, const std::string& name, nats::stream_options chosen = {}) {
     if (chosen.subjects.empty()) chosen.subjects = {name + ".>"};
     chosen.in_memory = true;
@@ -20,6 +29,12 @@ nats::stream make(const nats::connection& bus, const std::string& name, nats::st
 }
 
 }  // namespace
+
+template <>
+struct sluice::codec<lingering> {
+    static void encode(const lingering& l, std::vector<std::byte>& out) { codec<int>::encode(l.number, out); }
+    static lingering decode(std::span<const std::byte> bytes) { return {codec<int>::decode(bytes)}; }
+};
 
 TEST_CASE("what is sent into a stream is stored, and delivered to who comes later") {
     const auto bus = connect(shared_server());
@@ -238,6 +253,25 @@ TEST_CASE("a receiver fetches no more than its channel has room for") {
         got.insert(**d);
     }
     CHECK(got.size() == std::size_t(count));
+}
+
+TEST_CASE("whatever takes long in receiving, nothing is fetched for which there is no room") {
+    const auto bus = connect(shared_server());
+    const auto stream = make(bus, "TIGHT");
+    const auto tx = stream.sender<int>("TIGHT.x");
+    const int count = 20;
+    for (int i = 0; i < count; ++i) REQUIRE(tx.send(i));
+    for (const std::size_t capacity : {1U, 2U, 3U}) {
+        const auto rx = stream.receiver<lingering>(
+            {.durable = "w" + std::to_string(capacity), .ack_wait = 1h, .capacity = capacity});
+        for (int i = 0; i < count; ++i) {
+            auto d = soon(rx);
+            REQUIRE(d);
+            CHECK(d->attempt() == 1);
+            CHECK((*d)->number == i);
+            CHECK(d->ack());
+        }
+    }
 }
 
 TEST_CASE("what a stream refuses for good closes the sender with the reason, and flush says so") {

@@ -15,7 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <iterator>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -94,8 +94,8 @@ inline int free_port() {
 class server {
 public:
     explicit server(std::vector<std::string> more = {}, int port = free_port()) : port_(port), more_(std::move(more)) {
-        char name[] = "/tmp/sluice-nats-XXXXXX";
-        REQUIRE(::mkdtemp(name) != nullptr);
+        std::string name = std::filesystem::temp_directory_path() / "sluice-nats-XXXXXX";
+        REQUIRE(::mkdtemp(name.data()) != nullptr);
         folder_ = name;
         start();
     }
@@ -151,12 +151,36 @@ private:
     std::string folder_;
 };
 
-/// How many entries a folder of /proc has.
-inline std::ptrdiff_t entries(const char* folder) {
-    return std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator());
+inline std::ptrdiff_t threads() { return holdings().threads; }
+inline std::ptrdiff_t descriptors() { return holdings().descriptors; }
+
+/// Whether no connection of this process is left: each has a thread of that name, which is its last.
+inline bool no_connections() {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        std::ifstream file(task.path() / "comm");
+        std::string name;
+        if (std::getline(file, name) && name.starts_with("sluice-")) return false;
+    }
+    return true;
 }
-inline std::ptrdiff_t threads() { return entries("/proc/self/task"); }
-inline std::ptrdiff_t descriptors() { return entries("/proc/self/fd"); }
+
+/// A file with this text, for as long as the object lives.
+class text_file {
+public:
+    explicit text_file(const std::string& text) : name_(std::filesystem::temp_directory_path() / "sluice-nats-XXXXXX") {
+        const int fd = ::mkstemp(name_.data());
+        REQUIRE(fd >= 0);
+        const bool written = ::write(fd, text.data(), text.size()) == ssize_t(text.size());
+        ::close(fd);
+        REQUIRE(written);
+    }
+    text_file(const text_file&) = delete;
+    ~text_file() { ::unlink(name_.c_str()); }
+    const std::string& name() const { return name_; }
+
+private:
+    std::string name_;
+};
 
 /// What the exception that `f` throws says; empty if it throws none.
 template <class F>
@@ -179,7 +203,7 @@ std::string reason_of(const Handle& h) {
 /// A connection whose options suit tests.
 inline nats::connection connect(const server& to, nats::connection_options chosen = {}) {
     chosen.reconnect_wait = 20ms;
-    chosen.connect_timeout = 5s;
+    if (chosen.connect_timeout == nats::connection_options().connect_timeout) chosen.connect_timeout = 5s;
     return nats::connection(to.url(), std::move(chosen));
 }
 

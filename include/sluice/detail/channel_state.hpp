@@ -145,7 +145,9 @@ public:
     bool full() const noexcept { return size() >= limit_; }
     // How many messages were discarded for lack of room, and not given to anyone.
     std::size_t dropped() const noexcept { return seldom_.dropped.load(std::memory_order_relaxed); }
-    void count_dropped() noexcept { seldom_.dropped.fetch_add(1, std::memory_order_relaxed); }
+    void count_dropped(std::size_t messages = 1) noexcept {
+        seldom_.dropped.fetch_add(messages, std::memory_order_relaxed);
+    }
     // Whether a send discards a message where there is no room.
     bool discards() const noexcept { return detail::discards(seldom_.rule); }
     std::size_t sender_count() const noexcept { return sender_count_.load(std::memory_order_acquire); }

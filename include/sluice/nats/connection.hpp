@@ -12,7 +12,6 @@
 
 #include <sluice/channel.hpp>
 #include <sluice/detail/deadline.hpp>
-#include <sluice/ipc/detail/batching.hpp>
 #include <sluice/nats/call.hpp>
 #include <sluice/nats/detail/asking.hpp>
 #include <sluice/nats/detail/endpoint.hpp>
@@ -139,8 +138,10 @@ public:
                            [&](detail::jetstream& js, const std::string& what) { return js.find_stream(name, what); });
     }
     [[nodiscard]] nats::stream stream(const std::string& name, const stream_options& chosen) const {
-        return open_stream(
-            name, [&](detail::jetstream& js, const std::string& what) { return js.make_stream(name, chosen, what); });
+        return open_stream(name, [&](detail::jetstream& js, const std::string& what) {
+            for (const std::string& s : chosen.subjects) detail::check_stored_subject(s, what);
+            return js.make_stream(name, chosen, what);
+        });
     }
     /// @}
 
@@ -152,6 +153,7 @@ private:
     nats::stream open_stream(const std::string& name, F&& open) const {
         session_->require_own_process("stream " + name);
         const std::string what = "stream " + name + " at " + session_->bus().url();
+        if (!detail::is_name(name)) detail::fail(NATS_INVALID_ARG, what, "a stream has no such name");
         session_->bus().require_connected("stream " + name);
         detail::jetstream js(session_->bus());
         return nats::stream(std::make_shared<detail::stream_state>(session_, name, open(js, what)));
@@ -161,7 +163,7 @@ private:
     sluice::sender<T> open_sender(std::string subject, const sender_options& chosen) const {
         session_->require_own_process("sending to " + subject);
         using value = typename detail::travel<T>::value_type;
-        auto ends = bounded<T>(ipc::detail::capacity_for<value>(chosen.capacity));
+        auto ends = bounded<T>(detail::sender_capacity<value>(chosen.capacity));
         session_->start(std::make_unique<detail::plain_sending<T>>(session_->shared_client(), std::move(ends.rx),
                                                                    std::move(subject), session_));
         return std::move(ends.tx);

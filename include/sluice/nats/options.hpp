@@ -39,8 +39,8 @@ struct connection_options {
 
 /// How an end that sends works.
 struct sender_options {
-    /// How many messages its channel holds in this process. 0: as many as fit 256 KiB, within 16 and 1024; of types
-    /// that own memory, 64.
+    /// How many messages its channel holds in this process. 0: as many as fit 1 MiB, within 16 and 16384; of types
+    /// that own memory, 256.
     std::size_t capacity = 0;
 };
 

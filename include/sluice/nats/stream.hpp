@@ -14,11 +14,11 @@
 
 #include <sluice/channel.hpp>
 #include <sluice/detail/deadline.hpp>
-#include <sluice/ipc/detail/batching.hpp>
 #include <sluice/nats/delivery.hpp>
 #include <sluice/nats/detail/confirmed.hpp>
 #include <sluice/nats/detail/jetstream.hpp>
 #include <sluice/nats/detail/pulling.hpp>
+#include <sluice/nats/detail/sending.hpp>
 #include <sluice/nats/detail/travel.hpp>
 #include <sluice/nats/options.hpp>
 #include <sluice/result.hpp>
@@ -78,12 +78,12 @@ public:
     [[nodiscard]] sluice::receiver<delivery<T>> receiver(const stream_receiver_options& chosen) const {
         const std::string what = "receiving from " + state_->title() + " as \"" + chosen.durable + "\"";
         state_->of->require_own_process(what);
-        if (chosen.durable.empty() || !detail::is_subject(chosen.durable, false) ||
-            chosen.durable.find('.') != std::string::npos || chosen.capacity == 0)
+        if (!detail::is_name(chosen.durable) || chosen.capacity == 0)
             throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                                     "sluice: " + what +
                                         ": a name must be given as .durable, without dots, blanks and "
                                         "wildcards, and .capacity must not be 0");
+        if (!chosen.filter.empty()) detail::check_stored_subject(chosen.filter, what);
         state_->of->bus().require_connected(what);
         detail::jetstream(state_->of->bus()).make_consumer(state_->name, chosen, what);
         auto ends = bounded<delivery<T>>(chosen.capacity);
@@ -118,7 +118,7 @@ private:
         state_->of->require_own_process("sending to " + state_->title());
         chosen.unconfirmed = (std::max<std::size_t>)(chosen.unconfirmed, 1);
         using value = typename detail::travel<T>::value_type;
-        auto ends = bounded<T>(ipc::detail::capacity_for<value>(chosen.capacity));
+        auto ends = bounded<T>(detail::sender_capacity<value>(chosen.capacity));
         state_->of->start(std::make_unique<detail::confirmed_sending<T>>(state_, lines_, std::move(ends.rx),
                                                                          std::move(subject), chosen));
         return std::move(ends.tx);

@@ -68,7 +68,8 @@ using subscription = std::unique_ptr<natsSubscription, unsubscriber>;
 // publishing only appends to its buffer, and no call here blocks but those that say so. The loop is an ipc io_loop with a
 // thread of its own; the client's callbacks store what has changed and post the handler `link_` (see link.hpp), or all
 // endpoints. Some of them are called under locks of the client: they take mutex_ or the loop's, under which the client is
-// never called.
+// never called. While the client tries to connect again it holds its lock, and whoever calls it waits, for up to
+// connect_timeout: so the loop does not call it while the connection is lost.
 class client : public std::enable_shared_from_this<client> {
 public:
     using clock = std::chrono::steady_clock;
@@ -77,6 +78,15 @@ public:
         : url_(std::move(url)), chosen_(within_reason(std::move(chosen))), loop_(ipcd::io_loop::make()) {}
     client(const client&) = delete;
     client& operator=(const client&) = delete;
+    // Closed, or never connected. A forked child has none of the client's threads, and leaves it alone.
+    ~client() {
+        if (is_of_this_process()) {
+            left_.clear();
+            ::natsConnection_Destroy(nc_);
+        } else {
+            for (auto& s : left_) (void)s.release();
+        }
+    }
 
     const std::string& url() const noexcept { return url_; }
     std::string title() const { return "NATS at " + url_; }
@@ -91,9 +101,10 @@ public:
 
     // ---- For any thread
 
-    // Whether the client may be given messages: while it reconnects it would keep them in a buffer of its own.
+    // Whether the client may be called, and given messages: while it reconnects it would keep them in a buffer of its own.
+    // The client ends its interest in the socket at once when that fails, and its callbacks tell of it later.
     bool is_connected() const noexcept {
-        return !closed_.load(std::memory_order_acquire) && ::natsConnection_Status(nc_) == NATS_CONN_STATUS_CONNECTED;
+        return !is_lost_.load(std::memory_order_acquire) && wants_read() && !is_closed();
     }
     bool is_closed() const noexcept { return closed_.load(std::memory_order_acquire); }
 
@@ -116,12 +127,24 @@ public:
         if (!is_there()) fail(NATS_CONNECTION_DISCONNECTED, what + " at " + url_, "no server is connected");
     }
 
-    // Never blocks. Of one that was given up: null, with the status.
+    // Never blocks. Of one that was given up: null, with the status. Messages that wait for the delivery thread have no
+    // limit, or that of max_waiting and max_waiting_bytes: what comes beyond is dropped, and told on_error().
     subscription subscribe(const std::string& subject, const std::string& queue, std::shared_ptr<sink> to,
-                           natsStatus& status);
+                           natsStatus& status, bool limited = false);
+    static constexpr int max_waiting = 1 << 19, max_waiting_bytes = 256 << 20;
     // Blocks until the server has answered to all that was given to the client, and throws what it said against
     // subscribing to `subject`.
     void confirm_subscription(const std::string& subject, const std::string& what);
+
+    // Ends a subscription, if need be later. For the loop's thread.
+    void drop(subscription s) noexcept {
+        try {
+            if (s && !is_connected() && !is_done()) left_.push_back(std::move(s));
+        } catch (...) {
+            errors_.note(code_of(NATS_NO_MEMORY));  // and it ends here, which may take a while
+        }
+    }
+    void drop_left() noexcept { left_.clear(); }
 
     // ---- Endpoints: handlers of the loop that are posted when the connection has changed
 
@@ -199,20 +222,35 @@ public:
         const std::lock_guard<sync::mutex> held(mutex_);
         return lost_at_;
     }
-    // Gives it up; `closed` is told later. Waits for an attempt to connect that is under way.
+    // Gives it up; `closed` is told later. Waits for an attempt to connect that is under way, and until the socket has
+    // taken what is in the client's buffer.
     void close() noexcept {
-        {
-            const std::lock_guard<sync::mutex> held(subscribing_);
-            closing_ = true;
-        }
+        refuse_subscriptions();
         ::natsConnection_Close(nc_);
+    }
+    // The same, without waiting: endpoints are told at once, and a thread of its own does the rest.
+    void close_behind() noexcept {
+        refuse_subscriptions();
+        closed_.store(true, std::memory_order_release);
+        post_all();
+        try {
+            ipcd::start_thread("sluice-nats-end", [self = shared_from_this()] {
+                ::natsConnection_Close(self->nc_);
+            }).detach();
+        } catch (...) {
+            ::natsConnection_Close(nc_);
+        }
     }
     // The client has called back for the last time, but for its subscriptions.
     bool is_done() const noexcept { return done_.load(std::memory_order_acquire); }
-    void destroy() noexcept { ::natsConnection_Destroy(std::exchange(nc_, nullptr)); }
 
 private:
     static constexpr int max_buffered = 512 * 1024;
+
+    void refuse_subscriptions() noexcept {
+        const std::lock_guard<sync::mutex> held(subscribing_);
+        closing_ = true;
+    }
 
     static connection_options within_reason(connection_options o) {
         constexpr std::chrono::milliseconds day = std::chrono::hours(24);
@@ -235,6 +273,7 @@ private:
         {
             const std::lock_guard<sync::mutex> held(mutex_);
             if (lost_at_ == clock::time_point::max()) lost_at_ = clock::now();
+            is_lost_.store(true, std::memory_order_release);
         }
         post_all();
     }
@@ -243,6 +282,7 @@ private:
         {
             const std::lock_guard<sync::mutex> held(mutex_);
             lost_at_ = clock::time_point::max();
+            is_lost_.store(false, std::memory_order_release);
         }
         post_all();
     }
@@ -283,7 +323,9 @@ private:
     sync::atomic<bool> wants_read_{false}, wants_write_{false};
     sync::atomic<bool> closed_{false}, done_{false};
     sync::atomic<std::size_t> refusals_{0}, connects_{0};
-    bool congested_ = false;  // for the loop's thread
+    sync::atomic<bool> is_lost_{true};  // as lost_at_ says
+    bool congested_ = false;            // for the loop's thread, and so is left_
+    std::vector<subscription> left_;    // to be ended when the client may be called
 
     sync::mutex subscribing_;  // guards closing_; the client is called under it, and calls nothing back that takes it
     bool closing_ = false;

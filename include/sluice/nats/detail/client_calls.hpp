@@ -58,6 +58,8 @@ inline client::options_ptr client::make_options() {
     set(::natsOptions_SetPingInterval(raw, at_least_one(o.dead_after / 2)));
     set(::natsOptions_SetMaxPingsOut(raw, 1));
     set(::natsOptions_UseGlobalMessageDelivery(raw, true));
+    // The loop writes after each round: without this, only once a thread of the client has slept for a millisecond.
+    set(::natsOptions_SetSendAsap(raw, true));
     return made;
 }
 
@@ -110,12 +112,13 @@ inline void client::connect() {
         check(s, what);
         const std::lock_guard<sync::mutex> held(mutex_);
         lost_at_ = clock::time_point::max();
+        is_lost_.store(false, std::memory_order_release);
     }
     (void)self.release();  // the closing of the connection deletes it
 }
 
 inline subscription client::subscribe(const std::string& subject, const std::string& queue, std::shared_ptr<sink> to,
-                                      natsStatus& status) {
+                                      natsStatus& status, bool limited) {
     auto closure = std::make_unique<std::shared_ptr<sink>>(std::move(to));
     const auto receive = [](natsConnection*, natsSubscription*, natsMsg* m, void* c) {
         (*static_cast<std::shared_ptr<sink>*>(c))->receive(msg_ptr(m));
@@ -128,8 +131,7 @@ inline subscription client::subscribe(const std::string& subject, const std::str
                  : ::natsConnection_Subscribe(&made, nc_, subject.c_str(), receive, closure.get());
     if (status != NATS_OK) return nullptr;
     subscription subscribed(made);
-    // Messages that wait for the delivery thread: what comes beyond is dropped by the client, which tells on_error().
-    (void)::natsSubscription_SetPendingLimits(made, 1 << 19, 256 << 20);
+    (void)::natsSubscription_SetPendingLimits(made, limited ? max_waiting : -1, limited ? max_waiting_bytes : -1);
     status = ::natsSubscription_SetOnCompleteCB(
         made, [](void* c) { delete static_cast<std::shared_ptr<sink>*>(c); }, closure.get());
     // If the client has closed the connection by itself just now, it does not say when it is done with the closure.
@@ -161,6 +163,7 @@ inline void client::confirm_subscription(const std::string& subject, const std::
 
 inline void client::on_error(natsConnection* nc, natsStatus s) noexcept {
     errors_.note(code_of(s));
+    if (s == NATS_SLOW_CONSUMER) post_all();  // whose it is counts what was dropped
     if (s != NATS_NOT_PERMITTED) return;
     const char* words = nullptr;
     (void)::natsConnection_GetLastError(nc, &words);

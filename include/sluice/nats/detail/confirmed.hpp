@@ -131,13 +131,19 @@ public:
             const std::string_view text = data_of(m.get());
             if (!text.starts_with("{\"stream\"")) a.error = error_in(text);
         }
-        bool first;
+        bool posts = a.nobody || a.error;
         {
             const std::lock_guard<sync::mutex> held(mutex_);
-            first = all_.empty();
             all_.push_back(std::move(a));
+            if (all_.size() == wanted_) posts = true;
         }
-        if (first) ref_->loop->post(*ref_);
+        if (posts) ref_->loop->post(*ref_);
+    }
+    // The endpoint is posted when there are so many, or one that says no. True if there are by now.
+    bool want(std::size_t count) {
+        const std::lock_guard<sync::mutex> held(mutex_);
+        wanted_ = count;
+        return all_.size() >= count;
     }
     void take(std::vector<answer>& into) {
         into.clear();
@@ -150,6 +156,7 @@ private:
     std::size_t prefix_ = 0;
     sync::mutex mutex_;
     std::vector<answer> all_;
+    std::size_t wanted_ = 1;
 };
 
 // Messages are numbered from 1. window_ holds those from confirmed_ + 1 to taken_, each until it and all before it are
@@ -210,6 +217,9 @@ private:
                 if (!send_more()) return false;
             }
             settle_flushes();
+            // While the window is full there is nothing to be done about a few answers.
+            const bool is_full = window_.size() >= chosen_.unconfirmed && flushes_.empty();
+            if (answers_->want(is_full ? (chosen_.unconfirmed + 1) / 2 : 1)) this->look_again();
         } catch (const std::exception& e) {
             fail_with(ipcd::current_error(ipc::ipc_errc::not_encoded), "a message to " + subject_, e.what());
             return false;
@@ -217,7 +227,7 @@ private:
             fail_with(ipc::ipc_errc::not_encoded, "a message to " + subject_, {});
             return false;
         }
-        if (in_.has_ended() && window_.empty()) return false;
+        if (this->has_ended() && window_.empty()) return false;
         if (!window_.empty()) this->wake_at((std::max)(next_due_, now_ + std::chrono::milliseconds(1)));
         if (this->gives_up()) {
             failed_ = true;
@@ -304,8 +314,9 @@ private:
     }
 
     bool send_more() {
-        while (window_.size() < chosen_.unconfirmed && !bus().is_congested()) {
-            T* const m = in_.peek();
+        int count = 0;
+        for (; window_.size() < chosen_.unconfirmed && !bus().is_congested(); ++count) {
+            T* const m = count > 0 ? in_.look() : in_.peek();
             if (!m) break;
             const std::string& subject = travel<T>::subject(*m, subject_);
             if (travel<T>::has_subject) {
@@ -329,6 +340,7 @@ private:
             if (!give(window_.back())) return false;
             next_due_ = (std::min)(next_due_, window_.back().due);
         }
+        if (count > 0 && window_.size() < chosen_.unconfirmed) this->look_again();
         return true;
     }
 

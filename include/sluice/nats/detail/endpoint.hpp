@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include <sys/socket.h>
+
 #include <nats/nats.h>
 
 #include <sluice/ipc/detail/descriptor.hpp>
@@ -44,6 +46,10 @@ protected:
     // Has work() called again by then at the latest.
     void wake_at(time_point when) noexcept {
         if (!alarm_ || when < *alarm_) alarm_ = when;
+    }
+    // Has it called again in the next round, when what was published in this one is written.
+    void look_again() noexcept {
+        loop().post(*this, [] {});
     }
     client& bus() const noexcept { return *client_; }
 
@@ -97,13 +103,13 @@ public:
         client& c = *client_;
         retired_ = ipcd::descriptor();  // the poller has forgotten it
         if (ipcd::descriptor fresh; c.take_socket(fresh)) retired_ = std::exchange(socket_, std::move(fresh));
+        if (c.is_connected() || c.is_done()) c.drop_left();
         if (c.is_done()) {
             inbox_->end();
-            c.destroy();
             return false;
         }
         if (ready.read && c.wants_read()) ::natsConnection_ProcessReadEvent(c.nc());
-        if (c.wants_write()) {
+        if (c.wants_read() && c.wants_write()) {
             ::natsConnection_ProcessWriteEvent(c.nc());
             c.relieve();
         }
@@ -116,9 +122,11 @@ public:
         } else if (c.unused.load(std::memory_order_acquire) && !c.has_endpoints()) {
             if (!last_call_) {
                 last_call_ = now + c.chosen().linger;
-                if (lost || !inbox_->echo(ref())) close();
+                connects_ = c.connects();
+                if (!c.is_connected() || !inbox_->echo(ref())) close();
             }
-            if (lost || inbox_->has_echoed() || now >= *last_call_) close();
+            // What was sent to itself is lost with the connection, though there is another one by now.
+            if (lost || c.connects() != connects_ || inbox_->has_echoed() || now >= *last_call_) close();
             alarm_ = last_call_;
         } else if (lost && c.chosen().reconnect_for < long_enough) {
             const auto until = lost_at + c.chosen().reconnect_for;
@@ -143,14 +151,20 @@ public:
     void abort(std::error_code) noexcept override { aborted_ = true; }
 
 private:
+    // Does not block: where all has arrived there is nothing to wait for, and otherwise nobody waits for it.
     void close() noexcept {
-        if (!std::exchange(closed_, true)) client_->close();
+        if (std::exchange(closed_, true)) return;
+        if (inbox_->has_echoed()) return client_->close();
+        if (socket_)
+            (void)::shutdown(socket_.get(), SHUT_RDWR);  // what it did not take in time it need not take any more
+        client_->close_behind();
     }
 
     const std::shared_ptr<client> client_;
     const std::shared_ptr<inbox> inbox_;
     ipcd::descriptor socket_, retired_;
     std::optional<time_point> alarm_, last_call_;
+    std::size_t connects_ = 0;
     bool aborted_ = false, closed_ = false;
 };
 

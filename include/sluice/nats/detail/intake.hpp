@@ -40,10 +40,10 @@ public:
         return there;
     }
     // The same, and leaves it to be the next.
-    T* peek() {
-        if (next_ == batch_.size() && !fetch()) return nullptr;
-        return &batch_[next_].message;
-    }
+    T* peek() { return find(true); }
+    // The same, but where there is none the handler is not posted by the next one. For whoever looks again soon: while
+    // messages come all the time, nobody who sends has to wake the loop.
+    T* look() { return find(false); }
     // The channel is closed, and all its messages were taken.
     bool has_ended() const noexcept { return ended_; }
     bool is_closed() const noexcept { return from_.is_closed(); }
@@ -57,7 +57,11 @@ public:
 private:
     static constexpr std::size_t batch_size = ipcd::plain<T> ? std::clamp<std::size_t>(16384 / sizeof(T), 1, 256) : 32;
 
-    bool fetch() {
+    T* find(bool waits) {
+        if (next_ == batch_.size() && !fetch(waits)) return nullptr;
+        return &batch_[next_].message;
+    }
+    bool fetch(bool waits) {
         batch_.clear();
         next_ = 0;
         if (waiting_.armed()) {
@@ -71,6 +75,7 @@ private:
         }
         core_of(from_)->try_recv_some([this](T&& m) { batch_.push_back({std::move(m)}); }, batch_size - batch_.size());
         if (!batch_.empty()) return true;
+        if (!waits) return false;
         if (batch_size * sizeof(T) > ipcd::max_idle_bytes) batch_ = std::vector<ipcd::boxed<T>>();
         waiting_.arm();
         const auto tried = core_of(from_)->register_receiver(arrived_, waiting_);

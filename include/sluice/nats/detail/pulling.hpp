@@ -12,6 +12,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,8 +59,11 @@ public:
                     first = waiting_.empty();
                     waiting_.push_back(t);
                 }
-                // If there is no room, or the channel has closed, the delivery gives itself back.
-                if (to_.try_send(std::move(d)) && to_.empty()) (void)t->take();
+                // If the channel has closed, the delivery gives itself back.
+                counts_->landing.fetch_add(1, std::memory_order_acq_rel);
+                const bool sent = bool(to_.try_send(std::move(d)));
+                counts_->landing.fetch_sub(1, std::memory_order_acq_rel);
+                if (sent && to_.empty()) (void)t->take();
                 if (first) counts_->post();
             } catch (...) {
                 of_->bus().errors().note(ipcd::current_error(ipc::ipc_errc::not_decoded));
@@ -173,6 +177,7 @@ public:
         if (!core_of(to_)->observe_close(closing_)) closing_.disarm();
     }
     ~pulling() override {
+        bus().drop(std::move(subscription_));
         closing_.cancel([this](auto& w) { return core_of(to_)->unobserve_close(w); });
     }
     // Before it is started.
@@ -196,7 +201,7 @@ private:
         if (ended_) to_.close();
         try {
             prolong(now);
-            if (to_.is_closed()) return wind_up();
+            if (to_.is_closed()) return wind_up(now);
             if (!hear(now)) return true;  // closed: posted again by that
             if (bus().is_connected()) request(now);
         } catch (...) {
@@ -206,15 +211,41 @@ private:
         return true;
     }
 
-    // The channel is closed. What is left in it can be received for as long as there are receivers, and is given back
-    // when they go.
-    bool wind_up() {
-        subscription_.reset();
-        if (aborted_ || ended_ || bus().is_closed() || to_.receiver_count() == 0) return false;
-        const auto left = messages_->look();
-        if (left.empty()) return false;
-        this->wake_at(clock::now() + std::chrono::milliseconds(100));
+    // The channel is closed. What the servers have sent by now still comes, and gives itself back. What is left in the
+    // channel can be received for as long as there are receivers, and is given back when they go, or the program ends.
+    bool wind_up(clock::time_point now) {
+        if (aborted_ || bus().is_closed()) return false;
+        if (ended_) {
+            for (const auto& t : messages_->look()) {
+                if (t->take()) give_back(*t);
+            }
+        }
+        const bool drained = has_drained(now);
+        const bool left = !ended_ && to_.receiver_count() != 0 && !messages_->look().empty();
+        if (left) this->wake_at(now + std::chrono::milliseconds(100));
+        return left || !drained;
+    }
+    bool has_drained(clock::time_point now) {
+        if (!subscription_) return true;
+        bool drains = true;
+        if (!drained_by_) {
+            drained_by_ = now + bus().chosen().linger;
+            const auto most = (std::max<std::int64_t>)(bus().chosen().linger.count(), 1);
+            drains = bus().is_connected() && ::natsSubscription_DrainTimeout(subscription_.get(), most) == NATS_OK;
+        }
+        if (drains && now < *drained_by_ &&
+            ::natsSubscription_DrainCompletionStatus(subscription_.get()) == NATS_ILLEGAL_STATE) {
+            this->wake_at(now + std::chrono::milliseconds(5));
+            return false;
+        }
+        bus().drop(std::move(subscription_));
         return true;
+    }
+    void give_back(ticket& t) {
+        natsStatus ignored = NATS_OK;
+        const std::string_view word = "-NAK";
+        if (bus().is_connected() && t.claim_last_word())
+            (void)publish(bus(), t.reply(), {}, std::as_bytes(std::span(word.data(), word.size())), ignored);
     }
 
     // In the channel, the servers' time begins anew when a third of it has passed; and when a delivery is taken out of it.
@@ -270,8 +301,13 @@ private:
             counts_->asked.store(0, std::memory_order_release);
         }
         if (now < not_before_) return this->wake_at(not_before_);
-        const std::ptrdiff_t room = capacity_ - counts_->in_channel.load(std::memory_order_acquire);
-        if (room < (std::max<std::ptrdiff_t>)(1, capacity_ - counts_->low)) return;
+        const std::ptrdiff_t needed = (std::max<std::ptrdiff_t>)(1, capacity_ - counts_->low);
+        std::ptrdiff_t room = capacity_ - counts_->in_channel.load(std::memory_order_acquire);
+        if (room < needed) return;
+        // Who takes a delivery says so a moment before its place in the channel is free.
+        const std::ptrdiff_t landing = counts_->landing.load(std::memory_order_acquire);
+        room = (std::min)(room, capacity_ - landing - static_cast<std::ptrdiff_t>(to_.size()));
+        if (room < needed) return this->wake_at(now + std::chrono::milliseconds(1));
         counts_->asked.store(room, std::memory_order_release);
         request_ends_ = now + request_lives + std::chrono::seconds(1);
         this->wake_at(request_ends_);
@@ -296,6 +332,7 @@ private:
     std::string inbox_;
     std::uint64_t request_ = 0;
     clock::time_point request_ends_{}, not_before_{};
+    std::optional<clock::time_point> drained_by_;
     std::size_t connects_seen_ = 0;
     bool ended_ = false, aborted_ = false;
 };

@@ -1,7 +1,9 @@
 // The endpoints of receivers without a stream, and of services.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <string>
@@ -50,6 +52,7 @@ public:
         if (!core_of(to_)->observe_close(closing_)) closing_.disarm();
     }
     ~receiving() override {
+        bus().drop(std::move(subscription_));
         closing_.cancel([this](auto& w) { return core_of(to_)->unobserve_close(w); });
     }
     // Before it is started.
@@ -62,15 +65,31 @@ private:
     bool work() noexcept override {
         if (bus().is_closed()) to_.close(bus().cause());
         if (ended_) to_.close();
-        if (!to_.is_closed()) return true;
-        subscription_.reset();
+        if (!to_.is_closed()) {
+            count_dropped();
+            return true;
+        }
         return false;
+    }
+
+    // What the client has dropped, since too much waited for the delivery thread. It tells when that begins, and not
+    // again before a message had room.
+    void count_dropped() noexcept {
+        std::int64_t dropped = 0;
+        int waiting = 0;
+        if (!bus().is_connected()) return;
+        if (::natsSubscription_GetDropped(subscription_.get(), &dropped) != NATS_OK || dropped == 0) return;
+        core_of(to_)->count_dropped(static_cast<std::size_t>(dropped - dropped_));
+        dropped_ = dropped;
+        if (::natsSubscription_GetPending(subscription_.get(), &waiting, nullptr) == NATS_OK && waiting > 0)
+            this->wake_at(client::clock::now() + std::chrono::milliseconds(100));
     }
 
     const std::shared_ptr<session> keep_;
     const sender<T> to_;
     ipcd::handler_waiter<sluice::detail::waiter> closing_;
     subscription subscription_;
+    std::int64_t dropped_ = 0;  // by the client
     bool ended_ = false;
 };
 
@@ -80,6 +99,8 @@ receiver<T> receive(const std::shared_ptr<session>& of, const std::string& subje
                     const std::string& what, Make make) {
     of->require_own_process(what);
     check_subject(subject, true);
+    if (!chosen.queue.empty() && !is_subject(chosen.queue, false))
+        fail(NATS_INVALID_QUEUE_NAME, what, "\"" + chosen.queue + "\" is no name of a queue");
     if (!sluice::detail::discards(chosen.when_full))
         throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                                 "sluice: " + what +
@@ -91,7 +112,8 @@ receiver<T> receive(const std::shared_ptr<session>& of, const std::string& subje
     natsStatus status = NATS_OK;
     end->hold(of->bus().subscribe(
         subject, chosen.queue,
-        std::make_shared<channel_sink<T, Make>>(std::move(ends.tx), of->shared_client(), std::move(make)), status));
+        std::make_shared<channel_sink<T, Make>>(std::move(ends.tx), of->shared_client(), std::move(make)), status,
+        true));
     if (status != NATS_OK) fail(status, what + " at " + of->bus().url(), last_words());
     of->bus().confirm_subscription(subject, what);
     of->start(std::move(end));

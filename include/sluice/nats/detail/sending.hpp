@@ -1,6 +1,8 @@
 // The endpoints of senders without a stream, and of what is published besides.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -13,6 +15,7 @@
 #include <nats/nats.h>
 
 #include <sluice/ipc/detail/errors.hpp>
+#include <sluice/ipc/detail/plain.hpp>
 #include <sluice/ipc/error.hpp>
 #include <sluice/nats/detail/endpoint.hpp>
 #include <sluice/nats/detail/inbox.hpp>
@@ -20,6 +23,15 @@
 #include <sluice/nats/detail/travel.hpp>
 
 namespace sluice::nats::detail {
+
+// The capacity of a sender's channel, as options.hpp says. With much less, a thread that sends all the time is woken so
+// often that this costs more than what it sends.
+template <class T>
+std::size_t sender_capacity(std::size_t chosen) {
+    if (chosen != 0) return chosen;
+    if constexpr (ipcd::plain<T>) return std::clamp<std::size_t>((1024 * 1024) / sizeof(T), 16, 16384);
+    return 256;
+}
 
 // What publishing came to: done; not now, the endpoint is posted when it may be tried again; or refused for good.
 enum class published { done, later, refused };
@@ -59,6 +71,12 @@ protected:
         } catch (...) {
             in_.close(std::current_exception());
         }
+    }
+
+    // The channel is closed, and nothing is left in it; found out while the connection is lost too.
+    bool has_ended() {
+        if (in_.is_closed()) (void)in_.peek();
+        return in_.has_ended();
     }
 
     // The connection was given up, or what was sent could not be written in time.
@@ -108,18 +126,19 @@ private:
             }
         }
         if (bus().is_connected() && !bus().is_congested()) {
-            for (int i = 0; i < messages_per_turn; ++i) {
-                T* const m = in_.peek();
-                if (!m) break;
+            int count = 0;
+            for (T* m = in_.look(); m && count < messages_per_turn; m = in_.look(), ++count) {
                 const published tried = send(*m);
                 if (tried == published::refused) return false;
-                if (tried == published::later) break;
+                if (tried == published::later) {
+                    this->wake_at(client::clock::now() + std::chrono::milliseconds(1));
+                    return !this->gives_up();
+                }
                 (void)in_.next();
             }
-            if (in_.has_ended()) return false;
-            if (in_.is_ready()) this->wake_at(client::clock::time_point::min());
+            if (count > 0 || in_.peek()) this->look_again();
         }
-        return !this->gives_up();
+        return !this->has_ended() && !this->gives_up();
     }
 
     published send(const T& m) noexcept {
@@ -164,9 +183,8 @@ private:
                 }
                 (void)in_.next();
             }
-            if (in_.has_ended()) return false;
         }
-        return !gives_up();
+        return !has_ended() && !gives_up();
     }
 };
 

@@ -66,6 +66,20 @@ inline bool covers(std::string_view pattern, std::string_view subject) noexcept 
     }
 }
 
+// What the client writes into JSON as it is.
+inline bool is_plain_text(std::string_view text) noexcept {
+    return text.find_first_of("\"\\") == std::string_view::npos;
+}
+
+// Names of streams and of their receivers are tokens of subjects, and stand in JSON.
+inline bool is_name(std::string_view name) noexcept {
+    return is_subject(name, false) && name.find('.') == std::string_view::npos && is_plain_text(name);
+}
+inline void check_stored_subject(const std::string& subject, const std::string& what) {
+    if (!is_subject(subject, true) || !is_plain_text(subject))
+        fail(NATS_INVALID_SUBJECT, what, "\"" + subject + "\" is no subject");
+}
+
 inline void check_subject(const std::string& subject, bool wildcards) {
     if (!is_subject(subject, wildcards))
         fail(NATS_INVALID_SUBJECT, "\"" + subject + "\" is no subject to " + (wildcards ? "receive from" : "send to"));

@@ -35,7 +35,8 @@ struct delivery_counts {
     const std::shared_ptr<ipcd::handler_ref> ref;
     std::ptrdiff_t low = 0;  // so few in the channel and asked for: it is time to ask for more
     std::chrono::nanoseconds ack_wait{};
-    sync::atomic<std::ptrdiff_t> in_channel{0}, asked{0};
+    // In the channel, and not yet taken; on their way into it, a part of those; still to come.
+    sync::atomic<std::ptrdiff_t> in_channel{0}, landing{0}, asked{0};
 };
 
 // A delivery is moved into the channel, or to a receiver that waits, by the thread that delivers; then out of the channel by
@@ -71,17 +72,17 @@ public:
     }
 
     // The first of these that succeeds is the last word.
-    result<void> settle(std::string_view word) { return settled_.exchange(true) ? closed() : say(word); }
+    result<void> settle(std::string_view word) { return claim_last_word() ? say(word) : closed(); }
     // The same without blocking, and without telling: where it fails, the message comes again after `ack_wait`.
     void settle_at_once(std::string_view word) noexcept {
         try {
-            if (!settled_.exchange(true)) (void)of_->replies().notes().try_send({to_, {}, bytes_of(word)});
+            if (claim_last_word()) (void)of_->replies().notes().try_send({to_, {}, bytes_of(word)});
         } catch (...) {
             of_->bus().errors().note(ipc::ipc_errc::no_memory);
         }
     }
     result<void> confirm(client::clock::time_point until, const stop_token& stop) {
-        if (settled_.exchange(true)) return closed();
+        if (!claim_last_word()) return closed();
         for (;;) {
             const auto answer = ask(of_->replies(), to_, bytes_of("+ACK"), until, stop);
             if (answer) return {};
@@ -112,6 +113,8 @@ public:
     }
     bool is_taken() const noexcept { return taken_.load(std::memory_order_acquire); }
     bool is_settled() const noexcept { return settled_.load(); }
+    // True for the call that is to say the last word.
+    bool claim_last_word() noexcept { return !settled_.exchange(true); }
     bool take_stale() noexcept {
         return is_stale_.load(std::memory_order_acquire) && is_stale_.exchange(false, std::memory_order_acq_rel);
     }
