@@ -550,7 +550,7 @@ TEST_CASE("a batch ends when it has lingered, or at a stop", "[async]") {
     std::stop_source stop;
     const auto receive = [](sluice::receiver<int> from, std::vector<int>& to, std::chrono::nanoseconds linger,
                             std::stop_token s) -> sluice::task<std::size_t> {
-        const std::size_t got = co_await from.async_recv_batch(std::back_inserter(to), 100, linger, s);
+        const std::size_t got = co_await from.async_recv_batch(std::back_inserter(to), 1000, linger, s);
         co_return got;
     };
     CHECK(sync_wait(receive(rx, ids, 1ms, {})) == 2);
@@ -559,7 +559,9 @@ TEST_CASE("a batch ends when it has lingered, or at a stop", "[async]") {
     REQUIRE(test::wait_until_asleep(other));
     stop.request_stop();
     CHECK(other.get() == 1);
-    CHECK(ids == std::vector{0, 1, 2});
+    for (int id = 3; id < 500; ++id) REQUIRE(tx.try_send(id));
+    CHECK(sync_wait(receive(rx, ids, 1ns, {})) == 497);
+    CHECK(ids == test::numbers(0, 500));
 }
 
 TEST_CASE("a broadcaster waits for a slow subscriber without blocking the loop", "[async]") {

@@ -124,6 +124,17 @@ TEMPLATE_LIST_TEST_CASE("a linger that is not positive takes what is there", "[r
     CHECK(ids == std::vector<int>{3});
 }
 
+TEMPLATE_LIST_TEST_CASE("a batch that has lingered takes what is there, however much", "[recv_batch]", payloads) {
+    auto [tx, rx] = sluice::unbounded<TestType>();
+    for (int id = 0; id < 1000; ++id) REQUIRE(tx.send(TestType(id)).has_value());
+    std::vector<int> ids;
+    CHECK(rx.recv_batch(id_sink{&ids}, 400, 1ns) == 400);
+    std::vector<TestType> got;
+    CHECK(rx.recv_batch(std::back_inserter(got), 1000, 1ns) == 600);
+    for (const int id : ids_of(got)) ids.push_back(id);
+    CHECK(ids == numbers(0, 1000));
+}
+
 TEST_CASE("recv_batch takes a linger of any unit, without overflow", "[recv_batch]") {
     using years = std::chrono::duration<long long, std::ratio<31556952>>;
     auto [tx, rx] = sluice::unbounded<int>();

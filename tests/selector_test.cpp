@@ -579,6 +579,47 @@ TEST_CASE("remove tells whether there was such a case", "[selector]") {
     CHECK(ch.rx.size() == 1);
 }
 
+TEST_CASE("cases that were told of something go in any order, and the others still find it", "[selector]") {
+    using ids = std::vector<std::size_t>;
+    const ids leaving =
+        GENERATE(ids{0, 1}, ids{4, 3}, ids{2}, ids{1, 3, 2}, ids{0, 4, 2}, ids{0, 1, 2, 3, 4}, ids{4, 3, 2, 1, 0});
+    CAPTURE(leaving);
+    std::vector<sluice::channel<int>> channels;
+    for (int i = 0; i < 5; ++i) channels.push_back(sluice::unbounded<int>());
+    std::vector<int> got;
+    sluice::selector group;
+    for (const auto& c : channels) group.add(on_recv(c.rx, [&](int id) { got.push_back(id); }));
+    REQUIRE(ran(group.try_wait()) == errc::empty);
+    for (int i = 0; i < 4; ++i) REQUIRE(channels[static_cast<std::size_t>(i)].tx.try_send(i));
+    std::vector<int> kept{0, 1, 2, 3, 4};
+    for (const std::size_t id : leaving) {
+        CHECK(group.remove(id));
+        std::erase(kept, static_cast<int>(id));
+    }
+    REQUIRE(channels[4].tx.try_send(4));
+    for (std::size_t i = 0; i < kept.size(); ++i) CHECK(group.try_wait().has_value());
+    CHECK(ran(group.try_wait()) == (kept.empty() ? errc::closed : errc::empty));
+    CHECK(got == kept);
+}
+
+TEST_CASE("the time that it takes to drop a case does not grow with how many others were told", "[selector]") {
+    constexpr std::size_t count = 20'000;
+    const auto time_to_end = [](bool backwards) {
+        std::vector<sluice::channel<int>> channels;
+        auto group = std::make_unique<sluice::selector>();
+        for (std::size_t i = 0; i < count; ++i) {
+            channels.push_back(sluice::unbounded<int>());
+            group->add(on_recv(channels.back().rx, [](int) {}));
+        }
+        (void)group->try_wait();
+        for (std::size_t i = 0; i < count; ++i) (void)channels[backwards ? count - 1 - i : i].tx.try_send(1);
+        const auto begun = steady::now();
+        group.reset();
+        return steady::now() - begun;
+    };
+    CHECK(time_to_end(true) < 20 * time_to_end(false) + 100ms);
+}
+
 TEST_CASE("a case on an empty handle is switched off in a group too", "[selector]") {
     int calls = 0;
     sluice::selector group;

@@ -281,6 +281,22 @@ TEST_CASE("never stays open and empty until it is closed", "[timer]") {
     CHECK(rx.is_closed());
 }
 
+TEST_CASE("never closes when its last receiver is dropped, for who waits by a weak handle", "[timer]") {
+    auto rx = sluice::never<int>();
+    const auto weak = rx.downgrade();
+    sluice::selector group;
+    const auto id = group.add(sluice::on_closed(rx));
+    auto copy = rx;
+    rx = {};
+    CHECK(sluice::select(sluice::on_closed(weak), sluice::otherwise()).value() == 1);
+
+    task selecting([&] { return sluice::select(sluice::on_closed(weak)).value(); });
+    REQUIRE(wait_until_asleep(selecting));
+    copy = {};
+    CHECK(selecting.get() == 0);
+    CHECK(group.try_wait().value() == id);
+}
+
 #if defined(__linux__)
 TEST_CASE("the library starts no thread of its own", "[timer]") {
     const auto before = threads_of_this_process();

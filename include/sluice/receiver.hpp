@@ -124,7 +124,7 @@ public:
     /// Each message is a receive of its own, and those of others may come between. Returns how many were written: what
     /// was written has been received, and neither a stop nor the closing gives it back. 0 only if the channel is closed
     /// and drained, a stop was requested before there was one, or `limit` is 0. The clock and the stop are looked at at
-    /// least once in 64 messages, and what is there by then is still taken.
+    /// least once in 64 messages, and what is there by then is still taken: after a stop up to 64 messages.
     ///
     /// `out` is taken by value, and its code runs with no lock held. If writing a message to it throws, the exception
     /// leaves the call; that message is lost, those before it have been received, and those behind it are still in the

@@ -164,7 +164,8 @@ inline constexpr biased_t biased{};
 /// or std::bad_alloc, leaves it too, and then no handler runs. The selector can be used afterwards in both cases.
 ///
 /// **Thread safety.** A selector is used by one thread at a time; others may use its channels meanwhile. Handlers may
-/// add and remove cases of the selector that calls them, but not wait on it, nor move or destroy it.
+/// add and remove cases of the selector that calls them, but not wait on it, nor move or destroy it. In a child that was
+/// forked a selector from before may be destroyed, as handles may be dropped, and must not be used otherwise: make one.
 class selector {
 public:
     /// Without cases, and fair.

@@ -238,8 +238,9 @@ template <class Rep, class Period>
     return detail::make_timer(detail::from_now(step), step);
 }
 
-/// A receiver of a new channel into which nobody sends: no message ever comes, and it stays open until close(). For a
-/// case of a select, or an argument, where nothing shall come. Does not block; throws std::bad_alloc.
+/// A receiver of a new channel into which nobody sends: no message ever comes, and it stays open until close(), or until
+/// the last receiver is dropped. For a case of a select, or an argument, where nothing shall come. Does not block;
+/// throws std::bad_alloc.
 template <class T>
 [[nodiscard]] receiver<T> never() {
     return receiver<T>(detail::channel_core<T>::make(std::nullopt, 0));

@@ -317,8 +317,8 @@ MUTANTS = [
     ("a group falls asleep without a look at the news", WATCH, "        if (first_) return false;\n", "", GROUPS),
     ("news wake nobody", WATCH, "            if (claim::claim_without_transfer(*group)) locked.wake_after(*group);", "            (void)group;", GROUPS),
     ("a group that is awake is woken by news", WATCH, "        const spin_lock_guard held(lock_);\n        waiting_ = nullptr;\n", "", GROUPS),
-    ("a case that goes is still watched", GROUP, "        m.self->unwatch(m);\n", "", GROUPS),
-    ("a case that goes is among those that were told", GROUP, "        hub_.forget(m);\n", "", GROUPS),
+    ("a case that goes is still watched", GROUP, "if (!m.self->unwatch(m)) hub_.forget(m);", "", GROUPS),
+    ("a case that goes is among those that were told", GROUP, "if (!m.self->unwatch(m)) hub_.forget(m);", "m.self->unwatch(m);", GROUPS),
     ("a group that is told goes on with what it has", "detail/select_cases.hpp",
      """        source_->add_to(*this);
 """,

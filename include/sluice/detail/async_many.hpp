@@ -88,7 +88,7 @@ private:
         for (;;) {
             if (taken_ == limit_) return false;
             const bool over = taken_ > 0 && (!lingers() || until_.passed() || stop().stop_requested());
-            const std::size_t left = limit_ - taken_, wanted = left < most_at_once ? left : most_at_once;
+            const std::size_t wanted = wanted_after_look(*core_, limit_ - taken_, over && lingers());
             const std::size_t got = recv_some(*core_, out_, wanted, stop());
             if (taken_ == 0 && got > 0) begin_to_linger();
             taken_ += got;
@@ -106,7 +106,6 @@ private:
         return true;
     }
 
-    static constexpr std::size_t most_at_once = 64;
     bool lingers() const noexcept {
         if constexpr (needs_time) {
             return linger_ > Linger::zero();

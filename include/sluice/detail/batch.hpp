@@ -229,6 +229,17 @@ void make_room(std::vector<T>& container, std::size_t count) {
     container.reserve(needed > doubled ? needed : doubled);
 }
 
+// How many messages a batch that lingers takes before it looks at the clock again.
+inline constexpr std::size_t messages_per_look = 64;
+
+// How many it takes after a look: the last one, when the batch is over, takes all that is there by then, but not what
+// comes meanwhile, since that may have no end.
+inline std::size_t wanted_after_look(const channel_state& channel, std::size_t left, bool is_last) noexcept {
+    const std::size_t there = is_last ? channel.size() : 0;
+    const std::size_t most = there > messages_per_look ? there : messages_per_look;
+    return left < most ? left : most;
+}
+
 // Calls take(n) until it has taken nothing, or `limit` in all. Not on a rendezvous, where there are no chunks.
 template <class T, class Take>
 std::size_t recv_chunks(channel_core<T>& channel, std::size_t limit, const stop_token& stop, Take&& take) {

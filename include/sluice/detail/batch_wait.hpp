@@ -130,9 +130,6 @@ private:
     chunk_buffer<T> received_;
 };
 
-// How many messages a batch takes before it looks at the clock again.
-inline constexpr std::size_t messages_per_look = 64;
-
 // Receives what follows the first messages of a batch, up to `limit`; returns how many. Each round looks at the clock
 // and the stop first and at the channel after them, so that what came before is taken.
 //
@@ -147,7 +144,7 @@ std::size_t recv_rest(channel_core<T>& channel, Out& out, std::size_t limit, con
     backoff spin;
     while (taken < limit) {
         const bool over = stop.stop_requested() || until.passed();
-        const std::size_t left = limit - taken, wanted = left < messages_per_look ? left : messages_per_look;
+        const std::size_t wanted = wanted_after_look(channel, limit - taken, over);
         const std::size_t got = recv_some(channel, out, wanted, stop);
         taken += got;
         if (over) break;

@@ -79,7 +79,7 @@ public:
         closed_ = channel_->size() == 0;  // another case of this select may have sent to the channel before it closed
     }
     bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
-    void unwatch(watcher& w) final { channel_->unwatch_message(w); }
+    bool unwatch(watcher& w) final { return channel_->unwatch_message(w); }
     void discard() noexcept final {
         if (op_.state == waiter::status::done) channel_->count_dropped();
     }
@@ -127,7 +127,7 @@ public:
         sent_ = true;
     }
     bool is_done(bool chosen) const noexcept final { return sent_ || is_done_by_close(chosen); }
-    void unwatch(watcher& w) final { channel_->unwatch_room(w); }
+    bool unwatch(watcher& w) final { return channel_->unwatch_room(w); }
 
 protected:
     send_registration(channel_base* channel, const message_ops& ops, handler_kind takes) noexcept
@@ -266,7 +266,7 @@ public:
     bool is_done(bool chosen) const noexcept final { return chosen; }
     bool watch(watcher& w) final { return channel_->observe_close(w); }
     op_status notify(watch_hub&) final { return op_status::done; }
-    void unwatch(watcher& w) final { channel_->unobserve_close(w); }
+    bool unwatch(watcher& w) final { return channel_->unobserve_close(w); }
 
 protected:
     explicit closed_registration(channel_state* channel) noexcept : select_case(self_), channel_(channel) {}

@@ -321,12 +321,13 @@ private:
         return seen != 0;
     }
 
-    // The last handle of one side is gone. If the other side is still there the channel closes. If both leave at the
-    // same time both may close it, of which the second does nothing, and then the exchange of `one_side_gone_` tells
-    // them apart: to the side that comes first it is the last access, and the one that comes second ends the channel.
+    // The last handle of one side is gone. If the other side is still there the channel closes; likewise if that never
+    // was there, since weak handles may have somebody wait for the closing. If both leave at the same time both may
+    // close it, of which the second does nothing, and then the exchange of `one_side_gone_` tells them apart: to the side
+    // that comes first it is the last access, and the one that comes second ends the channel.
     [[gnu::noinline]] void drop_side(bool discard, const message_ops& ops) {
         if (made_in_ != sync::fork_count()) return abandon();
-        if (!one_side_gone_.load(std::memory_order_acquire)) {
+        if (!one_side_gone_.load(std::memory_order_acquire) || !is_closed()) {
             section both(front_lock_, back_lock());
             close_locked(both, nullptr);
             if (discard) both.destroy_after(consumer_.reset(producer_, ops));

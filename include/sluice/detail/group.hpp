@@ -282,8 +282,7 @@ private:
         // In the child of a fork the locks of channels and of the hub may be held for ever, by threads that are not
         // there.
         if (made_in_ != sync::fork_count()) return;
-        m.self->unwatch(m);
-        hub_.forget(m);
+        if (!m.self->unwatch(m)) hub_.forget(m);
     }
 
     void remove_done(const select_case* chosen) {

@@ -68,8 +68,8 @@ public:
     virtual bool watch(watcher& /*w*/) { return false; }
     // The same for a case that has to be tried by each choice, and stands in line while that waits: between two choices.
     virtual bool watch_between_waits(watcher& /*w*/) { return false; }
-    // Ends either. After it `w` stands in no line, but may have been told.
-    virtual void unwatch(watcher& /*w*/) {}
+    // Ends either. After it `w` stands in no line; false if it was told.
+    virtual bool unwatch(watcher& /*w*/) { return true; }
     // For a case that can't be watched in either way: sees to it that `hub` rings when it may be ready, unless it may be
     // now: `done`; or never: `closed`. Of time nobody is told.
     virtual op_status notify(watch_hub& /*hub*/) { return op_status::blocked; }

@@ -25,8 +25,10 @@ class watch_hub;
 struct watcher : waiter {
     watcher() noexcept { watches = true; }
 
-    watch_hub* hub = nullptr;      // none: the watcher itself is woken in place of being told
-    watcher* next_told = nullptr;  // guarded by the hub
+    watch_hub* hub = nullptr;  // none: the watcher itself is woken in place of being told
+    // Of one that was told, guarded by the hub: the next one, and what points to this one.
+    watcher* next_told = nullptr;
+    watcher** place_told = nullptr;
 };
 
 // Where the watchers of a group are told. Its lock comes after those of channels and before those of claims.
@@ -40,6 +42,7 @@ public:
     void tell(watcher& w, section& locked) {
         const spin_lock_guard held(lock_);
         w.next_told = nullptr;
+        w.place_told = end_;
         *end_ = &w;
         end_ = &w.next_told;
         has_news_.store(true, std::memory_order_release);
@@ -66,14 +69,11 @@ public:
         has_news_.store(false, std::memory_order_relaxed);
         return std::exchange(first_, nullptr);
     }
-    // `w` stands in no line any more, and is about to go.
+    // `w` was told, was not taken since then, and is about to go.
     void forget(const watcher& w) {
         const spin_lock_guard held(lock_);
-        watcher** at = &first_;
-        while (*at && *at != &w) at = &(*at)->next_told;
-        if (!*at) return;
-        if (end_ == &w.next_told) end_ = at;
-        *at = w.next_told;
+        (w.next_told ? w.next_told->place_told : end_) = w.place_told;
+        *w.place_told = w.next_told;
         if (!first_) has_news_.store(false, std::memory_order_relaxed);
     }
     // Has the next watcher that is told decide and wake the select of `group`; false if there is news already.
