@@ -394,6 +394,35 @@ TEST_CASE("before the 129th operation in a row that did not suspend, others run"
     CHECK(rx.size() == 1000 - 128);
 }
 
+TEST_CASE("operations on empty handles let others run too", "[async]") {
+    const auto use_nothing = [](int& count) -> sluice::task<> {
+        const sluice::receiver<int> none;
+        const sluice::sender<std::string> nowhere;
+        const std::string text = "text";
+        while (count < 1000) {
+            const auto got = co_await none.async_recv();
+            CHECK(got.error() == errc::closed);
+            ++count;
+            const auto sent = co_await nowhere.async_send(text);
+            CHECK(sent.error() == errc::closed);
+            ++count;
+        }
+    };
+    const auto watch = [](const int& count, std::vector<int>& to) -> sluice::task<> {
+        for (int i = 0; i < 3; ++i) {
+            to.push_back(count);
+            co_await sluice::yield();
+        }
+    };
+    int count = 0;
+    std::vector<int> seen;
+    sluice::run_loop loop;
+    loop.spawn(use_nothing(count));
+    loop.spawn(watch(count, seen));
+    loop.run();
+    CHECK(seen == std::vector{128, 257, 386});
+}
+
 TEST_CASE("a coroutine that is destroyed withdraws its operation", "[async]") {
     const audit books;
     {
@@ -542,6 +571,88 @@ TEST_CASE("many messages", "[async]") {
     CHECK(ids == test::numbers(0, 500));
 }
 
+namespace {
+
+/// Requests a stop when the tenth message is written to it.
+class stops_at_tenth {
+public:
+    using difference_type = std::ptrdiff_t;
+    explicit stops_at_tenth(std::stop_source& s) : stop_(&s) {}
+    stops_at_tenth& operator*() noexcept { return *this; }
+    stops_at_tenth& operator++() noexcept { return *this; }
+    stops_at_tenth operator++(int) noexcept { return *this; }
+    stops_at_tenth& operator=(int id) noexcept {
+        if (id == 9) {
+            stop_->request_stop();
+        }
+        return *this;
+    }
+
+private:
+    std::stop_source* stop_;
+};
+
+}  // namespace
+
+namespace {
+
+/// An output iterator that can't be copied.
+class appends {
+public:
+    using difference_type = std::ptrdiff_t;
+    explicit appends(std::vector<int>& to) : to_(&to) {}
+    appends(appends&&) = default;
+    appends& operator=(appends&&) = default;
+    appends& operator*() { return *this; }
+    appends& operator++() { return *this; }
+    appends& operator++(int) { return *this; }
+    appends& operator=(int id) {
+        to_->push_back(id);
+        return *this;
+    }
+
+private:
+    std::vector<int>* to_;
+};
+
+}  // namespace
+
+TEST_CASE("many messages are received by an output iterator that only moves", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    for (int id = 0; id < 8; ++id) {
+        REQUIRE(tx.try_send(id));
+    }
+    std::vector<int> ids;
+    CHECK(rx.recv_many(appends(ids), 2) == 2);
+    const auto receive = [](sluice::receiver<int> from, std::vector<int>& to) -> sluice::task<> {
+        const std::size_t several = co_await from.async_recv_many(appends(to), 2);
+        CHECK(several == 2);
+        const std::size_t batch = co_await from.async_recv_batch(appends(to), 2, 1h);
+        CHECK(batch == 2);
+        appends named(to);
+        const std::size_t rest = co_await from.async_recv_many(std::move(named), 9);
+        CHECK(rest == 2);
+    };
+    sync_wait(receive(rx, ids));
+    CHECK(ids == test::numbers(0, 8));
+}
+
+TEST_CASE("a stop ends the receiving of many messages within 64 of them", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    for (int id = 0; id < 1000; ++id) {
+        REQUIRE(tx.try_send(id));
+    }
+    std::stop_source stop;
+    const auto receive = [](sluice::receiver<int> from, std::stop_source& s) -> sluice::task<std::size_t> {
+        const std::size_t got = co_await from.async_recv_many(stops_at_tenth(s), 1000, s.get_token());
+        co_return got;
+    };
+    const std::size_t got = sync_wait(receive(rx, stop));
+    CHECK(got >= 10);
+    CHECK(got <= 74);
+    CHECK(rx.size() == 1000 - got);
+}
+
 TEST_CASE("a batch ends when it has lingered, or at a stop", "[async]") {
     auto [tx, rx] = sluice::unbounded<int>();
     REQUIRE(tx.try_send(0));
@@ -584,6 +695,31 @@ TEST_CASE("a broadcaster waits for a slow subscriber without blocking the loop",
     CHECK(reached == std::vector<std::size_t>(10, 2));
     CHECK(first == test::numbers(0, 10));
     CHECK(second == test::numbers(0, 10));
+}
+
+TEST_CASE("a stop ends a broadcaster's wait for one subscriber, and those behind get the message", "[async]") {
+    const sluice::broadcaster<int> bus;
+    const auto before = bus.subscribe(), full = bus.subscribe(1, sluice::overflow::block);
+    REQUIRE(bus.send(0) == 2);
+    const auto behind = bus.subscribe(), room = bus.subscribe(1, sluice::overflow::block);
+    std::stop_source stop;
+    std::optional<std::size_t> reached;
+    const auto publish = [](sluice::broadcaster<int> to, std::stop_token s,
+                            std::optional<std::size_t>& count) -> sluice::task<> {
+        count = co_await to.async_send(1, s);
+    };
+    sluice::run_loop loop;
+    loop.spawn(publish(bus, stop.get_token(), reached));
+    CHECK(loop.poll() == 1);
+    CHECK_FALSE(reached);
+    stop.request_stop();
+    loop.run();
+    CHECK(reached == 3u);
+    CHECK(test::drain(before) == std::vector{0, 1});
+    CHECK(test::drain(full) == std::vector{0});
+    CHECK(full.dropped() == 1);
+    CHECK(test::drain(behind) == std::vector{1});
+    CHECK(test::drain(room) == std::vector{1});
 }
 
 TEST_CASE("a loop of several threads runs coroutines that meet", "[async]") {

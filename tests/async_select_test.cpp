@@ -323,6 +323,65 @@ TEST_CASE("what a handler throws leaves the co_await of a select", "[async]") {
     CHECK(rx.empty());
 }
 
+namespace {
+
+/// What throws where it is moved, once it is armed.
+struct bomb {
+    explicit bomb(bool is_armed) : armed(is_armed) {}
+    bomb(bomb&& other) : armed(other.armed) {
+        if (armed) {
+            throw std::runtime_error("move");
+        }
+    }
+    bool armed;
+};
+
+/// What does something where it is copied.
+struct acts_when_copied {
+    void (*act)(void*) = nullptr;
+    void* context = nullptr;
+
+    acts_when_copied(void (*a)(void*), void* c) : act(a), context(c) {}
+    acts_when_copied(acts_when_copied&&) noexcept = default;
+    acts_when_copied(const acts_when_copied& other) : act(other.act), context(other.context) { act(context); }
+};
+
+}  // namespace
+
+TEST_CASE("a select whose message throws as it enters the lines stands in none of them", "[async]") {
+    auto [quiet, quiet_end] = sluice::rendezvous<int>();
+    auto [bombs, target] = sluice::rendezvous<bomb>();
+    auto [full, full_end] = sluice::bounded<acts_when_copied>(1);
+    // The select copies its message for `full` just before it enters the lines. Then a receiver of bombs appears.
+    struct late_receiver {
+        sluice::run_loop loop;
+        sluice::receiver<bomb> from;
+    } late{{}, target};
+    const auto appear = [](void* context) {
+        auto& self = *static_cast<late_receiver*>(context);
+        self.loop.spawn([&self]() -> sluice::task<> {
+            const auto got = co_await self.from.async_recv();
+            CHECK(got.error() == errc::closed);
+        });
+        CHECK(self.loop.poll() == 1);
+    };
+    const acts_when_copied message(+appear, &late);
+    REQUIRE(full.try_send(acts_when_copied(nullptr, nullptr)));
+    const auto select = [&message](sluice::receiver<int> from, sluice::sender<acts_when_copied> to,
+                                   sluice::sender<bomb> to_peer) -> sluice::task<> {
+        std::optional<int> number;
+        bomb armed(true);
+        (void)co_await sluice::async_select_biased(on_recv(from, number), on_send(to, message),
+                                                   on_send(to_peer, std::move(armed)));
+    };
+    CHECK_THROWS_AS(sync_wait(select(quiet_end, full, bombs)), std::runtime_error);
+    CHECK(quiet.try_send(1).error() == errc::full);
+    CHECK(full_end.try_recv());
+    CHECK(full_end.try_recv().error() == errc::empty);
+    target.close();
+    late.loop.run();
+}
+
 TEST_CASE("a coroutine that is destroyed withdraws its select", "[async]") {
     const audit books;
     {
@@ -475,4 +534,44 @@ TEST_CASE("via: an operation that is kept owns what it needs", "[async]") {
         CHECK(in_time);
     }
     CHECK(books.balanced());
+}
+
+TEST_CASE("via: operations that suspend are not counted among those in a row that did not", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    plain_context context;
+    const auto receive = [](plain_executor e, sluice::receiver<int> from, int& count) -> detached {
+        for (; count < 300; ++count) {
+            const auto got = co_await sluice::via(e, from.async_recv());
+            CHECK(*got == count);
+        }
+    };
+    int received = 0;
+    receive(plain_executor{&context}, rx, received);
+    for (int id = 0; id < 300; ++id) {
+        REQUIRE(tx.try_send(id));
+        context.run();
+        CHECK(received == id + 1);
+    }
+    CHECK(context.posted == 300);  // none of them has yielded its turn as well
+}
+
+TEST_CASE("via: an operation that is assigned refers to the range of the other", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    const std::vector<int> first{1, 2};
+    std::vector<int> second{3, 4, 5}, third{6};
+    plain_context context;
+    const plain_executor on{&context};
+    const auto send = [](plain_executor e, sluice::sender<int> to, std::vector<int>& one,
+                         std::vector<int>& other) -> detached {
+        auto op = sluice::via(e, to.async_send_many(one));
+        op = sluice::via(e, to.async_send_many(other));
+        const std::size_t sent = co_await std::move(op);
+        CHECK(sent == 1);
+    };
+    send(on, tx, second, third);
+    context.run();
+    CHECK(second == std::vector{3, 4, 5});
+    CHECK(test::drain(rx) == std::vector{6});
+    auto constant = sluice::via(on, tx.async_send_many(first));
+    constant = sluice::via(on, tx.async_send_many(first));
 }

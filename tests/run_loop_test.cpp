@@ -112,6 +112,18 @@ private:
     std::optional<sluice::run_loop::executor_type> executor_;
 };
 
+/// Suspends a task, and posts it by its handle.
+class posted_by_handle {
+public:
+    posted_by_handle() noexcept {}
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> h) const noexcept {
+        h.promise().sluice_executor().post(h);
+    }
+    void await_resume() const noexcept {}
+};
+
 }  // namespace
 
 TEST_CASE("What is spawned begins inside run(), in the order of spawning") {
@@ -222,6 +234,23 @@ TEST_CASE("stop() ends the run() under way after the coroutine that it resumes; 
     CHECK(log == std::vector{1});
     loop.run();
     CHECK(log == std::vector{1, 2, 3});
+}
+
+TEST_CASE("stop() ends the run() under way also where several timers are due") {
+    std::vector<int> log;
+    sluice::run_loop loop;
+    for (int i = 0; i < 3; ++i) {
+        loop.spawn([](sluice::run_loop& on, std::vector<int>& l, int what) -> sluice::task<> {
+            co_await until(steady::now() - 1h);
+            on.stop();
+            l.push_back(what);
+        }(loop, log, i));
+    }
+    CHECK(loop.poll() == 3);
+    for (std::size_t runs = 1; runs <= 3; ++runs) {
+        loop.run();
+        CHECK(log.size() == runs);
+    }
 }
 
 TEST_CASE("stop() of another thread ends every run() that sleeps") {
@@ -503,6 +532,74 @@ TEST_CASE("A timer that is due gets its turn though something is always ready") 
     }(log));
     loop.run();
     CHECK(log == std::vector{1});
+}
+
+TEST_CASE("A timer may be cancelled, and its node end, while several threads sleep until it is due") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    auto [end_tx, end_rx] = sluice::unbounded<int>();
+    sluice::run_loop loop;
+    loop.spawn([](sluice::receiver<int> from) -> sluice::task<> {
+        const auto got = co_await from.async_recv_timeout(300ms);
+        CHECK(got.has_value());
+    }(rx));
+    loop.spawn([](sluice::receiver<int> from) -> sluice::task<> { (void)co_await from.async_recv(); }(end_rx));
+    task a([&] { return loop.run(), 0; });
+    task b([&] { return loop.run(), 0; });
+    CHECK(wait_until_asleep(a));
+    CHECK(wait_until_asleep(b));
+    REQUIRE(tx.try_send(1));
+    // The sleep of the thread that was not woken ends at the time that it was given.
+    std::this_thread::sleep_for(400ms);
+    REQUIRE(end_tx.try_send(1));
+}
+
+TEST_CASE("What waits for the past again and again leaves the others their turns, and poll() returns") {
+    bool ended = false;
+    const auto wait_for_past = [&]() -> sluice::task<> {
+        for (int i = 0; i < 1000 && !ended; ++i) co_await until(steady::time_point::min());
+    };
+    const auto end = [&]() -> sluice::task<> {
+        for (int i = 0; i < 10; ++i) co_await sluice::yield();
+        ended = true;
+    };
+    sluice::run_loop loop;
+    loop.spawn(wait_for_past);
+    loop.spawn(wait_for_past);
+    loop.spawn(end);
+    for (int i = 0; i < 5; ++i) CHECK(loop.poll() == 3);
+    loop.run();
+    CHECK(ended);
+}
+
+TEST_CASE("poll() leaves for the next call what a timer that is due makes ready") {
+    std::vector<int> log;
+    sluice::run_loop loop;
+    loop.spawn([](std::vector<int>& l) -> sluice::task<> {
+        co_await until(steady::now() - 1h);
+        l.push_back(1);
+        co_await sluice::yield();
+        l.push_back(2);
+    }(log));
+    CHECK(loop.poll() == 1);
+    CHECK(loop.poll() == 1);
+    CHECK(log == std::vector{1});
+    CHECK(loop.poll() == 1);
+    CHECK(log == std::vector{1, 2});
+}
+
+TEST_CASE("A loop may be destroyed with tasks that were posted by their handles") {
+    const audit books;
+    {
+        sluice::run_loop loop;
+        for (int i = 0; i < 3; ++i) {
+            loop.spawn([](witness) -> sluice::task<> {
+                for (;;) co_await posted_by_handle();
+            }(witness(i)));
+        }
+        CHECK(loop.poll() == 3);
+        CHECK(loop.poll() == 3);
+    }
+    CHECK(books.balanced());
 }
 
 TEST_CASE("The destructor of a loop destroys its tasks in every state") {

@@ -18,6 +18,21 @@ namespace sluice {
 
 namespace detail {
 
+// An lvalue that is only referred to. Assigning makes this refer to another one, where that of a reference would assign to
+// the lvalue.
+template <class Referred>
+class kept_reference {
+public:
+    kept_reference(Referred& to) noexcept : to_(std::addressof(to)) {}
+    operator Referred&() const noexcept { return *to_; }
+
+private:
+    Referred* to_;
+};
+template <class Kept>
+using place_of_kept =
+    std::conditional_t<std::is_reference_v<Kept>, kept_reference<std::remove_reference_t<Kept>>, Kept>;
+
 // A case of a select is kept as a group keeps it.
 template <class Kept, class Arg>
 Kept keep(Arg&& arg) {
@@ -39,7 +54,7 @@ public:
     template <class Operation>
     via_operation(const Executor& executor, Operation&& op)
         : executor_(executor), kept_(std::forward<Operation>(op).apply([](auto&&... args) {
-              return std::tuple<Kept...>(detail::keep<Kept>(std::forward<decltype(args)>(args))...);
+              return places(detail::keep<Kept>(std::forward<decltype(args)>(args))...);
           })) {}
     via_operation(const via_operation&) = delete;
     via_operation(via_operation&&) = default;
@@ -59,6 +74,7 @@ public:
     /// @endcond
 
 private:
+    using places = std::tuple<detail::place_of_kept<Kept>...>;
     using operation = typename Kind::template operation<Kept&&...>;
 
     static_assert(detail::fits_frame<operation>,
@@ -80,14 +96,15 @@ private:
             using found = detail::executor_in_place<Executor>;
             return this->suspend_in(h, {&detail::executor_functions<found>::all, std::addressof(executor_)});
         }
-        auto await_resume() { return this->take_result(); }
+        [[nodiscard]] auto await_resume() { return this->take_result(); }
+        auto await_resume() requires detail::tells_handlers<operation> { return this->take_result(); }
 
     private:
         const Executor& executor_;
     };
 
     Executor executor_;
-    std::tuple<Kept...> kept_;
+    places kept_;
 };
 
 /// The operation, to be awaited by a coroutine of any type, which goes on by `executor`; at once, or later, by what this

@@ -74,6 +74,7 @@ protected:
     errc finish() {
         if (phase_ == phase::waits) {
             phase_ = phase::idle;
+            if (!where().use->takes_nodes) begin_turn();  // it was resumed by its handle alone
             if (way_.receives && carries_message && state == status::done) ops_.take(carried, message_);
             outcome_ = stopped_ ? errc::stopped : state == status::closed ? errc::closed : errc{};
         }
@@ -86,6 +87,7 @@ private:
 
     // True if the operation is over. Otherwise this may be gone.
     bool stand_in_line() {
+        if (!channel_) return leave_off(errc::closed);  // an empty handle, which has let others run
         carries_message = ops_.fits_waiter;
         phase_ = phase::waits;
         op_status tried = op_status::done;
@@ -95,8 +97,11 @@ private:
         } else if (tried == op_status::blocked) {
             return false;
         }
+        return leave_off(to_errc(tried, errc{}));
+    }
+    bool leave_off(errc outcome) noexcept {
         phase_ = phase::idle;
-        outcome_ = to_errc(tried, errc{});
+        outcome_ = outcome;
         return true;
     }
     static void on_resume(resumption& r) {
@@ -134,7 +139,7 @@ protected:
     // Before each round: what is sent, or where to receive, and by which channel, if any. False if no round is to follow;
     // `outcome_` tells why.
     virtual bool prepare() = 0;
-    // A round has come to `outcome_`; whether another one is to follow.
+    // A round has come to `outcome_`, a stop and the deadline included; whether another one is to follow.
     virtual bool has_more() { return false; }
 
     errc outcome() {
@@ -153,18 +158,15 @@ private:
     // is found to be blocked after it; of the two the earlier.
     progress step() final {
         if (in_line_) {
-            if (!is_completed()) {
-                if (!until_.passed()) return progress::wait(until_);
-                if (way_.unregister(*channel_, *this)) return round_is_over(errc::timeout);
+            if (!is_completed() && !until_.passed()) return progress::wait(until_);
+            errc outcome = errc::timeout;
+            if (is_completed() || !way_.unregister(*channel_, *this)) {
+                wait_for_completion();
+                outcome = stopped_ ? errc::stopped : state == status::done ? errc{} : errc::closed;
+                if (way_.receives && carries_message && outcome == errc{}) ops_.take(carried, message_);
             }
-            wait_for_completion();
-            if (stopped_) return round_is_over(errc::stopped);
-            if (state == status::failed) {
-                round_is_over(errc::closed);
-                rethrow();
-            }
-            if (way_.receives && carries_message && state == status::done) ops_.take(carried, message_);
-            round_is_over(state == status::done ? errc{} : errc::closed);
+            round_is_over(outcome);
+            if (state == status::failed) rethrow();
             if (!has_more()) return progress::over();
         } else if (stop_.stop_requested()) {
             outcome_ = errc::stopped;
@@ -204,11 +206,10 @@ private:
         if (stop_.stop_possible()) on_stop_.emplace(stop_, stopper(*this));
         return false;
     }
-    progress round_is_over(errc outcome) noexcept {
+    void round_is_over(errc outcome) noexcept {
         on_stop_.reset();
         in_line_ = false;
         outcome_ = outcome;
-        return progress::over();
     }
 
     class stopper {
@@ -258,7 +259,7 @@ protected:
     ~recv_operation() { end(); }
 
     bool look() {
-        if (channel_ && !may_look()) return false;
+        if (!may_look()) return false;
         op_status tried = op_status::closed;
         if (channel_) {
             if (channel_->is_rendezvous() && !channel_->maybe_ready_to_recv()) return false;
@@ -316,7 +317,7 @@ protected:
     ~send_operation() { end(); }
 
     bool look() {
-        if (channel_ && !may_look()) return false;
+        if (!may_look()) return false;
         op_status tried = op_status::closed;
         if (channel_ && !(message_to_send<T, Message>::is_copied && channel_->is_closed())) {
             if (channel_->is_rendezvous() && !channel_->maybe_ready_to_send()) return false;
@@ -326,7 +327,9 @@ protected:
         looked(tried);
         return true;
     }
-    bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(message_.get(), h, e); }
+    bool suspend_in(std::coroutine_handle<> h, executor_ref e) {
+        return suspend(channel_ ? message_.get() : nullptr, h, e);
+    }
     result<void> take_result() { return to_result(finish()); }
 
 private:

@@ -62,11 +62,12 @@ public:
     static constexpr bool needs_time = !std::is_same_v<Linger, no_time>;
 
 protected:
-    recv_batch_operation(const receiver<T>& rx, const Out& out, const std::size_t& limit, const Linger& linger,
+    template <class Given>
+    recv_batch_operation(const receiver<T>& rx, Given&& out, const std::size_t& limit, const Linger& linger,
                          const stop_token& stop)
         : limited_line_suspension(blocking::receiving, ops_of<T>, deadline::never(), stop),
           core_(core_of(rx)),
-          out_(out),
+          out_(std::forward<Given>(out)),
           limit_(limit),
           linger_(linger) {
         channel_ = core_;
@@ -82,18 +83,20 @@ protected:
     }
 
 private:
-    // The clock and the stop are looked at before the channel, so that what came before them is taken.
+    // The clock and the stop are looked at before the channel, so that what came before them is taken. A batch that does
+    // not linger waits for nothing after its first message, so that a stop ends it there.
     bool prepare() final {
         if (!core_) return false;
         for (;;) {
-            if (taken_ == limit_) return false;
-            const bool over = taken_ > 0 && (!lingers() || until_.passed() || stop().stop_requested());
-            const std::size_t wanted = wanted_after_look(*core_, limit_ - taken_, over && lingers());
+            const bool stopped = taken_ > 0 && stop().stop_requested();
+            if (taken_ == limit_ || (stopped && !lingers())) return false;
+            const bool over = stopped || (taken_ > 0 && lingers() && until_.passed());
+            const std::size_t wanted = wanted_after_look(*core_, limit_ - taken_, over);
             const std::size_t got = recv_some(*core_, out_, wanted, stop());
             if (taken_ == 0 && got > 0) begin_to_linger();
             taken_ += got;
-            if (got == wanted && !(over && lingers())) continue;
-            return taken_ == 0 || (lingers() && !over);
+            if (over) return false;
+            if (got < wanted) return taken_ == 0 || lingers();
         }
     }
     bool has_more() final {

@@ -17,6 +17,12 @@ namespace sluice::detail {
 template <class Operation>
 inline constexpr bool fits_frame = alignof(Operation) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
+// Whether what the `co_await` gives need not be looked at, since handlers were told: a select, the wait of a group.
+template <class Operation>
+concept tells_handlers = requires {
+    Operation::tells_handlers;
+};
+
 // What an awaiter offers to the compiler, around an operation. Where its coroutine goes on is found in the promise.
 template <class Operation>
 class awaiter final : public Operation {
@@ -32,7 +38,8 @@ public:
     bool await_suspend(std::coroutine_handle<Promise> h) {
         return this->suspend_in(h, executor_of<Operation::needs_time>(h.promise()));
     }
-    auto await_resume() { return this->take_result(); }
+    [[nodiscard]] auto await_resume() { return this->take_result(); }
+    auto await_resume() requires tells_handlers<Operation> { return this->take_result(); }
 };
 
 // What via() keeps in the place of an argument, as a rule.

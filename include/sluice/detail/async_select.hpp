@@ -45,6 +45,9 @@ class select_suspension : public stepped_suspension {
     };
     sleeper sleeper_{*this};
 
+public:
+    static constexpr bool tells_handlers = true;
+
 protected:
     explicit select_suspension(preference prefers) noexcept : engine_(nullptr, nullptr, 0, prefers) {}
     select_suspension(const select_suspension&) = delete;

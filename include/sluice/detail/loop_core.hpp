@@ -40,8 +40,11 @@ public:
     // Nobody runs it, or spawns.
     ~loop_core() {
         is_being_destroyed_ = true;
-        resumption_list others;  // of frames that are still to be destroyed, which revoke them from here
-        while (spawned_task* const task = take_any_task(others)) destroy(*task);
+        {
+            // Of frames that are still to be destroyed, which revoke them from here; and bare coroutines.
+            resumption_list others;
+            while (spawned_task* const task = take_any_task(others)) destroy(*task);
+        }
         while (bare_) delete std::exchange(bare_, bare_->next_made);
     }
 
@@ -59,7 +62,7 @@ public:
     }
     void post_at(clock::time_point when, timer_node& node) noexcept {
         loop_lock lock(mutex_);
-        node.when = when;
+        node.when = when > look_under_way_ ? when : look_under_way_ + clock::duration(1);
         timers_.add(node);
         if (timers_.top() == &node) wake_all();
     }
@@ -192,24 +195,30 @@ private:
         ++sleepers_;
         const timer_node* const soonest = timers_.top();
         if (soonest && soonest->when != (clock::time_point::max)()) {
-            wake_up_.wait_until(lock.to_sleep(), soonest->when);
+            // A copy: the node may be gone, after another thread has cancelled it, when the wait looks at the time again.
+            const clock::time_point when = soonest->when;
+            wake_up_.wait_until(lock.to_sleep(), when);
         } else {
             wake_up_.wait(lock.to_sleep());
         }
         --sleepers_;
     }
-    // Leaves the lock meanwhile. Returns how many were due.
-    std::size_t expire_timers(loop_lock& lock, turn& now) {
+    // Leaves the lock meanwhile, and ends early if `ends()`. Returns how many were due. What is posted meanwhile for a time
+    // that is past is due just after this look at the clock, and so left for the next one: the others have their turn before.
+    template <class Ends>
+    std::size_t expire_timers(loop_lock& lock, turn& now, Ends&& ends) {
         std::size_t count = 0;
         if (!timers_.top()) return count;
-        for (const clock::time_point time = clock::now(); timer_node* const node = timers_.top(); ++count) {
-            if (node->when > time) break;
+        const clock::time_point time = look_under_way_ = clock::now();
+        for (; !ends() && timers_.top() && timers_.top()->when <= time; ++count) {
+            timer_node* const node = timers_.top();
             timers_.remove(*node);
             lock.unlock();
             go_on(now, *node);
             lock.lock();
             count_off(now);
         }
+        look_under_way_ = (clock::time_point::min)();
         return count;
     }
 
@@ -276,6 +285,7 @@ private:
     resumption_list ready_;
     resumption_list begun_;
     timer_heap timers_;
+    clock::time_point look_under_way_ = (clock::time_point::min)();  // for timers that are due; when it began
     std::size_t ready_count_ = 0;
     std::size_t unfinished_ = 0;
     std::size_t running_ = 0;  // calls of run()
@@ -324,9 +334,10 @@ inline void loop_core::run() {
     ++running_;
     const std::size_t stops_before = stops_;
     bool has_spun = false;
+    const auto is_stopped = [&] { return stops_ != stops_before; };
     for (unsigned i = 1;; ++i) {
-        if (ready_.empty() || i % turns_between_looks_at_timers == 0) expire_timers(lock, now);
-        if (stops_ != stops_before) return;
+        if (ready_.empty() || i % turns_between_looks_at_timers == 0) expire_timers(lock, now, is_stopped);
+        if (is_stopped()) return;
         if (resumption* const node = take_ready()) {
             lock.unlock();
             go_on(now, *node);
@@ -357,8 +368,9 @@ inline std::size_t loop_core::poll() {
         loop_lock& lock;
         turn& now;
     } leave{*this, lock, now};
-    std::size_t resumed = expire_timers(lock, now);
-    for (std::size_t left = ready_count_; left > 0; --left) {
+    std::size_t left = ready_count_;  // without what the timers make ready
+    std::size_t resumed = expire_timers(lock, now, [] { return false; });
+    for (; left > 0; --left) {
         resumption* const node = take_ready();
         if (!node) break;
         lock.unlock();

@@ -117,6 +117,8 @@ public:
         unsigned& in_a_row = sync::this_thread().completed_in_a_row;
         return in_a_row < max_in_a_row && ++in_a_row > 0;
     }
+    // The coroutine was suspended, and counts anew. Likewise not to be inlined.
+    [[gnu::noinline]] static void begin_turn() noexcept { sync::this_thread().completed_in_a_row = 0; }
 
     std::coroutine_handle<> posted() const noexcept { return relay_ ? relay_.handle() : coroutine_; }
 
@@ -140,7 +142,7 @@ protected:
     // As its last access: the coroutine, and with it this, may end. Without a coroutine, what stands for one goes on.
     void resume_coroutine() {
         if (!coroutine_) return executor_.use->go_on(executor_.context);
-        sync::this_thread().completed_in_a_row = 0;
+        begin_turn();
         coroutine_.resume();
     }
     const executor_ref& where() const noexcept { return executor_; }
@@ -249,10 +251,10 @@ protected:
     stepped_suspension& operator=(const stepped_suspension&) = delete;
     ~stepped_suspension() = default;
 
-    // Looks at the operation, and goes on with it: what is over leaves nobody behind who may notify. May throw, and then
-    // it is over.
+    // Looks at the operation, and goes on with it: what is over leaves nobody behind who may notify. May throw, also in
+    // the midst of entering lines; then withdraw() is called, and it is over.
     virtual progress step() = 0;
-    // The coroutine is being destroyed: likewise.
+    // The coroutine is being destroyed, or a step has thrown: leaves all lines, and nobody behind who may notify.
     virtual void withdraw() noexcept = 0;
 
     // For the awaiter. False if the operation was over at once.
@@ -318,6 +320,7 @@ private:
     }
     void try_step(progress& made) noexcept {
         error_ = thrown_by([&] { made = step(); });
+        if (error_) withdraw();  // before the members of derived classes end, which stand in the lines
     }
 
     // False if the timer is about to come, to which the step is left.
