@@ -6,6 +6,14 @@ if(NOT Catch2_FOUND)
 endif()
 if(Catch2_FOUND)
     message(STATUS "Catch2 ${Catch2_VERSION} in ${Catch2_DIR}")
+    get_target_property(catch2_headers Catch2::Catch2 INTERFACE_INCLUDE_DIRECTORIES)
+    if(WIN32 AND CMAKE_CROSSCOMPILING AND catch2_headers STREQUAL "/usr/include")
+        # Without the headers of this system that are beside them.
+        file(COPY ${catch2_headers}/catch2 DESTINATION ${PROJECT_BINARY_DIR}/catch2)
+        set_target_properties(
+            Catch2::Catch2 PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${PROJECT_BINARY_DIR}/catch2
+        )
+    endif()
 else()
     message(STATUS "Catch2 is not installed; downloading it")
     include(FetchContent)

@@ -15,7 +15,7 @@ function(sluice_example_check program label)
     sluice_test(
         ${test} 60 example
         COMMAND ${CMAKE_COMMAND}
-        -D "command=$<TARGET_FILE:${program}>;${run_ARGS}"
+        -D "command=${CMAKE_CROSSCOMPILING_EMULATOR};$<TARGET_FILE:${program}>;${run_ARGS}"
         -D "input=${run_INPUT}"
         -D "status=${run_STATUS}"
         -D "output=${run_OUTPUT}"

@@ -6,6 +6,8 @@ if(input)
 endif()
 execute_process(COMMAND ${command} ${stdin} RESULT_VARIABLE got OUTPUT_VARIABLE stdout ERROR_VARIABLE stderr)
 message("${stdout}${stderr}")
+string(REPLACE "\r\n" "\n" stdout "${stdout}")  # of a program for Windows
+string(REPLACE "\r\n" "\n" stderr "${stderr}")
 
 if(NOT got STREQUAL status)
     message(SEND_ERROR "expected exit status ${status}, got ${got}")

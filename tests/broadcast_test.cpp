@@ -4,9 +4,11 @@
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
 
-#include <sys/wait.h>
 #include <time.h>
+#if defined(__unix__)
+#include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -723,6 +725,7 @@ TEST_CASE("subscribers come and go while others send: each gets an unbroken stre
     CHECK(bus.subscriber_count() == 1);
 }
 
+#if defined(__unix__)
 TEST_CASE("in a forked child a broadcaster is dropped though another thread was using it", "[broadcast]") {
     std::optional<sluice::broadcaster<int>> bus(std::in_place);
     auto rx = bus->subscribe(1, overflow::drop_newest);
@@ -759,6 +762,7 @@ TEST_CASE("in a forked child a broadcaster is dropped though another thread was 
     CHECK(other.get() == 0);
     CHECK(drain(rx) == std::vector<int>{0});
 }
+#endif
 
 TEST_CASE("several publishers reach several subscribers", "[broadcast]") {
     struct tag {

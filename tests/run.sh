@@ -7,20 +7,28 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 usage() {
     cat <<'END'
 Usage: sh tests/run.sh [--compiler COMMAND] [--sanitize thread|address] [-- CTEST-OPTION...]
+       sh tests/run.sh --target windows|arm64|armhf|i386 [-- CTEST-OPTION...]
 Without options for ctest, the tests that take seconds. What takes longer is run by:
     sh tests/run.sh -- --label-regex "example|portability|model|mutants|soak|helgrind"
   --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
   --sanitize WHICH     the unit tests alone, with ThreadSanitizer, or with AddressSanitizer and UndefinedBehaviorSanitizer
+  --target WHICH       the unit tests, those between processes where the system has them, and the examples: cross-compiled, and
+                       run by Wine or by qemu
 END
 }
 
 compiler=${CXX:-c++}
 sanitize=
+target=
 while [ $# -gt 0 ]; do
     case $1 in
-        --compiler | --sanitize)
+        --compiler | --sanitize | --target)
             [ $# -ge 2 ] || fail "$1 needs a value"
-            if [ "$1" = --compiler ]; then compiler=$2; else sanitize=$2; fi
+            case $1 in
+                --compiler) compiler=$2 ;;
+                --sanitize) sanitize=$2 ;;
+                *) target=$2 ;;
+            esac
             shift 2
             ;;
         --help) usage; exit 0 ;;
@@ -36,17 +44,43 @@ case $sanitize in
     *) fail "--sanitize takes thread or address, not: $sanitize" ;;
 esac
 
+# What is installed for this system serves the others, whose compilers do not look there.
+has_catch2() {
+    [ -e /usr/include/catch2/catch.hpp ] || [ -e /usr/include/catch2/catch_all.hpp ] ||
+        printf '#if !__has_include(<catch2/catch.hpp>) && !__has_include(<catch2/catch_all.hpp>)\n#error\n#endif\n' | probe -E
+}
+
+case $target in
+    '') ;;
+    windows) compiler=x86_64-w64-mingw32-g++-posix package=g++-mingw-w64-x86-64-posix runner=wine runners="wine wine64" ;;
+    arm64) compiler=aarch64-linux-gnu-g++ package=g++-aarch64-linux-gnu runner=qemu-aarch64 runners=qemu-user ;;
+    armhf) compiler=arm-linux-gnueabihf-g++ package=g++-arm-linux-gnueabihf runner=qemu-arm runners=qemu-user ;;
+    i386) compiler=g++ package=g++ runner=qemu-i386 runners=qemu-user ;;
+    *) fail "--target takes windows, arm64, armhf or i386, not: $target" ;;
+esac
+[ -z "$target" ] || [ -z "$sanitize" ] || fail "--sanitize is not for --target"
+
 probe() {
     "$compiler" -x c++ "$@" - >/dev/null 2>&1
 }
 
-need_compiler "$compiler"
+if [ -z "$target" ]; then
+    need_compiler "$compiler"
+else
+    need "$compiler" "$package"
+    need "$runner" "$runners"
+    if [ "$target" = i386 ]; then
+        install_missing
+        multilib=g++-$(g++ -dumpversion)-multilib
+        dpkg -s "$multilib" >/dev/null 2>&1 || missing="$missing $multilib"
+    fi
+fi
 need cmake cmake
 need ninja ninja-build
 need pkg-config pkg-config
 need python3 python3
 # Where there is no apt-get, CMake looks for Catch2 and downloads it if there is none.
-if command -v apt-get >/dev/null 2>&1 && ! printf '#if !__has_include(<catch2/catch.hpp>) && !__has_include(<catch2/catch_all.hpp>)\n#error\n#endif\n' | probe -E; then
+if command -v apt-get >/dev/null 2>&1 && ! has_catch2; then
     missing="$missing catch2"
 fi
 install_missing
@@ -54,6 +88,16 @@ install_missing
 if [ -n "$flag" ] && ! echo 'int main() {}' | probe "$flag" -o /dev/null; then
     missing="libclang-rt-$("$compiler" -dumpversion | cut -d. -f1)-dev"
     install_missing
+fi
+
+if [ -n "$target" ]; then
+    [ $# -gt 0 ] || set -- --label-exclude none
+    configure_and_build "tests-$target" sluice_target_tests -D CMAKE_TOOLCHAIN_FILE="$root/cmake/toolchains/$target.cmake" \
+        -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1"
+    say "Testing for $target"
+    ctest --test-dir "$folder" --output-on-failure --no-tests=error -j "$(getconf _NPROCESSORS_ONLN)" "$@" ||
+        fail "a test failed in $folder"
+    exit 0
 fi
 
 # The tests of the operations for Asio are skipped where it is not there.

@@ -542,8 +542,8 @@ TEST_CASE("a time point in any unit is met in time", "[timeout]") {
     CHECK(steady::now() >= start + 1ms);
     CHECK(error_in(rx.recv_until(in_thirds(start))) == errc::timeout);
     std::stop_source source;
-    task waiting([&rx = rx, token = source.get_token(), far = soon + in_units<long long, 90000>(forty_years)] {
-        return error_in(rx.recv_until(far, token));
+    task waiting([&rx = rx, token = source.get_token(), distant = soon + in_units<long long, 90000>(forty_years)] {
+        return error_in(rx.recv_until(distant, token));
     });
     REQUIRE(wait_until_asleep(waiting));
     source.request_stop();

@@ -27,9 +27,11 @@ errc error_of(const sluice::result<T>& outcome) {
     return outcome ? errc{} : outcome.error();
 }
 
+#if defined(__linux__)
 long threads_of_this_process() {
     return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
 }
+#endif
 
 }  // namespace
 
@@ -295,6 +297,7 @@ TEST_CASE("never closes when its last receiver is dropped, for who waits by a we
     CHECK(group.try_wait().value() == id);
 }
 
+#if defined(__linux__)
 TEST_CASE("the library starts no thread of its own", "[timer]") {
     const auto before = threads_of_this_process();
     const auto once = sluice::after(2ms);
@@ -307,3 +310,4 @@ TEST_CASE("the library starts no thread of its own", "[timer]") {
     CHECK(sluice::select(sluice::on_recv(rx, [](int) {}), sluice::on_timeout(1ms, [] {})).value() == 1);
     CHECK(threads_of_this_process() == before);
 }
+#endif

@@ -4,8 +4,10 @@
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
 
+#if defined(__unix__)
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include <atomic>
 #include <optional>
@@ -251,6 +253,7 @@ TEST_CASE("handles and weak handles come and go in many threads", "[weak]") {
     CHECK(books.balanced());
 }
 
+#if defined(__unix__)
 TEST_CASE("in a forked child weak handles of before may be dropped", "[weak]") {
     std::optional<sluice::channel<int>> both(sluice::bounded<int>(1));
     std::optional weak(both->tx.downgrade());
@@ -270,3 +273,4 @@ TEST_CASE("in a forked child weak handles of before may be dropped", "[weak]") {
     CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 7));
     CHECK(weak->lock() == both->tx);
 }
+#endif

@@ -232,8 +232,8 @@ void cross(std::optional<std::size_t> capacity, std::size_t limit) {
         });
     }
     // The limit lies in a ring of the largest size, which follows several that are full.
-    const int far = static_cast<int>((std::min)(most, 100'000 / sizeof(T)));
-    if (!capacity || most >= 1000) go(far - 1, in_bursts(static_cast<std::size_t>(far)));
+    const int many = static_cast<int>((std::min)(most, 100'000 / sizeof(T)));
+    if (!capacity || most >= 1000) go(many - 1, in_bursts(static_cast<std::size_t>(many)));
 }
 
 /// The capacities to be tried.

@@ -21,10 +21,17 @@ inline constexpr bool sanitized = true;
 inline constexpr bool sanitized = false;
 #endif
 
+/// Whether the program runs where its system is emulated: not every measurement holds there.
+#ifdef SLUICE_TEST_EMULATED
+inline constexpr bool emulated = true;
+#else
+inline constexpr bool emulated = false;
+#endif
+
 /// A tenth of `count` under a sanitizer, all of it otherwise.
 constexpr int scaled(int count) { return sanitized ? (count + 9) / 10 : count; }
 
 /// The upper bound of every single wait in a test. Nothing comes near it unless it hangs.
-inline constexpr std::chrono::seconds patience{sanitized ? 60 : 20};
+inline constexpr std::chrono::seconds patience{sanitized || emulated ? 60 : 20};
 
 }  // namespace test

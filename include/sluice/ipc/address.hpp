@@ -1,6 +1,10 @@
 // Where a listener can be found: unix_socket(name), tcp(host, port).
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/ipc/address.hpp needs POSIX; it is tested on Linux"
+#endif
+
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -1,6 +1,10 @@
 // pipe: one way between a process and a child that it forks.
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/ipc/pipe.hpp needs POSIX; it is tested on Linux"
+#endif
+
 #include <cerrno>
 #include <memory>
 #include <system_error>

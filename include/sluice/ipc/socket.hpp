@@ -1,6 +1,10 @@
 // listener and connect: channels over sockets, between processes that know each other by an address only.
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/ipc/socket.hpp needs POSIX; it is tested on Linux"
+#endif
+
 #include <cerrno>
 #include <memory>
 #include <mutex>
