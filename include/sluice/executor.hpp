@@ -74,9 +74,9 @@ concept executor = std::copy_constructible<E> && requires(const E& e, std::corou
     noexcept;
 };
 
-/// An executor that also calls `node.expire()` at a time of the steady clock, as soon after it as it can:
+/// An executor that also calls `node.expire()` at a time of std::chrono::steady_clock, as soon after it as it can:
 /// `void post_at(time_point, timer_node& node) const noexcept`. `bool cancel(timer_node& node) const noexcept` takes a
-/// node back; false if its expire() was called, or is about to be.
+/// node back; false if its expire() was called, or is about to be. Both may be called from any thread.
 template <class E>
 concept timed_executor = executor<E> && requires(const E& e, detail::sync::clock::time_point t, timer_node& n) {
     { e.post_at(t, n) }

@@ -34,7 +34,8 @@ public:
     }
 
     /// Resumes coroutines as they become ready, until every task that was spawned has ended and nothing is ready, or a
-    /// stop() ends it; with nothing to do it sleeps. An exception that leaves a spawned task leaves the run() or poll() of
+    /// stop() ends it; with nothing to do it sleeps. It does not wait for coroutines of other types, which via() resumes
+    /// here. An exception that leaves a spawned task leaves the run() or poll() of
     /// the thread that ran it; the other tasks go on in the next one. May be called by several threads at once, which then
     /// share the work.
     void run() { core_.run(); }

@@ -23,8 +23,8 @@ namespace sluice {
 ///
 /// **Disposition.** What was to be done at a signal before, be it a handler, the default action or to ignore it, is
 /// suspended while a receiver of it lives, and comes back when the last one is dropped, or its channel is closed;
-/// unless somebody else has changed it meanwhile, who is then left alone. System calls are restarted where a signal
-/// interrupts them.
+/// unless somebody else has changed it meanwhile, who is then left alone. System calls that a signal
+/// interrupts are restarted where the system can do that; poll, epoll_wait, select and sleeps fail with EINTR.
 ///
 /// **Fork.** A signal of a forked child is the child's: it finds the former dispositions, its signals are not reported
 /// in the parent, and it may call receive_signals() itself. Receivers from before may be dropped there, and nothing

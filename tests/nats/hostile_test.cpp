@@ -214,6 +214,16 @@ TEST_CASE("a wrong token") {
     CHECK(!bus.receiver<int>("x").is_closed());
 }
 
+TEST_CASE("what an exception says of a URL is not its secrets") {
+    server strict({"--auth", "right"});
+    const std::string host = strict.url().substr(strict.url().find("://") + 3);
+    const std::string refused = words_of([&] { nats::connection bus("nats://wrong@" + host + ",user:secret@" + host); });
+    CHECK(refused.find("nats://" + host + "," + host) != std::string::npos);
+    const nats::connection bus("nats://right@" + host);
+    CHECK(!bus.receiver<int>("x").is_closed());
+    CHECK(words_of([&] { (void)bus.receiver<int>("a b"); }).find("right") == std::string::npos);
+}
+
 TEST_CASE("a delivery is acknowledged after the server was started again") {
     server one;
     const auto bus = connect(one);

@@ -77,7 +77,8 @@ public:
     const ipc::address& address() const noexcept { return socket_->where(); }
 
     /// The messages of all clients that connect for this type, those of each in the order in which it sent them. A
-    /// client that comes or goes, or is closed for what it sent, does not disturb the others.
+    /// client that comes or goes, or is closed for what it sent, does not disturb the others. There may always be another
+    /// one, so the channel closes only by close(), of the listener or of the receiver.
     ///
     /// Does not block. Throws std::system_error, also if receiver() or accept() was called before. Dropping the
     /// receiver ends the listening.

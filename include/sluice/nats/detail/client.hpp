@@ -75,7 +75,7 @@ public:
     using clock = std::chrono::steady_clock;
 
     explicit client(std::string url, connection_options chosen)
-        : url_(std::move(url)), chosen_(within_reason(std::move(chosen))), loop_(ipcd::io_loop::make()) {}
+        : url_(std::move(url)), shown_url_(without_secrets(url_)), chosen_(within_reason(std::move(chosen))), loop_(ipcd::io_loop::make()) {}
     client(const client&) = delete;
     client& operator=(const client&) = delete;
     // Closed, or never connected. A forked child has none of the client's threads, and leaves it alone.
@@ -88,8 +88,9 @@ public:
         }
     }
 
-    const std::string& url() const noexcept { return url_; }
-    std::string title() const { return "NATS at " + url_; }
+    // As it is told: without what is before an at sign, a password or a token.
+    const std::string& url() const noexcept { return shown_url_; }
+    std::string title() const { return "NATS at " + shown_url_; }
     const connection_options& chosen() const noexcept { return chosen_; }
     const std::shared_ptr<ipcd::io_loop>& loop() const noexcept { return loop_; }
     natsConnection* nc() const noexcept { return nc_; }
@@ -123,8 +124,8 @@ public:
         std::unique_lock<sync::mutex> lock(mutex_);
         const auto is_there = [&] { return lost_at_ == clock::time_point::max(); };
         (void)changed_.wait_for(lock, chosen_.connect_timeout, [&] { return is_closed() || is_there(); });
-        if (is_closed()) fail(NATS_CONNECTION_CLOSED, what + " at " + url_);
-        if (!is_there()) fail(NATS_CONNECTION_DISCONNECTED, what + " at " + url_, "no server is connected");
+        if (is_closed()) fail(NATS_CONNECTION_CLOSED, what + " at " + shown_url_);
+        if (!is_there()) fail(NATS_CONNECTION_DISCONNECTED, what + " at " + shown_url_, "no server is connected");
     }
 
     // Never blocks. Of one that was given up: null, with the status. Messages that wait for the delivery thread have no
@@ -311,7 +312,19 @@ private:
         return NATS_OK;
     }
 
+    static std::string without_secrets(std::string urls) {
+        for (std::size_t at = 0; (at = urls.find('@', at)) != std::string::npos;) {
+            const std::size_t scheme = urls.rfind("://", at), comma = urls.rfind(',', at);
+            std::size_t from = comma == std::string::npos ? 0 : comma + 1;
+            if (scheme != std::string::npos && scheme >= from) from = scheme + 3;
+            urls.erase(from, at + 1 - from);
+            at = from;
+        }
+        return urls;
+    }
+
     const std::string url_;
+    const std::string shown_url_;
     const connection_options chosen_;
     const std::shared_ptr<ipcd::io_loop> loop_;
     const unsigned made_in_ = ipcd::process::fork_epoch();

@@ -153,12 +153,12 @@ inline subscription client::subscribe(const std::string& subject, const std::str
 inline void client::confirm_subscription(const std::string& subject, const std::string& what) {
     const natsStatus s = ::natsConnection_FlushTimeout(
         nc_, (std::max<std::int64_t>)(std::chrono::milliseconds(chosen_.connect_timeout).count(), 1));
-    if (s != NATS_OK) fail(s, what + " at " + url_, last_words());
+    if (s != NATS_OK) fail(s, what + " at " + shown_url_, last_words());
     const char* words = nullptr;
     (void)::natsConnection_GetLastError(nc_, &words);
     const std::string said = words ? words : "";
     if (said.find("Subscription to \"" + subject + "\"") != std::string::npos)
-        fail(NATS_NOT_PERMITTED, what + " at " + url_, said);
+        fail(NATS_NOT_PERMITTED, what + " at " + shown_url_, said);
 }
 
 inline void client::on_error(natsConnection* nc, natsStatus s) noexcept {
