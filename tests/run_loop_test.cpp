@@ -537,11 +537,12 @@ TEST_CASE("A timer that is due gets its turn though something is always ready") 
 TEST_CASE("A timer may be cancelled, and its node end, while several threads sleep until it is due") {
     auto [tx, rx] = sluice::unbounded<int>();
     auto [end_tx, end_rx] = sluice::unbounded<int>();
+    std::atomic<bool> received{false};
     sluice::run_loop loop;
-    loop.spawn([](sluice::receiver<int> from) -> sluice::task<> {
+    loop.spawn([](sluice::receiver<int> from, std::atomic<bool>& to) -> sluice::task<> {
         const auto got = co_await from.async_recv_timeout(300ms);
-        CHECK(got.has_value());
-    }(rx));
+        to = got.has_value();
+    }(rx, received));
     loop.spawn([](sluice::receiver<int> from) -> sluice::task<> { (void)co_await from.async_recv(); }(end_rx));
     task a([&] { return loop.run(), 0; });
     task b([&] { return loop.run(), 0; });
@@ -551,6 +552,8 @@ TEST_CASE("A timer may be cancelled, and its node end, while several threads sle
     // The sleep of the thread that was not woken ends at the time that it was given.
     std::this_thread::sleep_for(400ms);
     REQUIRE(end_tx.try_send(1));
+    CHECK(a.get() + b.get() == 0);
+    CHECK(received);
 }
 
 TEST_CASE("What waits for the past again and again leaves the others their turns, and poll() returns") {
