@@ -111,6 +111,11 @@ private:
     std::optional<thread>& thread_;
 };
 
+task<> go_on_elsewhere(std::optional<thread>& other, int& sum) {
+    co_await on_other_thread(other);
+    ++sum;
+}
+
 // Suspends, and leaves its handle to whoever resumes it.
 class left_behind {
 public:
@@ -329,6 +334,15 @@ private:
             loop.run();
             expect(sum == 1, "a task is lost");
         });
+
+    add("loop/foreign-end/spawned", "A spawned task that ends on a foreign thread is ended by its loop, once.", larger, [] {
+        int sum = 0;
+        std::optional<thread> other;
+        run_loop loop;
+        loop.spawn(go_on_elsewhere(other, sum));
+        loop.run();
+        expect(sum == 1, "a task is lost");
+    });
 
     add("loop/foreign-loop", "What a task awaits runs on its own loop, whichever loop has resumed it.", larger, [] {
         int sum = 0;
