@@ -125,6 +125,18 @@ void add_program(const std::string& name, const std::string& property, budgets l
             });
         }
         const std::string name = kind;
+        add_program(name + "/added", told, two, [capacity] {
+            auto quiet = made(capacity), ready = made(capacity);
+            sluice::selector group;
+            group.add(sluice::on_recv(quiet.rx, ignore));
+            group_end any(group);
+            (void)any.try_wait();
+            thread a([mine = std::move(ready.tx)]() mutable { (void)mine.send(M(1)); });
+            group.add(sluice::on_recv(ready.rx, ignore));
+            do {
+                descriptor::of(any.fd()).wait();
+            } while (!any.try_wait());
+        });
         add_program(name + "/receiver-beside", told, three, [capacity] {
             auto [tx, rx] = made(capacity);
             int received = 0;

@@ -362,7 +362,7 @@ MUTANTS = [
     ("who is told of a case looks at the listeners without the lock", WATCH, "        section held(lock_);\n        wake_listeners(held);", "        sync::mutex none;\n        section held(none);\n        wake_listeners(held);",
      pollables("unbounded/selector-gone$", "stop$", "unbounded/removed$")),
     ("a listener that leaves is not looked for", WATCH, "        if (!l.linked) return false;\n        listeners_.remove(l);", "        listeners_.remove(l);", pollables("unbounded/group-gone$")),
-    ("a case that is added does not ring", GROUP, "        if (hub_.has_listeners() && m.is_active && !is_announced(m)) hub_.ring();\n", "", pollables("unbounded/level/group$")),
+    ("a case that is added does not ring", GROUP, "        if (hub_.has_listeners() && m.is_active && !is_announced(m)) hub_.ring();\n", "", pollables("unbounded/added$")),
     ("a case that goes does not ring", GROUP, "        if (hub_.has_listeners() && !can_be_ready()) hub_.ring();\n        return taken;", "        return taken;", pollables("unbounded/removed$")),
     ("a group that ends does not ring", GROUP, "        if (made_in_ == sync::fork_count() && hub_.has_listeners()) hub_.ring();\n", "", pollables("unbounded/selector-gone$")),
     ("a group does not ring for a case that can't be announced", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!can_be_ready()) hub_.ring();", pollables("unbounded/level/group$", "one/level/group$")),
