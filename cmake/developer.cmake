@@ -29,11 +29,10 @@ endif()
 
 # How many times longer than usual a test may take.
 set(sluice_patience 1)
-if(CMAKE_CROSSCOMPILING)
+if(SLUICE_SANITIZE OR CMAKE_CROSSCOMPILING)
     set(sluice_patience 5)
 endif()
 if(SLUICE_SANITIZE)
-    set(sluice_patience 5)
     target_compile_options(sluice_developer INTERFACE ${sluice_sanitizers} -fno-omit-frame-pointer -O0 -g1)
     target_link_options(sluice_developer INTERFACE ${sluice_sanitizers})
 endif()

@@ -75,7 +75,10 @@ public:
     using clock = std::chrono::steady_clock;
 
     explicit client(std::string url, connection_options chosen)
-        : url_(std::move(url)), shown_url_(without_secrets(url_)), chosen_(within_reason(std::move(chosen))), loop_(ipcd::io_loop::make()) {}
+        : url_(std::move(url)),
+          shown_url_(without_secrets(url_)),
+          chosen_(within_reason(std::move(chosen))),
+          loop_(ipcd::io_loop::make()) {}
     client(const client&) = delete;
     client& operator=(const client&) = delete;
     // Closed, or never connected. A forked child has none of the client's threads, and leaves it alone.
