@@ -18,8 +18,9 @@ using lines = std::vector<std::string>;
 
 const fs::path root = SLUICE_SOURCE_DIR;
 const char* const documents[] = {
-    "README.md",          "bench/README.md",          "bench/ipc-results.md",         "bench/results.md",
-    "examples/README.md", "include/sluice/README.md", "include/sluice/ipc/README.md", "tests/README.md"};
+    "README.md",        "bench/README.md",    "bench/ipc-results.md",     "bench/nats-results.md",
+    "bench/results.md", "examples/README.md", "include/sluice/README.md", "include/sluice/ipc/README.md",
+    "tests/README.md"};
 
 struct block {
     std::size_t line;  // the number of its first line
