@@ -1,5 +1,6 @@
 // What coroutines await of several channels, of timers and of groups; and operations in coroutines of other types.
 #include "catch.hpp"
+#include "support/detached.hpp"
 #include "support/kinds.hpp"
 #include "support/payload.hpp"
 #include "support/task.hpp"
@@ -12,7 +13,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <deque>
-#include <exception>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -33,6 +33,7 @@ using sluice::on_timeout;
 using sluice::otherwise;
 using sluice::sync_wait;
 using test::audit;
+using test::detached;
 using test::kind;
 
 sluice::task<> forward(sluice::receiver<int> a, sluice::receiver<int> b, std::vector<int>& to) {
@@ -57,16 +58,6 @@ sluice::task<> send_numbers(sluice::sender<int> tx, int from, int to) {
 }
 
 // ---- A coroutine type and executors of another library
-
-struct detached {
-    struct promise_type {
-        detached get_return_object() { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() noexcept {}
-        void unhandled_exception() { std::terminate(); }
-    };
-};
 
 /// Resumes in one thread what was posted by handle, and timers in the order of their times.
 struct plain_context {

@@ -75,18 +75,6 @@ private:
     std::thread& thread_;
 };
 
-/// Suspends until somebody resumes the handle that it leaves behind.
-class leave_handle {
-public:
-    explicit leave_handle(std::coroutine_handle<>& where) noexcept : where_(where) {}
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> h) const noexcept { where_ = h; }
-    void await_resume() const noexcept {}
-
-private:
-    std::coroutine_handle<>& where_;
-};
-
 }  // namespace
 
 TEST_CASE("A task begins when it is awaited, and not before") {

@@ -2,11 +2,11 @@
 #include <sluice/async.hpp>
 
 #include <chrono>
-#include <coroutine>
-#include <exception>
 #include <iterator>
 #include <optional>
 #include <vector>
+
+#include "../support/detached.hpp"
 
 namespace {
 
@@ -41,17 +41,7 @@ sluice::task<> drop_all(sluice::sender<int> tx, sluice::receiver<int> rx, sluice
     co_await sluice::yield();
 }
 
-struct detached {
-    struct promise_type {
-        detached get_return_object() { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() noexcept {}
-        void unhandled_exception() { std::terminate(); }
-    };
-};
-
-detached drop_elsewhere(sluice::run_loop::executor_type on, sluice::receiver<int> rx) {
+test::detached drop_elsewhere(sluice::run_loop::executor_type on, sluice::receiver<int> rx) {
     co_await sluice::via(on, rx.async_recv());  // discarded
     co_await sluice::via(on, sluice::async_select(sluice::otherwise()));
 }

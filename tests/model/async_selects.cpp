@@ -16,26 +16,6 @@ using M = number;
 using pair_of_channels = two_channels<M>;
 using action = std::function<void(pair_of_channels&)>;
 
-// ---- Of threads
-
-void receive_either(probe<M>& first, probe<M>& second) {
-    operation op("select(recv, recv)");
-    chose(op, sluice::select(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number)));
-}
-void send_either(probe<M>& first, probe<M>& second, int id) {
-    operation op("select(send, send)");
-    M m(id), n(id + 1);
-    chose(op,
-          sluice::select(sending(op, first.ends.tx, first.number, m), sending(op, second.ends.tx, second.number, n)));
-}
-void exchange(probe<M>& from, probe<M>& to, int id) {
-    operation op("select(recv, send)");
-    M m(id);
-    chose(op, sluice::select(receiving(op, from.ends.rx, from.number), sending(op, to.ends.tx, to.number, m)));
-}
-
-// ---- Of coroutines
-
 void await_either(probe<M>& first, probe<M>& second) {
     in_coroutine([&](executor, small_loop&) -> coroutine {
         operation op("async_select(recv, recv)");
@@ -140,8 +120,8 @@ void expect_nothing_in_select(const sluice::timer& t) {
     const action sends = [](pair_of_channels& t) { send_either(t.a, t.b, 10); };
     const action sends_reversed = [](pair_of_channels& t) { send_either(t.b, t.a, 20); };
     const action receives_reversed = [](pair_of_channels& t) { receive_either(t.b, t.a); };
-    const action back = [](pair_of_channels& t) { exchange(t.b, t.a, 40); };
-    const action both_of_a = [](pair_of_channels& t) { exchange(t.a, t.a, 50); };
+    const action back = [](pair_of_channels& t) { receive_or_send(t.b, t.a, 40); };
+    const action both_of_a = [](pair_of_channels& t) { receive_or_send(t.a, t.a, 50); };
     const action awaits = [](pair_of_channels& t) { await_either(t.a, t.b); };
     const action awaits_send = [](pair_of_channels& t) { await_send_either(t.a, t.b, 12); };
     const action awaits_send_reversed = [](pair_of_channels& t) { await_send_either(t.b, t.a, 22); };

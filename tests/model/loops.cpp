@@ -11,6 +11,8 @@
 #include <string>
 #include <utility>
 
+#include <support/gate.hpp>
+
 namespace model {
 
 namespace {
@@ -19,54 +21,7 @@ namespace sync = sluice::detail::sync;
 using sluice::run_loop;
 using sluice::task;
 
-// A task waits for it until somebody opens it, from any thread.
-class gate {
-public:
-    class passing : public sluice::resumption {
-    public:
-        explicit passing(gate& g) noexcept : resumption(run), gate_(g) {}
-        ~passing() {
-            if (!executor_) return;
-            {
-                const std::unique_lock lock(gate_.mutex_);
-                if (gate_.waiting_ == this) gate_.waiting_ = nullptr;
-            }
-            executor_->revoke(*this);
-        }
-        bool await_ready() const noexcept { return false; }
-        template <class Promise>
-        bool await_suspend(std::coroutine_handle<Promise> h) noexcept {
-            const std::unique_lock lock(gate_.mutex_);
-            if (gate_.is_open_) return false;
-            coroutine_ = h;
-            executor_.emplace(h.promise().sluice_executor());
-            gate_.waiting_ = this;
-            return true;
-        }
-        void await_resume() noexcept { executor_.reset(); }
-
-    private:
-        friend class gate;
-        static void run(resumption& node) { static_cast<passing&>(node).coroutine_.resume(); }
-        gate& gate_;
-        std::coroutine_handle<> coroutine_;
-        std::optional<run_loop::executor_type> executor_;
-    };
-
-    passing pass() noexcept { return passing(*this); }
-    void open() {
-        const std::unique_lock lock(mutex_);
-        is_open_ = true;
-        if (!waiting_) return;
-        passing& let_through = *std::exchange(waiting_, nullptr);
-        let_through.executor_->post(let_through);
-    }
-
-private:
-    sync::mutex mutex_;
-    passing* waiting_ = nullptr;
-    bool is_open_ = false;
-};
+using gate = test::basic_gate<sync::mutex>;
 
 task<> pass(gate& g, int& passed) {
     co_await g.pass();
@@ -115,18 +70,6 @@ task<> go_on_elsewhere(std::optional<thread>& other, int& sum) {
     co_await on_other_thread(other);
     ++sum;
 }
-
-// Suspends, and leaves its handle to whoever resumes it.
-class left_behind {
-public:
-    explicit left_behind(std::coroutine_handle<>& where) noexcept : where_(where) {}
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> h) const noexcept { where_ = h; }
-    void await_resume() const noexcept {}
-
-private:
-    std::coroutine_handle<>& where_;
-};
 
 }  // namespace
 
@@ -335,21 +278,22 @@ private:
             expect(sum == 1, "a task is lost");
         });
 
-    add("loop/foreign-end/spawned", "A spawned task that ends on a foreign thread is ended by its loop, once.", larger, [] {
-        int sum = 0;
-        std::optional<thread> other;
-        run_loop loop;
-        loop.spawn(go_on_elsewhere(other, sum));
-        loop.run();
-        expect(sum == 1, "a task is lost");
-    });
+    add("loop/foreign-end/spawned", "A spawned task that ends on a foreign thread is ended by its loop, once.", larger,
+        [] {
+            int sum = 0;
+            std::optional<thread> other;
+            run_loop loop;
+            loop.spawn(go_on_elsewhere(other, sum));
+            loop.run();
+            expect(sum == 1, "a task is lost");
+        });
 
     add("loop/foreign-loop", "What a task awaits runs on its own loop, whichever loop has resumed it.", larger, [] {
         int sum = 0;
         std::coroutine_handle<> left;
         run_loop home, other;
         home.spawn([&]() -> task<> {
-            co_await left_behind(left);
+            co_await test::leave_handle(left);
             co_await add_to(sum);
         });
         home.poll();

@@ -18,22 +18,6 @@ using M = number;
 
 using pair_of_channels = two_channels<M>;
 
-void receive_either(probe<M>& first, probe<M>& second) {
-    operation op("select(recv, recv)");
-    chose(op, sluice::select(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number)));
-}
-void send_either(probe<M>& first, probe<M>& second, int id) {
-    operation op("select(send, send)");
-    M m(id), n(id + 1);
-    chose(op,
-          sluice::select(sending(op, first.ends.tx, first.number, m), sending(op, second.ends.tx, second.number, n)));
-}
-// Receives from one or sends to the other.
-void exchange(probe<M>& from, probe<M>& to, int id) {
-    operation op("select(recv, send)");
-    M m(id);
-    chose(op, sluice::select(receiving(op, from.ends.rx, from.number), sending(op, to.ends.tx, to.number, m)));
-}
 void receive_either_or_hear(probe<M>& first, probe<M>& second) {
     operation op("select(recv or closed, recv or closed)");
     chose(op,
@@ -82,10 +66,10 @@ void add_meeting(const std::string& name, const std::string& property, std::opti
     const action receives_reversed = [](pair_of_channels& t) { receive_either(t.b, t.a); };
     const action sends = [](pair_of_channels& t) { send_either(t.a, t.b, 10); };
     const action sends_reversed = [](pair_of_channels& t) { send_either(t.b, t.a, 20); };
-    const action forth = [](pair_of_channels& t) { exchange(t.a, t.b, 30); };
-    const action back = [](pair_of_channels& t) { exchange(t.b, t.a, 40); };
-    const action both_of_a = [](pair_of_channels& t) { exchange(t.a, t.a, 50); };
-    const action both_of_a_again = [](pair_of_channels& t) { exchange(t.a, t.a, 60); };
+    const action forth = [](pair_of_channels& t) { receive_or_send(t.a, t.b, 30); };
+    const action back = [](pair_of_channels& t) { receive_or_send(t.b, t.a, 40); };
+    const action both_of_a = [](pair_of_channels& t) { receive_or_send(t.a, t.a, 50); };
+    const action both_of_a_again = [](pair_of_channels& t) { receive_or_send(t.a, t.a, 60); };
     const action in_time = [](pair_of_channels& t) { either_in_time(t.a, t.b); };
     const action hears_in_time = [](pair_of_channels& t) { hear_in_time(t.a); };
     const action hears = [](pair_of_channels& t) { receive_either_or_hear(t.a, t.b); };

@@ -30,6 +30,27 @@ struct two_channels {
     }
 };
 
+// ---- Selects of a thread
+
+template <class M>
+void receive_either(probe<M>& first, probe<M>& second) {
+    operation op("select(recv, recv)");
+    chose(op, sluice::select(receiving(op, first.ends.rx, first.number), receiving(op, second.ends.rx, second.number)));
+}
+template <class M>
+void send_either(probe<M>& first, probe<M>& second, int id) {
+    operation op("select(send, send)");
+    M m(id), n(id + 1);
+    chose(op,
+          sluice::select(sending(op, first.ends.tx, first.number, m), sending(op, second.ends.tx, second.number, n)));
+}
+template <class M>
+void receive_or_send(probe<M>& from, probe<M>& to, int id) {
+    operation op("select(recv, send)");
+    M m(id);
+    chose(op, sluice::select(receiving(op, from.ends.rx, from.number), sending(op, to.ends.tx, to.number, m)));
+}
+
 // Each in a thread of its own.
 template <class Fixture>
 void run_at_once(Fixture& t, const std::vector<std::function<void(Fixture&)>>& actions) {

@@ -1,16 +1,6 @@
 // Rejected with "sluice: this_executor.. is awaited by a task": a coroutine that has no loop asks for it.
-#include <coroutine>
-
 #include <sluice/async.hpp>
 
-struct other {
-    struct promise_type {
-        other get_return_object() { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() {}
-        void unhandled_exception() {}
-    };
-};
+#include "../../support/detached.hpp"
 
-other misuse() { (void)co_await sluice::this_executor(); }
+test::detached misuse() { (void)co_await sluice::this_executor(); }

@@ -1,20 +1,12 @@
 // Rejected with "sluice: a timeout, a deadline or a timer needs an executor with post_at": the promise offers one that only posts.
-#include <coroutine>
-
 #include <sluice/async.hpp>
 
-struct plain_executor {
-    void post(std::coroutine_handle<>) const noexcept {}
-};
+#include "../../support/detached.hpp"
 
 struct other {
-    struct promise_type {
-        other get_return_object() { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() {}
-        void unhandled_exception() {}
-        plain_executor sluice_executor() const noexcept { return {}; }
+    struct promise_type : test::detached::promise_type {
+        other get_return_object() noexcept { return {}; }
+        test::untimed_executor sluice_executor() const noexcept { return {}; }
     };
 };
 
