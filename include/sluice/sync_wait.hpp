@@ -40,5 +40,12 @@ T sync_wait(task<T> what) {
         return static_cast<T>(*std::move(value));
     }
 }
+/// @cond
+template <class F>
+    requires(!detail::is_task<std::remove_cvref_t<F>>)
+void sync_wait(F&&) {
+    static_assert(detail::is_task<F>, "sluice: sync_wait() takes a task: what a lambda returns, as in sync_wait(f())");
+}
+/// @endcond
 
 }  // namespace sluice

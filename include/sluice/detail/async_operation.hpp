@@ -1,6 +1,7 @@
 // async_operation: what an async_ call returns, to be awaited at once.
 #pragma once
 
+#include <concepts>
 #include <coroutine>
 #include <cstddef>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <sluice/detail/handle.hpp>
 #include <sluice/detail/suspension.hpp>
 
 namespace sluice::detail {
@@ -57,10 +59,17 @@ public:
     async_operation& operator=(const async_operation&) = delete;
     ~async_operation() = default;
 
-    friend auto operator co_await(async_operation op) {
+    template <std::same_as<async_operation> Prvalue>
+    friend auto operator co_await(Prvalue op) {
         return std::move(op).apply([](auto&&... args) {
             return awaiter<typename Kind::template operation<Args...>>(static_cast<Args>(args)...);
         });
+    }
+    friend never_awaited<void> operator co_await(async_operation&) {
+        static_assert(!std::is_same_v<Kind, Kind>,
+                      "sluice: an operation refers to its arguments, and is awaited where it is made: co_await "
+                      "rx.async_recv(); what sluice::via(executor, operation) returns may be kept");
+        return {};
     }
 
     // For via(): calls `f` with the arguments.

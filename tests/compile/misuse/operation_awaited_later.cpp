@@ -1,4 +1,4 @@
-// Rejected with "deleted", "async_operation": an operation refers to arguments that may be gone when it is awaited.
+// Rejected with "sluice: an operation refers to its arguments, and is awaited where it is made": they may be gone later.
 #include <sluice/async.hpp>
 
 sluice::task<> misuse(sluice::receiver<int> rx) {
