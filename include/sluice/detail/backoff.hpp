@@ -8,27 +8,28 @@
 
 namespace sluice::detail {
 
-// A short spin before a thread blocks: 159 pauses of the processor and four yields, which take two to six microseconds,
-// depending on how long a pause of the processor is.
+// A short spin before a thread blocks: some ten microseconds of pauses, which is less than it takes to fall asleep and to
+// be woken, and four yields.
 class backoff {
 public:
     // Waits once; false when the budget is used up.
     bool wait() noexcept {
-        if (step_ == max_steps) return false;
-        if (step_ < pausing_steps) {
-            for (; pauses_ > 0; --pauses_) sync::pause();
+        if (pauses_left_ > 0) {
+            for (unsigned i = 0; i < pauses_; ++i) sync::pause();
+            pauses_left_ -= pauses_left_ < pauses_ ? pauses_left_ : pauses_;
             pauses_ = 2;
-        } else {
-            sync::yield();
+            return true;
         }
-        ++step_;
+        if (yields_left_ == 0) return false;
+        --yields_left_;
+        sync::yield();
         return true;
     }
 
 private:
-    static constexpr int pausing_steps = 80, max_steps = 84;
-    int step_ = sync::multicore() ? 0 : pausing_steps;  // with one CPU, only yielding it helps
+    unsigned pauses_left_ = sync::spin_pauses();
     unsigned pauses_ = 1;
+    unsigned yields_left_ = 4;
 };
 
 // An adaptive delay before the other end's counter is read again, so that one cache miss yields a batch: each read

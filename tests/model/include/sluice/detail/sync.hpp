@@ -27,6 +27,7 @@ inline bool multicore() noexcept { return model::several_cpus; }
 inline bool single_threaded() noexcept { return false; }
 inline unsigned fork_count() noexcept { return 0; }
 inline void pause() noexcept {}  // whatever a thread does next, another may go first
+inline unsigned spin_pauses() noexcept { return multicore() ? 160 : 0; }
 inline void prefetch_to_write(const void*) noexcept {}
 inline thread_context& this_thread() noexcept { return model::context_of_this_thread(); }
 inline std::uint32_t random_below(std::uint32_t bound) noexcept { return model::choose_below(bound); }
