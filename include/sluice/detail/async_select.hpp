@@ -60,11 +60,10 @@ protected:
     virtual bool start() = 0;
     result<std::size_t> chosen() {
         finish();
-        return chosen_;
+        return engine_.outcome();
     }
 
     select_engine engine_;
-    result<std::size_t> chosen_ = unexpected(errc::closed);
 
 private:
     progress step() final {
@@ -84,7 +83,7 @@ private:
             is_registered_ = false;
             if (engine_.leave()) break;
         }
-        chosen_ = engine_.outcome();
+        engine_.finish();
         return progress::over();
     }
     void withdraw() noexcept final { engine_.abandon(); }
@@ -132,7 +131,7 @@ private:
             registrations_);
         engine_.take(cases_, order_, sizeof...(Cases), nullptr);
         if (const std::size_t stop = engine_.requested_stop(); stop != no_case) {
-            chosen_ = stop;
+            engine_.decide(stop);
             return false;
         }
         engine_.begin(never_, errc::timeout, stop_);

@@ -51,6 +51,7 @@ public:
         begin(limit, on_expiry, stop);
         while (!look(&spin) && !sleep(spin)) {
         }
+        finish();
         return outcome();
     }
 
@@ -79,7 +80,7 @@ public:
             if (chosen == no_case && state_ == state::looking) {
                 const bool none_can_be = live_ == 0 && may_block_ && next_deadline().is_never();
                 if ((none_can_be || !may_block_) && was_at_one_moment()) {
-                    if (none_can_be) return ends_with(unexpected(errc::closed));
+                    if (none_can_be) return ends_with(errc::closed);
                     state_ = state::nothing_is_ready;
                 }
                 if (may_block_ && spin && backed_off(*spin)) continue;
@@ -148,7 +149,7 @@ public:
         std::size_t chosen = found_;
         if (registration_->leave()) {
             const waiter* const selected = registration_->decision.selected();
-            if (selected == &stopped_) return ends_with(unexpected(errc::stopped));
+            if (selected == &stopped_) return ends_with(errc::stopped);
             state_ = state::looking;
             if (selected) {  // otherwise a channel was closed
                 std::uint32_t place = 0;
@@ -162,10 +163,14 @@ public:
         return false;
     }
 
-    // The index of the case that was chosen, at the end; and then nothing tells the sleeper anything any more.
-    result<std::size_t> outcome() {
-        note_stop_.reset();
-        return outcome_;
+    // At the end; then nothing tells the sleeper anything any more.
+    void finish() noexcept { note_stop_.reset(); }
+    // In place of all that: that case is chosen.
+    void decide(std::size_t chosen) noexcept { chosen_ = chosen; }
+    // The index of the case that was chosen.
+    result<std::size_t> outcome() const {
+        if (chosen_ == no_case) return unexpected(failure_);
+        return chosen_;
     }
 
     // For what is given up while it waits: leaves the lines, with whatever it had been given.
@@ -281,8 +286,12 @@ private:
 
     // ---- The end
 
-    bool ends_with(result<std::size_t> outcome) {
-        outcome_ = outcome;
+    bool ends_with(std::size_t chosen) noexcept {
+        chosen_ = chosen;
+        return true;
+    }
+    bool ends_with(errc failure) noexcept {
+        failure_ = failure;
         return true;
     }
     // Whether that is the end, once all was looked at; no case if `state_` says what was found: `looking`, that it is
@@ -296,8 +305,8 @@ private:
         if (state_ != state::nothing_is_ready) return false;
         if (expired_ != no_case) return ends_with(expired_);
         if (otherwise_ != no_case) return ends_with(otherwise_);
-        if (live_ == 0 && next_deadline().is_never()) return ends_with(unexpected(errc::closed));
-        return ends_with(unexpected(stop_came_first_.load(std::memory_order_acquire) ? errc::stopped : on_expiry_));
+        if (live_ == 0 && next_deadline().is_never()) return ends_with(errc::closed);
+        return ends_with(stop_came_first_.load(std::memory_order_acquire) ? errc::stopped : on_expiry_);
     }
 
     // ---- A thread that drives it
@@ -344,7 +353,9 @@ private:
     bool may_block_ = false;
     sync::atomic<bool> stop_came_first_{false};
     std::optional<stop_callback<stop_noter>> note_stop_;
-    result<std::size_t> outcome_ = unexpected(errc::empty);
+    // The outcome, in two: a result that is copied just after it was written waits for the writes.
+    std::size_t chosen_ = no_case;
+    errc failure_ = errc::empty;
 
     // While it is registered.
     std::size_t found_ = no_case;  // a case that it has completed itself
