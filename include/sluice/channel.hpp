@@ -78,9 +78,12 @@ template <class T>
 [[nodiscard]] channel<T> rendezvous() { return bounded<T>(0); }
 
 namespace detail {
-// A channel without messages does not exist; what is written for one gets a channel of signals and a sentence.
+// A channel without messages does not exist; what is written for one gets a channel of signals and a sentence. The type is
+// that of a void alone, so that such a channel is compiled for nobody else.
 template <class T>
-channel<std::monostate> refuse_void() {
+using not_void = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+template <class T>
+channel<not_void<T>> refuse_void() {
     static_assert(!std::is_void_v<T>,
                   "sluice: there is no channel of void: for mere signals make one of std::monostate");
     return {};
@@ -89,16 +92,16 @@ channel<std::monostate> refuse_void() {
 /// @cond
 template <class T>
     requires(std::is_void_v<T>)
-channel<std::monostate> unbounded() { return detail::refuse_void<T>(); }
+channel<detail::not_void<T>> unbounded() { return detail::refuse_void<T>(); }
 template <class T>
     requires(std::is_void_v<T>)
-channel<std::monostate> bounded(std::size_t) { return detail::refuse_void<T>(); }
+channel<detail::not_void<T>> bounded(std::size_t) { return detail::refuse_void<T>(); }
 template <class T>
     requires(std::is_void_v<T>)
-channel<std::monostate> bounded(std::size_t, overflow) { return detail::refuse_void<T>(); }
+channel<detail::not_void<T>> bounded(std::size_t, overflow) { return detail::refuse_void<T>(); }
 template <class T>
     requires(std::is_void_v<T>)
-channel<std::monostate> rendezvous() { return detail::refuse_void<T>(); }
+channel<detail::not_void<T>> rendezvous() { return detail::refuse_void<T>(); }
 /// @endcond
 
 }  // namespace sluice

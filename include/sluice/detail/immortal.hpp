@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <memory>
 
 namespace sluice::detail {
 
@@ -14,8 +13,9 @@ struct [[gnu::visibility("default")]] immortal {  // one for all shared objects
     static T& self() {
         T* there = instance.load(std::memory_order_acquire);
         if (there) return *there;
-        auto made = std::make_unique<T>();
-        if (instance.compare_exchange_strong(there, made.get(), std::memory_order_acq_rel)) there = made.release();
+        T* const made = new T();
+        if (instance.compare_exchange_strong(there, made, std::memory_order_acq_rel)) return *made;
+        delete made;
         return *there;
     }
 
