@@ -541,6 +541,18 @@ TEST_CASE("a loop ends with the stop while the other side keeps it going", "[sto
     }
 }
 
+TEST_CASE("operations end in the midst of requests to stop", "[stop]") {
+    auto [tx, rx] = sluice::rendezvous<int>();
+    for (int i = 0; i < 300; ++i) {
+        CAPTURE(i);
+        std::stop_source source;
+        task stopping([&] { return source.request_stop(); });
+        const std::stop_token token = source.get_token();
+        CHECK((i % 2 == 0 ? error_in(rx.recv(token)) : error_in(tx.send_timeout(i, 1h, token))) == errc::stopped);
+        CHECK(stopping.get());
+    }
+}
+
 TEST_CASE("an operation on many messages looks at its token at least once every 64 of them", "[stop][batch]") {
     auto [tx, rx] = sluice::unbounded<int>();
     const int stop_at = GENERATE(1, 10, 500);

@@ -3,7 +3,8 @@
 set(layers
     # the core
     "version detail/immortal detail/sync detail/throw overflow"
-    "executor result detail/backoff detail/deadline detail/event_signal detail/lock detail/loop_lock detail/queue_segment"
+    "executor result detail/backoff detail/deadline detail/event_signal detail/lock detail/loop_lock detail/queue_segment
+     detail/stop_callback"
     "detail/handler detail/parker detail/queue"
     "detail/feeder detail/waiter"
     "detail/watch"

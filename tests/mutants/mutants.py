@@ -51,6 +51,7 @@ DIRECT_READING = "ipc/detail/direct_reading.hpp"
 OUTGOING = "ipc/detail/outgoing.hpp"
 CHANNEL_READER = "ipc/detail/channel_reader.hpp"
 WRITE_BUFFER = "ipc/detail/write_buffer.hpp"
+STOP_CALLBACK = "detail/stop_callback.hpp"
 
 SUSPENSION, ASYNC_CHANNEL, LOOP = "detail/suspension.hpp", "detail/async_channel.hpp", "detail/loop_core.hpp"
 SUSPENSIONS = models("suspensions", "suspension/")
@@ -67,6 +68,7 @@ def pollables(*names):
 BROADCASTS = models("broadcasts", "broadcast/drop-oldest$")
 
 LOOPS = models("loops", "loop/")
+STOP_CALLBACKS = models("stops", "stop/")
 TASK_GROUPS = models("loops", "group/")
 
 
@@ -676,6 +678,30 @@ MUTANTS = [
     ("a group requests no stop", TASK_GROUP, "            if (stop) stop->request_stop();\n", "", TASK_GROUPS),
     ("a group keeps a token that was stopped", TASK_GROUP, "            if (exception) std::swap(group_.stop_, fresh);\n", "", TASK_GROUPS),
     ("a group drops an exception", TASK_GROUP, "                    std::swap(first_exception_, exception);\n", "", TASK_GROUPS),
+
+    # ---- Stop callbacks
+    ("a stop callback does not wait for its call", STOP_CALLBACK,
+     "while (state_.load(std::memory_order_acquire) != state::ended) sync::yield();", "", STOP_CALLBACKS),
+    ("a call leaves its stop callback to the owner", STOP_CALLBACK, "            callback_.reset();\n", "", STOP_CALLBACKS),
+    ("a call of a stop callback begins though the owner leaves", STOP_CALLBACK,
+     "if (!state_.compare_exchange_strong(before, state::calls, std::memory_order_acq_rel)) return;",
+     "state_.store(state::calls, std::memory_order_release);", STOP_CALLBACKS),
+    ("a call does not wait until its stop callback is made", STOP_CALLBACK,
+     "            while (state_.load(std::memory_order_acquire) == state::starts) sync::yield();\n", "", STOP_CALLBACKS),
+    ("a call from within the constructor ends the stop callback", STOP_CALLBACK, "        if (within_constructor) {", "        if (false) {",
+     STOP_CALLBACKS),
+    ("a call of a stop callback does not show what it did", STOP_CALLBACK, "state_.store(state::ended, std::memory_order_release);",
+     "state_.store(state::ended, std::memory_order_relaxed);", STOP_CALLBACKS),
+    ("a stop callback does not see what its call did", STOP_CALLBACK, "while (state_.load(std::memory_order_acquire) != state::ended)",
+     "while (state_.load(std::memory_order_relaxed) != state::ended)", STOP_CALLBACKS),
+    ("a stop callback is armed before it is there to see", STOP_CALLBACK,
+     "state_.compare_exchange_strong(before, state::armed, std::memory_order_acq_rel);",
+     "state_.compare_exchange_strong(before, state::armed, std::memory_order_relaxed);", STOP_CALLBACKS),
+    ("a call does not see the stop callback that it ends", STOP_CALLBACK,
+     "while (state_.load(std::memory_order_acquire) == state::starts) sync::yield(); state before = state::armed; "
+     "if (!state_.compare_exchange_strong(before, state::calls, std::memory_order_acq_rel)) return;",
+     "while (state_.load(std::memory_order_relaxed) == state::starts) sync::yield(); state before = state::armed; "
+     "if (!state_.compare_exchange_strong(before, state::calls, std::memory_order_relaxed)) return;", STOP_CALLBACKS),
 
     # ---- Suspended coroutines
     ("a coroutine that was notified before it was armed sleeps", SUSPENSION,

@@ -1,4 +1,4 @@
-// How large the repeated tests are: smaller where a sanitizer slows every step down.
+// How large the repeated tests are: smaller where a sanitizer or an emulator slows every step down.
 #pragma once
 
 #include <chrono>
@@ -28,8 +28,8 @@ inline constexpr bool emulated = true;
 inline constexpr bool emulated = false;
 #endif
 
-/// A tenth of `count` under a sanitizer, all of it otherwise.
-constexpr int scaled(int count) { return sanitized ? (count + 9) / 10 : count; }
+/// A tenth of `count` under a sanitizer or an emulator, all of it otherwise.
+constexpr int scaled(int count) { return sanitized || emulated ? (count + 9) / 10 : count; }
 
 /// The upper bound of every single wait in a test. Nothing comes near it unless it hangs.
 inline constexpr std::chrono::seconds patience{sanitized || emulated ? 60 : 20};

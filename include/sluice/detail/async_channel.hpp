@@ -15,6 +15,7 @@
 #include <sluice/detail/blocking.hpp>
 #include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/suspension.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/detail/waiter.hpp>

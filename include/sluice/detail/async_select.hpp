@@ -14,6 +14,7 @@
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/group.hpp>
 #include <sluice/detail/select_engine.hpp>
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/suspension.hpp>
 #include <sluice/detail/timer_core.hpp>
 #include <sluice/result.hpp>

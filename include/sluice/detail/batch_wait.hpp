@@ -10,6 +10,7 @@
 #include <sluice/detail/batch.hpp>
 #include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>

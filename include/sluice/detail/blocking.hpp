@@ -11,6 +11,7 @@
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/feeder.hpp>
 #include <sluice/detail/parker.hpp>
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>
 

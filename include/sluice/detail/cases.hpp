@@ -13,6 +13,7 @@
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/handler.hpp>
 #include <sluice/detail/select_case.hpp>
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/detail/watch.hpp>
 #include <sluice/result.hpp>

@@ -10,7 +10,6 @@
 
 namespace sluice::detail {
 
-using sync::stop_callback;
 using sync::stop_token;
 
 // rest * Ratio, for a rest below the denominator, rounded up.

@@ -12,6 +12,7 @@
 #include <sluice/detail/parker.hpp>
 #include <sluice/detail/select_cases.hpp>
 #include <sluice/detail/select_registration.hpp>
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>

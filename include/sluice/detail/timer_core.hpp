@@ -9,6 +9,7 @@
 #include <sluice/detail/lock.hpp>
 #include <sluice/detail/parker.hpp>
 #include <sluice/detail/select_case.hpp>
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>

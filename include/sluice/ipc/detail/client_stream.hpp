@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/address.hpp>
 #include <sluice/ipc/detail/connect_socket.hpp>

@@ -11,6 +11,7 @@
 #include <span>
 #include <system_error>
 
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/detail/poller.hpp>

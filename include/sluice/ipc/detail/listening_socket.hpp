@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/address.hpp>
 #include <sluice/ipc/detail/descriptor.hpp>
