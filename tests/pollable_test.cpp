@@ -709,6 +709,24 @@ TEST_CASE("a selector may have several pollables, and waits of its own", "[polla
 
 // ---- Under load. Nothing but the descriptor says when to look.
 
+TEST_CASE("a wait takes over from the pollable of a biased selector as quickly as from that of a fair one",
+          "[pollable]") {
+    constexpr int count = 10'000;
+    const auto time_to_wait = [](sluice::selector group) {
+        std::vector<sluice::channel<int>> channels;
+        for (int i = 0; i < count; ++i) {
+            channels.push_back(sluice::rendezvous<int>());
+            group.add(on_recv(channels.back().rx, [](int) {}));
+        }
+        pollable<sluice::selector> any(group);
+        CHECK(ran(any.try_wait()) == errc::empty);
+        const auto begun = std::chrono::steady_clock::now();
+        CHECK(ran(group.wait_timeout(1ns)) == errc::timeout);
+        return std::chrono::steady_clock::now() - begun;
+    };
+    CHECK(time_to_wait(sluice::selector(sluice::biased)) < 20 * time_to_wait(sluice::selector()) + 100ms);
+}
+
 TEST_CASE("no message is missed by pollables", "[pollable]") {
     const int which = GENERATE(0, 1, 2, 3, 4);
     const bool one_each = GENERATE(true, false);

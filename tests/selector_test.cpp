@@ -831,6 +831,52 @@ TEST_CASE("a biased group prefers cases in the order in which they were added", 
     CHECK(group.wait().value() == second);
 }
 
+TEST_CASE("a biased group keeps its order, in whatever order its cases become ready", "[selector]") {
+    constexpr std::size_t count = 40;
+    std::mt19937 random(1);
+    std::vector<sluice::channel<int>> channels;
+    std::vector<std::size_t> waiting(count, 0);  // messages of each
+    sluice::selector group(sluice::biased);
+    for (std::size_t i = 0; i < count; ++i) {
+        channels.push_back(sluice::unbounded<int>());
+        REQUIRE(group.add(on_recv(channels.back().rx, [](int) {})) == i);
+    }
+    REQUIRE(ran(group.try_wait()) == errc::empty);
+    for (int round = 0; round < 200; ++round) {
+        for (auto sends = random() % count; sends > 0; --sends) {
+            const std::size_t to = random() % count;
+            REQUIRE(channels[to].tx.try_send(round));
+            ++waiting[to];
+        }
+        for (auto waits = random() % count; waits > 0; --waits) {
+            const auto first = std::find_if(waiting.begin(), waiting.end(), [](std::size_t n) { return n > 0; });
+            const auto chosen = group.try_wait();
+            REQUIRE(chosen.has_value() == (first != waiting.end()));
+            if (!chosen) break;
+            REQUIRE(*chosen == static_cast<std::size_t>(first - waiting.begin()));
+            --*first;
+        }
+    }
+}
+
+TEST_CASE("what a biased wait costs does not depend on the order in which its cases became ready", "[selector]") {
+    constexpr std::size_t count = 40'000;
+    const auto time_to_wait = [](bool backwards) {
+        std::vector<sluice::channel<int>> channels;
+        sluice::selector group(sluice::biased);
+        for (std::size_t i = 0; i < count; ++i) {
+            channels.push_back(sluice::unbounded<int>());
+            group.add(on_recv(channels.back().rx, [](int) {}));
+        }
+        CHECK(ran(group.try_wait()) == errc::empty);
+        for (std::size_t i = 0; i < count; ++i) (void)channels[backwards ? count - 1 - i : i].tx.try_send(1);
+        const auto begun = steady::now();
+        CHECK(group.try_wait().value() == 0);
+        return steady::now() - begun;
+    };
+    CHECK(time_to_wait(true) < 20 * time_to_wait(false) + 100ms);
+}
+
 TEST_CASE("a biased group holds on_stop to the order too, a fair one takes it first", "[selector][stop]") {
     auto [tx, rx] = sluice::unbounded<int>();
     const auto ignore = [](int) {};

@@ -81,7 +81,7 @@ public:
     }
     bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
     bool unwatch(watcher& w) final { return channel_->unwatch_message(w); }
-    void discard() noexcept final {
+    void discard() noexcept override {
         if (op_.state == waiter::status::done) channel_->count_dropped();
     }
     bool retains_memory() const noexcept final { return channel_ && channel_->retains_memory(); }
@@ -168,6 +168,11 @@ struct receive_case {
         explicit registration(receive_case& c)
             : recv_registration(core_of(std::as_const(c.from)), ops_of<T>, takes, std::addressof(got_)), case_(c) {}
         void run() override { detail::call<takes>(case_.handler, got_); }
+        // In a group the case is there for the next choice, which receives under a lock, where no message may end.
+        void discard() noexcept override {
+            recv_registration::discard();
+            got_ = unexpected(errc::closed);
+        }
 
     private:
         op_status try_recv() override { return core_of(std::as_const(case_.from))->try_recv(got_); }

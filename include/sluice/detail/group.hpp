@@ -190,16 +190,51 @@ private:
 
     // ---- Places
 
-    // Behind those that have waited for longer, or were added before.
-    void activate(member& m) noexcept {
-        member* before = last_;
-        while (biased_ && before && before->id > m.id) before = before->before;
-        m.before = before;
-        m.behind = before ? before->behind : first_;
+    // Behind those that have waited for longer. With a preference: behind those that were added before, which are at `last`
+    // or before it.
+    void activate(member& m, member* last) noexcept {
+        while (biased_ && last && last->id > m.id) last = last->before;
+        m.before = last;
+        m.behind = last ? last->behind : first_;
         (m.before ? m.before->behind : first_) = &m;
         (m.behind ? m.behind->before : last_) = &m;
         m.is_active = true;
         ++active_;
+    }
+    void activate(member& m) noexcept { activate(m, last_); }
+    // All of a chain by next_told, in its order. With a preference it is sorted first, from the case that was added last, so
+    // that one walk through the active ones finds the places of all.
+    void activate_all(watcher* chain) noexcept {
+        if (biased_) {
+            std::size_t count = 0;
+            for (const watcher* w = chain; w; w = w->next_told) ++count;
+            if (count > 1) chain = take_sorted(chain, count);
+        }
+        for (member* last = last_; chain;) {
+            auto& m = static_cast<member&>(*std::exchange(chain, chain->next_told));
+            if (m.is_watched) leave_watched(m);
+            activate(m, last);
+            last = biased_ ? &m : last_;
+        }
+    }
+    // Takes that many, at least one, from the front of a chain; returns them as another, by falling ids.
+    static watcher* take_sorted(watcher*& chain, std::size_t count) noexcept {
+        if (count == 1) {
+            watcher* const one = std::exchange(chain, chain->next_told);
+            one->next_told = nullptr;
+            return one;
+        }
+        watcher* first = take_sorted(chain, count / 2);
+        watcher* second = take_sorted(chain, count - count / 2);
+        watcher* sorted = nullptr;
+        watcher** end = &sorted;
+        while (first && second) {
+            watcher*& next = static_cast<member*>(first)->id > static_cast<member*>(second)->id ? first : second;
+            *end = std::exchange(next, next->next_told);
+            end = &(*end)->next_told;
+        }
+        *end = first ? first : second;
+        return sorted;
     }
     void deactivate(member& m) noexcept {
         (m.before ? m.before->behind : first_) = m.behind;
@@ -208,12 +243,7 @@ private:
         --active_;
     }
     void activate_told() {
-        if (!hub_.has_news()) return;
-        for (watcher* told = hub_.take_told(); told;) {
-            auto& m = static_cast<member&>(*std::exchange(told, told->next_told));
-            leave_watched(m);
-            activate(m);
-        }
+        if (hub_.has_news()) activate_all(hub_.take_told());
     }
     void enter_watched(member& m) noexcept {
         m.is_watched = true;
@@ -258,10 +288,12 @@ private:
     void activate_apart() {
         if (!apart_) return;
         hub_.ring();
+        watcher* chain = nullptr;
         while (member* const m = apart_) {
             detach(*m);
-            activate(*m);
+            m->next_told = std::exchange(chain, m);
         }
+        activate_all(chain);
     }
     void watch_idle() {
         for (member* next = first_; member* const m = next;) {
