@@ -287,3 +287,145 @@ TEST_CASE("what the client drops, since it is delivered too slowly, is counted t
     REQUIRE(tx.send(-1));
     CHECK(soon(rx)->number == -1);
 }
+
+TEST_CASE("a connection to a silent server ends within linger, whatever is left: once, not one after the other") {
+    server one;
+    REQUIRE(eventually(no_connections));
+    const auto linger = 3s;
+    std::optional<stopwatch> dropped;
+    {
+        const auto bus = connect(one, {.dead_after = 1h, .linger = linger});
+        const auto stream = bus.stream("SILENT", {.subjects = {"silent.>"}});
+        const auto kept = stream.sender<int>("silent.x");
+        const auto work = stream.receiver<int>({.durable = "w", .ack_wait = 1h, .capacity = 4});
+        const auto rx = bus.receiver<int>("other");
+        const auto tx = bus.sender<std::string>("large", {.capacity = 4});
+        for (int i = 0; i < 4; ++i) REQUIRE(kept.send(i));
+        REQUIRE(eventually([&] { return work.size() == 4; }));
+        auto received = soon(work);
+        REQUIRE(received);
+        one.freeze();
+        const std::string large(100'000, 'x');
+        REQUIRE(eventually([&] { return tx.try_send(large).error_or(sluice::errc::empty) == sluice::errc::full; }));
+        REQUIRE(kept.send(4));
+        CHECK(received->ack());
+        dropped.emplace();
+    }
+    CHECK(!no_connections());
+    CHECK(eventually(no_connections));
+    CHECK(dropped->elapsed() >= linger - 100ms);  // from when it sees that they are dropped, it has all of it
+    CHECK(dropped->elapsed() < 2 * linger - 500ms);
+    one.thaw();
+}
+
+TEST_CASE("a sender that is dropped has its own linger, and leaves the others alone") {
+    server one;
+    const auto bus = connect(one, {.dead_after = 1h, .linger = 200ms});
+    const auto watcher = connect(one, {.dead_after = 1h});
+    const auto rx = watcher.receiver<std::string>("goes");
+    const auto stays = bus.sender<std::string>("goes", {.capacity = 4});
+    one.freeze();
+    const std::string large(100'000, 'x');
+    REQUIRE(eventually([&] { return !stays.send_timeout(large, 200ms); }));  // nothing more is taken from any sender
+    {
+        const auto gone = bus.sender<std::string>("goes");
+        REQUIRE(gone.send("too late"));
+        REQUIRE(gone.close());
+        REQUIRE(eventually([&] { return gone.receiver_count() == 0; }));  // what it had is given up
+    }
+    one.thaw();
+    REQUIRE(stays.send("the last"));
+    for (std::string text; text != "the last";) {
+        const auto m = soon(rx);
+        REQUIRE(m);
+        text = *m;
+        CHECK(text != "too late");
+    }
+}
+
+TEST_CASE("no subscription is left at the server when its handle has gone") {
+    const int monitor = free_port();
+    const server one({"-m", std::to_string(monitor)});
+    const auto subscriptions = [&] {
+        plain_socket asks(monitor);
+        asks.write("GET /subsz HTTP/1.0\r\n\r\n");
+        const std::string label = "\"num_subscriptions\": ";
+        for (int i = 0; i < 50; ++i) {
+            const std::string text = asks.line();
+            if (const auto at = text.find(label); at != std::string::npos)
+                return std::stoi(text.substr(at + label.size()));
+        }
+        return -1;
+    };
+    const auto bus = connect(one);
+    const auto stream = bus.stream("SUBS", {.subjects = {"subs.>"}});
+    // What the server and the client make only once.
+    { const auto rx = stream.receiver<int>({.durable = "w"}); }
+    int before = -1;
+    // No answer comes for so long that one of them would be on its way.
+    REQUIRE(eventually([&] { return std::exchange(before, subscriptions()) == subscriptions() && before > 0; }));
+    {
+        std::vector<sluice::receiver<int>> all;
+        for (int i = 0; i < 50; ++i) all.push_back(bus.receiver<int>("subs." + std::to_string(i), {.queue = "q"}));
+        const auto calls = bus.service<int, int>("calls");
+        const auto work = stream.receiver<int>({.durable = "w"});
+        CHECK(bus.request<int>("nobody", 1, patience).error() == sluice::errc::closed);
+        CHECK(words_of([&] { (void)bus.receiver<int>("not ok"); }) != "");
+        CHECK(subscriptions() >= before + 52);
+        all[0].close();
+    }
+    CHECK(eventually([&] { return subscriptions() == before; }));
+    const auto other = std::make_unique<nats::connection>(connect(one));
+    CHECK(eventually([&] { return subscriptions() == before + 1; }));  // for replies
+}
+
+TEST_CASE("handles, and the connection with them, are dropped in the handler of a select") {
+    server one;
+    REQUIRE(eventually(no_connections));
+    const auto rounds = sanitized ? 5 : 20;
+    for (int round = 0; round < rounds; ++round) {
+        std::optional<nats::connection> bus(connect(one));
+        auto rx = bus->receiver<int>("drop");
+        auto tx = bus->sender<int>("drop");
+        const auto drop_all = [&](int m) {
+            CHECK(m == round);
+            rx = {};
+            tx = {};
+            bus.reset();
+        };
+        REQUIRE(tx.send(round));
+        if (round % 2 == 0) {
+            CHECK(sluice::select(sluice::on_recv(rx, drop_all), sluice::on_timeout(patience)) == 0u);
+        } else {
+            sluice::selector group;
+            group.add(sluice::on_recv(rx, drop_all));
+            CHECK(group.wait_timeout(patience));
+        }
+        CHECK(!bus);
+    }
+    CHECK(eventually(no_connections));
+
+    // A delivery outlives what it came from.
+    std::optional<nats::connection> bus(connect(one));
+    std::optional<nats::stream> stream(bus->stream("DROP", {.subjects = {"drop.>"}}));
+    auto work = stream->receiver<int>({.durable = "w", .ack_wait = 1h, .capacity = 1});
+    auto kept = stream->sender<int>("drop.x");
+    REQUIRE(kept.send(1));
+    REQUIRE(kept.send(2));
+    bool acknowledged = false;
+    const auto drop_first = [&](nats::delivery<int> d) {
+        work = {};
+        kept = {};
+        stream.reset();
+        bus.reset();
+        acknowledged = *d == 1 && d.ack(patience);
+    };
+    CHECK(sluice::select(sluice::on_recv(work, drop_first), sluice::on_timeout(patience)) == 0u);
+    CHECK(acknowledged);
+    CHECK(eventually(no_connections));
+    const auto later = connect(one);
+    const auto next = later.stream("DROP").receiver<int>({.durable = "w", .ack_wait = 1h, .capacity = 1});
+    auto d = soon(next);
+    REQUIRE(d);
+    CHECK(**d == 2);
+}

@@ -240,6 +240,31 @@ TEST_CASE("at the end of a program what was sent is written") {
     CHECK(other.wait() == success);
 }
 
+TEST_CASE("at the end of a program the deliveries that nobody received are given back at once") {
+    server one;
+    const auto bus = connect(one);
+    const auto stream = make(bus, "LEFT");
+    const auto tx = stream.sender<int>("LEFT.x");
+    const int count = 8;
+    for (int i = 0; i < count; ++i) REQUIRE(tx.send(i));
+    REQUIRE(stream.flush(patience));
+    peer other({"keep", one.url(), "LEFT", "w", std::to_string(count)});
+    const std::string received = other.line();
+    REQUIRE(received == "0");
+    REQUIRE(other.release());
+    CHECK(other.wait() == success);
+    const auto rx = stream.receiver<int>({.durable = "w", .ack_wait = 1h, .capacity = std::size_t(count)});
+    std::set<int> got;
+    while (got.size() < std::size_t(count) - 1) {
+        auto d = soon(rx);
+        REQUIRE(d);
+        CHECK(d->attempt() == 2);
+        CHECK(d->ack());
+        got.insert(**d);
+    }
+    CHECK(got.count(0) == 0);  // it was received, and is delivered again after ack_wait
+}
+
 TEST_CASE("a stream that is deleted closes its ends, with the reason") {
     server one;
     const auto bus = connect(one);

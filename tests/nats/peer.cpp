@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -27,6 +28,17 @@ void hold(const std::string& url, const std::string& stream, const std::string& 
     const auto d = rx.recv();
     say(d ? std::to_string(**d) : "closed");
     std::getchar();
+}
+
+// Receives one of `count` deliveries, says which when the others have come, and ends by exit() with everything alive.
+void keep(const std::string& url, const std::string& stream, const std::string& durable, std::size_t count) {
+    static const sluice::nats::connection bus(url);
+    static const auto rx = bus.stream(stream).receiver<int>({.durable = durable, .ack_wait = 1h, .capacity = count});
+    static const auto d = rx.recv();
+    while (d && rx.size() < count - 1) std::this_thread::yield();
+    say(d ? std::to_string(**d) : "closed");
+    std::getchar();
+    std::exit(0);
 }
 
 // Sends numbers, says so, and ends the program by exit() with everything alive.
@@ -68,6 +80,8 @@ int main(int argc, char** argv) try {
     const std::vector<std::string> words(argv + 1, argv + argc);
     if (words.size() == 4 && words[0] == "hold")
         hold(words[1], words[2], words[3]);
+    else if (words.size() == 5 && words[0] == "keep")
+        keep(words[1], words[2], words[3], std::stoul(words[4]));
     else if (words.size() == 4 && words[0] == "leave")
         leave(words[1], words[2], std::stoi(words[3]));
     else if (words.size() == 2 && words[0] == "fork")

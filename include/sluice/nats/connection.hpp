@@ -92,9 +92,9 @@ public:
     }
 
     /// Asks whoever serves `subject`, and returns the answer. Blocks until it has come, for at most `timeout`; while the
-    /// connection is lost it waits for that too. Fails with `closed`, at once, if nobody serves the subject, or the
-    /// connection was given up; with `timeout`; or with `stopped`, if a stop is requested first. The query may have been
-    /// received all the same, but for `closed`.
+    /// connection is lost it waits for that too. Fails with `closed`, at once, if nobody serves the subject, the server
+    /// does not permit to send to it, which is then error(), or the connection was given up; with `timeout`; or with
+    /// `stopped`, if a stop is requested first. The query may have been received all the same, but for `closed`.
     ///
     /// Throws what the codecs throw, in decoding the answer too, and std::system_error where the subject is none.
     template <class Reply, class Query, class Rep, class Period>
@@ -156,7 +156,8 @@ private:
         if (!detail::is_name(name)) detail::fail(NATS_INVALID_ARG, what, "a stream has no such name");
         session_->bus().require_connected("stream " + name);
         detail::jetstream js(session_->bus());
-        return nats::stream(std::make_shared<detail::stream_state>(session_, name, open(js, what)));
+        return nats::stream(session_,
+                            std::make_shared<detail::stream_state>(name, session_->bus().url(), open(js, what)));
     }
 
     template <class T>

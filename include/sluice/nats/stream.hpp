@@ -35,7 +35,8 @@ namespace sluice::nats {
 class stream {
 public:
     /// For the library's own use; streams are opened by connection::stream().
-    explicit stream(std::shared_ptr<detail::stream_state> s) : state_(std::move(s)) {}
+    stream(std::shared_ptr<detail::session> of, std::shared_ptr<detail::stream_state> s)
+        : session_(std::move(of)), state_(std::move(s)) {}
 
     /// Its name.
     const std::string& name() const noexcept { return state_->name; }
@@ -77,19 +78,19 @@ public:
     template <class T>
     [[nodiscard]] sluice::receiver<delivery<T>> receiver(const stream_receiver_options& chosen) const {
         const std::string what = "receiving from " + state_->title() + " as \"" + chosen.durable + "\"";
-        state_->of->require_own_process(what);
+        session_->require_own_process(what);
         if (!detail::is_name(chosen.durable) || chosen.capacity == 0)
             throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                                     "sluice: " + what +
                                         ": a name must be given as .durable, without dots, blanks and "
                                         "wildcards, and .capacity must not be 0");
         if (!chosen.filter.empty()) detail::check_stored_subject(chosen.filter, what);
-        state_->of->bus().require_connected(what);
-        detail::jetstream(state_->of->bus()).make_consumer(state_->name, chosen, what);
+        session_->bus().require_connected(what);
+        detail::jetstream(session_->bus()).make_consumer(state_->name, chosen, what);
         auto ends = bounded<delivery<T>>(chosen.capacity);
-        auto end = std::make_unique<detail::pulling<T>>(state_, std::move(ends.tx), chosen);
+        auto end = std::make_unique<detail::pulling<T>>(session_, state_, std::move(ends.tx), chosen);
         end->subscribe();
-        state_->of->start(std::move(end));
+        session_->start(std::move(end));
         return std::move(ends.rx);
     }
 
@@ -110,20 +111,21 @@ public:
     }
 
     /// The last error of the connection and its ends; none if there was none. Does not block.
-    [[nodiscard]] std::error_code error() const { return state_->of->bus().errors().error(); }
+    [[nodiscard]] std::error_code error() const { return session_->bus().errors().error(); }
 
 private:
     template <class T>
     sluice::sender<T> open_sender(std::string subject, stream_sender_options chosen) const {
-        state_->of->require_own_process("sending to " + state_->title());
+        session_->require_own_process("sending to " + state_->title());
         chosen.unconfirmed = (std::max<std::size_t>)(chosen.unconfirmed, 1);
         using value = typename detail::travel<T>::value_type;
         auto ends = bounded<T>(detail::sender_capacity<value>(chosen.capacity));
-        state_->of->start(std::make_unique<detail::confirmed_sending<T>>(state_, lines_, std::move(ends.rx),
-                                                                         std::move(subject), chosen));
+        session_->start(std::make_unique<detail::confirmed_sending<T>>(session_, state_, lines_, std::move(ends.rx),
+                                                                       std::move(subject), chosen));
         return std::move(ends.tx);
     }
 
+    std::shared_ptr<detail::session> session_;
     std::shared_ptr<detail::stream_state> state_;
     std::shared_ptr<detail::sender_lines> lines_ = std::make_shared<detail::sender_lines>();
 };

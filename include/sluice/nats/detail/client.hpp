@@ -7,7 +7,9 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -51,10 +53,23 @@ public:
     sink& operator=(const sink&) = delete;
     virtual ~sink() = default;
     virtual void receive(msg_ptr m) noexcept = 0;
+    // The server does not permit what it has asked for.
+    virtual void refuse() noexcept {}
 };
 
 // A time as long as for ever, with which clocks can still count.
 inline constexpr std::chrono::hours long_enough{24 * 365 * 100};
+
+// A subject that the server does not let this user send to, or receive from. What the server says of a long one the client
+// cuts off.
+enum class deed { sending, receiving };
+struct refusal {
+    std::size_t number;
+    std::string subject;
+    bool is_whole;
+
+    bool is_of(std::string_view s) const noexcept { return is_whole ? s == subject : s.starts_with(subject); }
+};
 
 class client;
 
@@ -137,8 +152,8 @@ public:
                            natsStatus& status, bool limited = false);
     static constexpr int max_waiting = 1 << 19, max_waiting_bytes = 256 << 20;
     // Blocks until the server has answered to all that was given to the client, and throws what it said against
-    // subscribing to `subject`.
-    void confirm_subscription(const std::string& subject, const std::string& what);
+    // subscribing to `subject` since there were `before` refusals.
+    void confirm_subscription(const std::string& subject, std::size_t before, const std::string& what);
 
     // Ends a subscription, if need be later. For the loop's thread.
     void drop(subscription s) noexcept {
@@ -161,13 +176,13 @@ public:
         {
             const std::lock_guard<sync::mutex> held(mutex_);
             endpoints_.erase(std::find(endpoints_.begin(), endpoints_.end(), &h));
-            if (!endpoints_.empty()) return;
+            if (endpoints_.size() > 1) return;
         }
         post_link();
     }
-    bool has_endpoints() const {
+    std::size_t count_endpoints() const {
         const std::lock_guard<sync::mutex> held(mutex_);
-        return !endpoints_.empty();
+        return endpoints_.size();
     }
     void post_all() noexcept {
         {
@@ -188,11 +203,14 @@ public:
     // How often a lost connection was made again.
     std::size_t connects() const noexcept { return connects_.load(std::memory_order_acquire); }
 
-    // Subjects to which the server lets this user not publish: how often it has said so, and whether of this one.
+    // What the server does not permit: how often it has said so, and whether it has of this subject since there were
+    // `before`. It says so again for each message; so of very many at once some may be forgotten.
     std::size_t refusals() const noexcept { return refusals_.load(std::memory_order_acquire); }
-    bool is_refused(std::string_view subject) const {
+    bool is_refused(deed what, std::string_view subject, std::size_t before) const {
         const std::lock_guard<sync::mutex> held(mutex_);
-        return std::find(refused_.begin(), refused_.end(), subject) != refused_.end();
+        const auto& all = what == deed::sending ? refused_to_send_ : refused_to_receive_;
+        return std::any_of(all.begin(), all.end(),
+                           [&](const refusal& r) { return r.number > before && r.is_of(subject); });
     }
 
     // ---- For the loop's thread
@@ -209,6 +227,16 @@ public:
         if (!congested_ || ::natsConnection_Buffered(nc_) > max_buffered / 2) return;
         congested_ = false;
         post_all();
+    }
+    // What it was not permitted to send to since the last call.
+    std::vector<refusal> take_refused_to_send() {
+        if (refusals() == refusals_seen_) return {};
+        std::vector<refusal> fresh;
+        const std::lock_guard<sync::mutex> held(mutex_);
+        std::copy_if(refused_to_send_.begin(), refused_to_send_.end(), std::back_inserter(fresh),
+                     [this](const refusal& r) { return r.number > refusals_seen_; });
+        refusals_seen_ = refusals();
+        return fresh;
     }
     // The client's calls for its socket.
     bool wants_read() const noexcept { return wants_read_.load(std::memory_order_acquire); }
@@ -250,6 +278,7 @@ public:
 
 private:
     static constexpr int max_buffered = 512 * 1024;
+    static constexpr std::size_t max_refused = 1000;
 
     void refuse_subscriptions() noexcept {
         const std::lock_guard<sync::mutex> held(subscribing_);
@@ -340,7 +369,8 @@ private:
     sync::atomic<bool> closed_{false}, done_{false};
     sync::atomic<std::size_t> refusals_{0}, connects_{0};
     sync::atomic<bool> is_lost_{true};  // as lost_at_ says
-    bool congested_ = false;            // for the loop's thread, and so is left_
+    bool congested_ = false;            // for the loop's thread, and so are the next two
+    std::size_t refusals_seen_ = 0;     // of which the link has told
     std::vector<subscription> left_;    // to be ended when the client may be called
 
     sync::mutex subscribing_;  // guards closing_; the client is called under it, and calls nothing back that takes it
@@ -352,7 +382,7 @@ private:
     std::exception_ptr cause_;
     ipcd::descriptor socket_;  // a copy of the client's, which has not been taken yet
     clock::time_point lost_at_ = clock::time_point::max();
-    std::vector<std::string> refused_;
+    std::deque<refusal> refused_to_send_, refused_to_receive_;  // the last ones
 };
 
 }  // namespace sluice::nats::detail

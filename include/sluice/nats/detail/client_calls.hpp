@@ -44,9 +44,11 @@ inline client::options_ptr client::make_options() {
     if (!o.credentials_file.empty())
         set(::natsOptions_SetUserCredentialsFromFiles(raw, text(o.credentials_file), nullptr));
     if (o.tls || !o.ca_file.empty()) set(::natsOptions_SetSecure(raw, true));
-    if (!o.ca_file.empty()) set(::natsOptions_LoadCATrustedCertificates(raw, text(o.ca_file)));
+    if (!o.ca_file.empty())
+        check(::natsOptions_LoadCATrustedCertificates(raw, text(o.ca_file)), what + ": " + o.ca_file);
     if (!o.certificate_file.empty())
-        set(::natsOptions_LoadCertificatesChain(raw, text(o.certificate_file), text(o.key_file)));
+        check(::natsOptions_LoadCertificatesChain(raw, text(o.certificate_file), text(o.key_file)),
+              what + ": " + o.certificate_file + " with the key in " + o.key_file);
 
     const auto at_least_one = [](std::chrono::milliseconds d) { return (std::max<std::int64_t>)(d.count(), 1); };
     set(::natsOptions_SetTimeout(raw, at_least_one(o.connect_timeout)));
@@ -150,33 +152,45 @@ inline subscription client::subscribe(const std::string& subject, const std::str
     return subscribed;
 }
 
-inline void client::confirm_subscription(const std::string& subject, const std::string& what) {
+inline void client::confirm_subscription(const std::string& subject, std::size_t before, const std::string& what) {
     const natsStatus s = ::natsConnection_FlushTimeout(
         nc_, (std::max<std::int64_t>)(std::chrono::milliseconds(chosen_.connect_timeout).count(), 1));
     if (s != NATS_OK) fail(s, what + " at " + shown_url_, last_words());
+    // on_error() may hear of it later; what the client has noted for the connection may be of something else by now.
     const char* words = nullptr;
     (void)::natsConnection_GetLastError(nc_, &words);
     const std::string said = words ? words : "";
     if (said.find("Subscription to \"" + subject + "\"") != std::string::npos)
         fail(NATS_NOT_PERMITTED, what + " at " + shown_url_, said);
+    if (is_refused(deed::receiving, subject, before))
+        fail(NATS_NOT_PERMITTED, what + " at " + shown_url_, "the server does not permit to subscribe to it");
 }
 
 inline void client::on_error(natsConnection* nc, natsStatus s) noexcept {
     errors_.note(code_of(s));
     if (s == NATS_SLOW_CONSUMER) post_all();  // whose it is counts what was dropped
     if (s != NATS_NOT_PERMITTED) return;
-    const char* words = nullptr;
-    (void)::natsConnection_GetLastError(nc, &words);
+    // The words of this error are this thread's; those of the connection are of its last one.
+    const char* words = ::nats_GetLastError(nullptr);
+    if (!words || !*words) (void)::natsConnection_GetLastError(nc, &words);
     const std::string_view said = words ? words : "";
-    constexpr std::string_view begin = "Publish to \"";
-    const std::size_t at = said.find(begin);
-    if (at == std::string_view::npos) return;
-    std::string_view subject = said.substr(at + begin.size());
-    subject = subject.substr(0, subject.find('"'));
-    {
+    const auto note = [&](std::string_view begin, deed what) {
+        const std::size_t at = said.find(begin);
+        if (at == std::string_view::npos) return;
+        const std::string_view rest = said.substr(at + begin.size());
+        const std::size_t end = rest.find('"');
+        if (end == 0 || rest.empty()) return;
         const std::lock_guard<sync::mutex> held(mutex_);
-        if (std::find(refused_.begin(), refused_.end(), subject) == refused_.end()) refused_.emplace_back(subject);
+        auto& all = what == deed::sending ? refused_to_send_ : refused_to_receive_;
+        if (all.size() == max_refused) all.pop_front();
+        all.push_back({refusals() + 1, std::string(rest.substr(0, end)), end != std::string_view::npos});
         refusals_.fetch_add(1, std::memory_order_release);
+    };
+    try {
+        note("Publish to \"", deed::sending);
+        note("Subscription to \"", deed::receiving);
+    } catch (...) {
+        errors_.note(code_of(NATS_NO_MEMORY));
     }
     post_all();
 }

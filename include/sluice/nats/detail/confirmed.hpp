@@ -52,22 +52,22 @@ private:
     std::vector<sender<std::monostate>> waiting_;
 };
 
-// What the ends of a stream have in common. mutex_ is held for a moment only.
+// What the ends of a stream know of it.
 class stream_state {
 public:
-    stream_state(std::shared_ptr<session> s, std::string n, std::vector<std::string> subjects)
-        : of(std::move(s)), name(std::move(n)), subjects_(std::move(subjects)) {}
+    stream_state(std::string n, std::string at, std::vector<std::string> subjects)
+        : name(std::move(n)), url_(std::move(at)), subjects_(std::move(subjects)) {}
 
-    const std::shared_ptr<session> of;
     const std::string name;
 
-    std::string title() const { return "stream " + name + " at " + of->bus().url(); }
+    std::string title() const { return "stream " + name + " at " + url_; }
     bool takes(const std::string& subject) const {
         return std::any_of(subjects_.begin(), subjects_.end(),
                            [&](const std::string& pattern) { return covers(pattern, subject); });
     }
 
 private:
+    const std::string url_;
     const std::vector<std::string> subjects_;
 };
 
@@ -169,24 +169,25 @@ class confirmed_sending final : public sending_endpoint<T> {
     using clock = client::clock;
 
 public:
-    confirmed_sending(std::shared_ptr<stream_state> of, std::shared_ptr<sender_lines> lines, receiver<T> from,
-                      std::string subject, const stream_sender_options& chosen)
-        : base(of->of->shared_client(), std::move(from)),
+    confirmed_sending(std::shared_ptr<session> keep, std::shared_ptr<stream_state> of,
+                      std::shared_ptr<sender_lines> lines, receiver<T> from, std::string subject,
+                      const stream_sender_options& chosen)
+        : base(keep->shared_client(), std::move(from), keep),
+          inbox_(keep->shared_inbox()),
           stream_(std::move(of)),
           lines_(std::move(lines)),
           subject_(std::move(subject)),
           chosen_(chosen),
           answers_(std::make_shared<answers>(this->ref())),
           line_(std::make_shared<flush_line>(this->ref())) {
-        inbox& in = stream_->of->replies();
-        number_ = in.add(answers_);
-        reply_ = in.prefix() + std::to_string(number_) + ".";
+        number_ = inbox_->add(answers_);
+        reply_ = inbox_->prefix() + std::to_string(number_) + ".";
         answers_->set_prefix(reply_.size());
         id_ = reply_.substr(reply_.find('.') + 1);  // no other end has it
         lines_->add(line_);
     }
     ~confirmed_sending() override {
-        stream_->of->replies().remove(number_);
+        inbox_->remove(number_);
         const bool failed = failed_ || !window_.empty() || !in_.has_ended();
         lines_->remove(line_, failed);
         for (const waiting_flush& f : flushes_) {
@@ -285,9 +286,10 @@ private:
     }
 
     bool look_at_refusals() {
-        refusals_seen_ = bus().refusals();
+        const std::size_t before = std::exchange(refusals_seen_, bus().refusals());
         for (const entry& e : window_) {
-            if (e.confirmed || !bus().is_refused(::natsMsg_GetSubject(e.message.get()))) continue;
+            if (e.confirmed || !bus().is_refused(deed::sending, ::natsMsg_GetSubject(e.message.get()), before))
+                continue;
             fail_with(code_of(NATS_NOT_PERMITTED), "sending to " + std::string(::natsMsg_GetSubject(e.message.get())),
                       "the server does not permit to publish to it");
             return false;
@@ -375,6 +377,7 @@ private:
 
     static constexpr std::chrono::milliseconds pause{200};  // before what could not be taken now is sent again
 
+    const std::shared_ptr<inbox> inbox_;
     const std::shared_ptr<stream_state> stream_;
     const std::shared_ptr<sender_lines> lines_;
     const std::string subject_;
@@ -389,7 +392,7 @@ private:
     std::uint64_t confirmed_ = 0;
     std::vector<waiting_flush> flushes_;
     clock::time_point now_, next_due_ = clock::time_point::max(), next_question_{};
-    std::size_t connects_seen_ = 0, refusals_seen_ = 0;
+    std::size_t connects_seen_ = 0, refusals_seen_ = bus().refusals();
     bool failed_ = false;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -58,7 +59,9 @@ private:
     std::optional<time_point> alarm_;
 };
 
-// What keeps a connection: shared by what the user holds, and by the endpoints whose channels are open.
+// What keeps a connection: shared by what the user holds, and by the endpoints whose channels are open. What an endpoint
+// needs beyond that, it holds by itself: so the connection knows when nobody uses it any more, and all that is left has
+// `linger` together, and not one after the other.
 class session {
 public:
     session(std::shared_ptr<client> c, std::shared_ptr<inbox> in) : client_(std::move(c)), inbox_(std::move(in)) {}
@@ -67,7 +70,6 @@ public:
     ~session() {
         // A forked child has no thread that could end it.
         if (!client_->is_of_this_process()) return;
-        inbox_->close();
         client_->unused.store(true, std::memory_order_release);
         client_->post_link();
     }
@@ -90,8 +92,10 @@ private:
     const std::shared_ptr<inbox> inbox_;
 };
 
-// Polls the client's socket, and ends the connection: when nobody uses it any more and all endpoints have gone, it sends
-// itself a message, and closes when that has come back, so that all before it has arrived; or when `linger` has passed.
+// Polls the client's socket, tells those who ask what the server does not permit, and ends the connection: when nobody
+// uses it any more and all endpoints have gone, it sends itself a message, and closes when that has come back, so that all
+// before it has arrived; or when `linger` has passed since nobody uses it. The endpoint of the notes goes last, since the
+// others may still have something to say by it.
 class link final : public ipcd::io_handler {
 public:
     link(std::shared_ptr<client> c, std::shared_ptr<inbox> in)
@@ -117,26 +121,17 @@ public:
         const auto lost_at = c.lost_at();
         const bool lost = lost_at != client::clock::time_point::max();
         alarm_.reset();
-        if (aborted_) {
-            close();
-        } else if (c.unused.load(std::memory_order_acquire) && !c.has_endpoints()) {
-            if (!last_call_) {
-                last_call_ = now + c.chosen().linger;
-                connects_ = c.connects();
-                if (!c.is_connected() || !inbox_->echo(ref())) close();
-            }
-            // What was sent to itself is lost with the connection, though there is another one by now.
-            if (lost || c.connects() != connects_ || inbox_->has_echoed() || now >= *last_call_) close();
-            alarm_ = last_call_;
-        } else if (lost && c.chosen().reconnect_for < long_enough) {
+        if (aborted_) close();
+        inbox_->refuse(c.take_refused_to_send());
+        if (c.unused.load(std::memory_order_acquire)) wind_up(now, lost);
+        if (lost && c.chosen().reconnect_for < long_enough) {
             const auto until = lost_at + c.chosen().reconnect_for;
             if (now >= until) {
                 c.set_cause(std::make_exception_ptr(
                     error_for(NATS_NO_SERVER, c.title(), "the connection was lost, and none could be made in time")));
                 close();
-            } else {
-                alarm_ = until;
             }
+            if (!alarm_ || until < *alarm_) alarm_ = until;
         }
         if (closed_) alarm_.reset();
         return true;
@@ -144,13 +139,25 @@ public:
     int fd() const noexcept override { return client_->wants_read() ? socket_.get() : -1; }
     ipcd::readiness interest() const noexcept override { return {true, client_->wants_write()}; }
     std::optional<time_point> alarm() const noexcept override { return alarm_; }
-    void finish() noexcept override {
-        inbox_->close();
-        client_->unused.store(true, std::memory_order_release);
-    }
+    void finish() noexcept override { client_->unused.store(true, std::memory_order_release); }
     void abort(std::error_code) noexcept override { aborted_ = true; }
 
 private:
+    void wind_up(client::clock::time_point now, bool lost) noexcept {
+        client& c = *client_;
+        if (!last_call_) last_call_ = now + c.chosen().linger;
+        const std::size_t left = c.count_endpoints();
+        if (left <= 1) inbox_->close();
+        if (left == 0 && !std::exchange(echoes_, true)) {
+            connects_ = c.connects();
+            if (!c.is_connected() || !inbox_->echo(ref())) close();
+        }
+        // What was sent to itself is lost with the connection, though there is another one by now.
+        const bool is_lost = lost || c.connects() != connects_;
+        if ((echoes_ && (is_lost || inbox_->has_echoed())) || now >= *last_call_) close();
+        alarm_ = last_call_;
+    }
+
     // Does not block: where all has arrived there is nothing to wait for, and otherwise nobody waits for it.
     void close() noexcept {
         if (std::exchange(closed_, true)) return;
@@ -165,7 +172,7 @@ private:
     ipcd::descriptor socket_, retired_;
     std::optional<time_point> alarm_, last_call_;
     std::size_t connects_ = 0;
-    bool aborted_ = false, closed_ = false;
+    bool aborted_ = false, closed_ = false, echoes_ = false;
 };
 
 }  // namespace sluice::nats::detail

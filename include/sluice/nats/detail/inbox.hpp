@@ -29,7 +29,8 @@ struct note {
     client::clock::time_point until = client::clock::time_point::max();  // then nobody waits for the answer any more
 };
 
-// Replies come to PREFIX.number, or PREFIX.number.rest. Whoever waits for one registers a sink under a number.
+// Replies come to PREFIX.number, or PREFIX.number.rest. Whoever waits for one registers a sink under a number, and is told
+// where the server does not let it ask.
 // mutex_ guards sinks_; nothing is called under it.
 class inbox final : public std::enable_shared_from_this<inbox> {
 public:
@@ -54,23 +55,35 @@ public:
         check(s, client_->title());
     }
 
+    client& bus() const noexcept { return *client_; }
     // What a reply goes to; null once closed.
     const sender<note>& notes() const noexcept { return notes_; }
     const std::string& prefix() const noexcept { return prefix_; }
 
-    std::uint64_t add(std::shared_ptr<sink> to) {
+    // `asked` is the subject of the query.
+    std::uint64_t add(std::shared_ptr<sink> to, std::string asked = {}) {
         const std::uint64_t number = next_.fetch_add(1, std::memory_order_relaxed);
         const std::lock_guard<sync::mutex> held(mutex_);
-        sinks_.emplace(number, std::move(to));
+        sinks_.emplace(number, waiting{std::move(to), std::move(asked)});
         return number;
     }
     void remove(std::uint64_t number) noexcept {
-        std::shared_ptr<sink> gone;
+        waiting gone;
         const std::lock_guard<sync::mutex> held(mutex_);
         if (const auto at = sinks_.find(number); at != sinks_.end()) {
             gone = std::move(at->second);
             sinks_.erase(at);
         }
+    }
+    void refuse(const std::vector<refusal>& all) {
+        std::vector<std::shared_ptr<sink>> told;
+        for (const refusal& r : all) {
+            const std::lock_guard<sync::mutex> held(mutex_);
+            for (const auto& [number, w] : sinks_) {
+                if (r.is_of(w.asked)) told.push_back(w.to);
+            }
+        }
+        for (const auto& to : told) to->refuse();
     }
 
     void close() noexcept { notes_.close(); }
@@ -95,12 +108,17 @@ public:
     // Before the client goes.
     void end() noexcept {
         replies_.reset();
-        std::unordered_map<std::uint64_t, std::shared_ptr<sink>> gone;
+        std::unordered_map<std::uint64_t, waiting> gone;
         const std::lock_guard<sync::mutex> held(mutex_);
         gone.swap(sinks_);
     }
 
 private:
+    struct waiting {
+        std::shared_ptr<sink> to;
+        std::string asked;
+    };
+
     void deliver(msg_ptr m) noexcept {
         const std::string_view subject = ::natsMsg_GetSubject(m.get());
         std::uint64_t number = 0;
@@ -109,7 +127,7 @@ private:
         std::shared_ptr<sink> to;
         {
             const std::lock_guard<sync::mutex> held(mutex_);
-            if (const auto at = sinks_.find(number); at != sinks_.end()) to = at->second;
+            if (const auto at = sinks_.find(number); at != sinks_.end()) to = at->second.to;
         }
         if (to) to->receive(std::move(m));
     }
@@ -121,7 +139,7 @@ private:
     sync::atomic<std::uint64_t> next_{1};
     sync::atomic<bool> echoed_{false};
     sync::mutex mutex_;
-    std::unordered_map<std::uint64_t, std::shared_ptr<sink>> sinks_;
+    std::unordered_map<std::uint64_t, waiting> sinks_;
 };
 
 }  // namespace sluice::nats::detail

@@ -40,8 +40,8 @@ namespace sluice::nats::detail {
 template <class T>
 class deliveries final : public sink {
 public:
-    deliveries(sender<delivery<T>> to, std::shared_ptr<session> of, std::shared_ptr<delivery_counts> counts)
-        : to_(std::move(to)), of_(std::move(of)), counts_(std::move(counts)) {}
+    deliveries(sender<delivery<T>> to, const std::shared_ptr<session>& keep, std::shared_ptr<delivery_counts> counts)
+        : to_(std::move(to)), keep_(keep), inbox_(keep->shared_inbox()), counts_(std::move(counts)) {}
 
     void receive(msg_ptr m) noexcept override {
         if (const std::string_view code = status_of(m.get()); !code.empty()) return hear(*m, code);
@@ -66,7 +66,7 @@ public:
                 if (sent && to_.empty()) (void)t->take();
                 if (first) counts_->post();
             } catch (...) {
-                of_->bus().errors().note(ipcd::current_error(ipc::ipc_errc::not_decoded));
+                inbox_->bus().errors().note(ipcd::current_error(ipc::ipc_errc::not_decoded));
                 (void)t->take();
                 t->settle_at_once("+TERM");
             }
@@ -105,10 +105,10 @@ public:
 private:
     std::shared_ptr<ticket> make_ticket(const natsMsg& m, const char* reply, std::uint64_t attempt) noexcept {
         try {
-            return std::make_shared<ticket>(reply, ::natsMsg_GetSubject(&m), attempt, of_, counts_);
+            return std::make_shared<ticket>(reply, ::natsMsg_GetSubject(&m), attempt, keep_.lock(), inbox_, counts_);
         } catch (...) {
             counts_->in_channel.fetch_sub(1, std::memory_order_acq_rel);
-            of_->bus().errors().note(ipc::ipc_errc::no_memory);
+            inbox_->bus().errors().note(ipc::ipc_errc::no_memory);
             return nullptr;
         }
     }
@@ -145,7 +145,8 @@ private:
     }
 
     const sender<delivery<T>> to_;
-    const std::shared_ptr<session> of_;
+    const std::weak_ptr<session> keep_;  // what comes after the channel has closed does not keep the connection
+    const std::shared_ptr<inbox> inbox_;
     const std::shared_ptr<delivery_counts> counts_;
     sync::mutex mutex_;
     std::deque<std::shared_ptr<ticket>> waiting_;
@@ -157,8 +158,10 @@ class pulling final : public endpoint {
     using clock = client::clock;
 
 public:
-    pulling(std::shared_ptr<stream_state> of, sender<delivery<T>> to, const stream_receiver_options& chosen)
-        : endpoint(of->of->shared_client()),
+    pulling(std::shared_ptr<session> keep, std::shared_ptr<stream_state> of, sender<delivery<T>> to,
+            const stream_receiver_options& chosen)
+        : endpoint(keep->shared_client()),
+          keep_(std::move(keep)),
           stream_(std::move(of)),
           durable_(chosen.durable),
           capacity_(static_cast<std::ptrdiff_t>(chosen.capacity)),
@@ -182,7 +185,7 @@ public:
     }
     // Before it is started.
     void subscribe() {
-        messages_ = std::make_shared<deliveries<T>>(to_, stream_->of, counts_);
+        messages_ = std::make_shared<deliveries<T>>(to_, keep_, counts_);
         natsStatus s = NATS_OK;
         subscription_ = bus().subscribe(inbox_ + "*", "", messages_, s);
         check(s, stream_->title());
@@ -201,7 +204,10 @@ private:
         if (ended_) to_.close();
         try {
             prolong(now);
-            if (to_.is_closed()) return wind_up(now);
+            if (to_.is_closed()) {
+                keep_.reset();  // a delivery keeps the connection by itself
+                return wind_up(now);
+            }
             if (!hear(now)) return true;  // closed: posted again by that
             if (bus().is_connected()) request(now);
         } catch (...) {
@@ -321,6 +327,7 @@ private:
             request_ends_ = now + pause;
     }
 
+    std::shared_ptr<session> keep_;  // while the channel is open
     const std::shared_ptr<stream_state> stream_;
     const std::string durable_;
     const std::ptrdiff_t capacity_;

@@ -42,12 +42,17 @@ private:
     const Make make_;
 };
 
-// Ends the subscription when nobody receives any more, and closes the channel when the connection is given up.
+// Ends the subscription when nobody receives any more, and closes the channel when the connection is given up, or the
+// server does not permit the subscription any more, which it may say after each new connection.
 template <class T>
 class receiving final : public endpoint {
 public:
-    receiving(std::shared_ptr<client> c, sender<T> to, std::shared_ptr<session> keep)
-        : endpoint(std::move(c)), keep_(std::move(keep)), to_(std::move(to)), closing_(*this) {
+    receiving(std::shared_ptr<client> c, sender<T> to, std::string subject, std::shared_ptr<session> keep)
+        : endpoint(std::move(c)),
+          keep_(std::move(keep)),
+          subject_(std::move(subject)),
+          to_(std::move(to)),
+          closing_(*this) {
         closing_.arm();
         if (!core_of(to_)->observe_close(closing_)) closing_.disarm();
     }
@@ -56,7 +61,10 @@ public:
         closing_.cancel([this](auto& w) { return core_of(to_)->unobserve_close(w); });
     }
     // Before it is started.
-    void hold(subscription s) noexcept { subscription_ = std::move(s); }
+    void hold(subscription s, std::size_t refusals) noexcept {
+        subscription_ = std::move(s);
+        refusals_seen_ = refusals;
+    }
 
     void finish() noexcept override { ended_ = true; }
     void abort(std::error_code) noexcept override { ended_ = true; }
@@ -65,11 +73,22 @@ private:
     bool work() noexcept override {
         if (bus().is_closed()) to_.close(bus().cause());
         if (ended_) to_.close();
-        if (!to_.is_closed()) {
-            count_dropped();
-            return true;
+        if (const std::size_t before = refusals_seen_; bus().refusals() != before) {
+            refusals_seen_ = bus().refusals();
+            if (bus().is_refused(deed::receiving, subject_, before)) end_refused();
         }
-        return false;
+        if (to_.is_closed()) return false;
+        count_dropped();
+        return true;
+    }
+
+    void end_refused() noexcept {
+        try {
+            to_.close(std::make_exception_ptr(error_for(NATS_NOT_PERMITTED, "receiving from " + subject_,
+                                                        "the server does not permit to subscribe to it")));
+        } catch (...) {
+            to_.close(std::current_exception());
+        }
     }
 
     // What the client has dropped, since too much waited for the delivery thread. It tells when that begins, and not
@@ -86,9 +105,11 @@ private:
     }
 
     const std::shared_ptr<session> keep_;
+    const std::string subject_;
     const sender<T> to_;
     ipcd::handler_waiter<sluice::detail::waiter> closing_;
     subscription subscription_;
+    std::size_t refusals_seen_ = 0;
     std::int64_t dropped_ = 0;  // by the client
     bool ended_ = false;
 };
@@ -108,14 +129,16 @@ receiver<T> receive(const std::shared_ptr<session>& of, const std::string& subje
                                     "never stops");
     of->bus().require_connected(what);
     auto ends = bounded<T>(chosen.capacity, chosen.when_full);
-    auto end = std::make_unique<receiving<T>>(of->shared_client(), ends.tx, of);
+    auto end = std::make_unique<receiving<T>>(of->shared_client(), ends.tx, subject, of);
+    const std::size_t refusals = of->bus().refusals();
     natsStatus status = NATS_OK;
     end->hold(of->bus().subscribe(
-        subject, chosen.queue,
-        std::make_shared<channel_sink<T, Make>>(std::move(ends.tx), of->shared_client(), std::move(make)), status,
-        true));
+                  subject, chosen.queue,
+                  std::make_shared<channel_sink<T, Make>>(std::move(ends.tx), of->shared_client(), std::move(make)),
+                  status, true),
+              refusals);
     if (status != NATS_OK) fail(status, what + " at " + of->bus().url(), last_words());
-    of->bus().confirm_subscription(subject, what);
+    of->bus().confirm_subscription(subject, refusals, what);
     of->start(std::move(end));
     return std::move(ends.rx);
 }

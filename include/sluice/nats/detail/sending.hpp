@@ -59,8 +59,8 @@ inline published publish(client& bus, const std::string& subject, const std::str
 template <class T>
 class sending_endpoint : public endpoint {
 protected:
-    sending_endpoint(std::shared_ptr<client> c, receiver<T> from)
-        : endpoint(std::move(c)), in_(std::move(from), *this) {}
+    sending_endpoint(std::shared_ptr<client> c, receiver<T> from, std::shared_ptr<session> keep)
+        : endpoint(std::move(c)), in_(std::move(from), *this), keep_(std::move(keep)) {}
 
     // The reason with which the servers, or the codec, have refused a message; noted before the channel closes.
     void refuse(std::error_code why, const std::string& what, const std::string& words) noexcept {
@@ -86,6 +86,7 @@ protected:
             return true;
         }
         if (!in_.is_closed()) return false;
+        keep_.reset();
         if (!last_call_) last_call_ = client::clock::now() + bus().chosen().linger;
         if (client::clock::now() >= *last_call_) return true;
         wake_at(*last_call_);
@@ -100,6 +101,7 @@ protected:
     intake<T> in_;
 
 private:
+    std::shared_ptr<session> keep_;  // while the channel is open
     std::optional<client::clock::time_point> last_call_;
 };
 
@@ -111,23 +113,25 @@ class plain_sending final : public sending_endpoint<T> {
 
 public:
     plain_sending(std::shared_ptr<client> c, receiver<T> from, std::string subject, std::shared_ptr<session> keep)
-        : base(std::move(c), std::move(from)), keep_(std::move(keep)), subject_(std::move(subject)) {}
+        : base(std::move(c), std::move(from), std::move(keep)), subject_(std::move(subject)) {}
 
 private:
-    static constexpr int messages_per_turn = 1024;
+    // Then what was published is written: the client's buffer and the messages of a turn stay in the processor's cache.
+    static constexpr std::size_t bytes_per_turn = 64 * 1024;
+    static constexpr std::size_t bytes_around = 32;  // about as many as the protocol puts around a message
 
     bool work() noexcept override {
-        if (bus().refusals() != refusals_seen_) {
+        if (const std::size_t before = refusals_seen_; bus().refusals() != before) {
             refusals_seen_ = bus().refusals();
-            if (!travel<T>::has_subject && bus().is_refused(subject_)) {
+            if (!travel<T>::has_subject && bus().is_refused(deed::sending, subject_, before)) {
                 this->refuse(code_of(NATS_NOT_PERMITTED), "sending to " + subject_,
                              "the server does not permit to publish to it");
                 return false;
             }
         }
         if (bus().is_connected() && !bus().is_congested()) {
-            int count = 0;
-            for (T* m = in_.look(); m && count < messages_per_turn; m = in_.look(), ++count) {
+            given_ = 0;
+            for (T* m = in_.look(); m && given_ < bytes_per_turn; m = in_.look()) {
                 const published tried = send(*m);
                 if (tried == published::refused) return false;
                 if (tried == published::later) {
@@ -136,7 +140,7 @@ private:
                 }
                 (void)in_.next();
             }
-            if (count > 0 || in_.peek()) this->look_again();
+            if (given_ > 0 || in_.peek()) this->look_again();
         }
         return !this->has_ended() && !this->gives_up();
     }
@@ -148,6 +152,7 @@ private:
             const std::span<const std::byte> bytes = encode(travel<T>::value(m), scratch_);
             natsStatus status = NATS_OK;
             const published tried = publish(bus(), subject, {}, bytes, status);
+            given_ += bytes.size() + bytes_around;
             if (tried == published::refused)
                 this->refuse(code_of(status), "a message of " + std::to_string(bytes.size()) + " bytes to " + subject,
                              last_words());
@@ -160,16 +165,17 @@ private:
         return published::refused;
     }
 
-    const std::shared_ptr<session> keep_;
     const std::string subject_;
     std::vector<std::byte> scratch_;
-    std::size_t refusals_seen_ = 0;
+    std::size_t given_ = 0;  // to the client in this turn
+    std::size_t refusals_seen_ = bus().refusals();
 };
 
 // Queries, replies and acknowledgements of a connection.
 class note_sending final : public sending_endpoint<note> {
 public:
-    note_sending(std::shared_ptr<client> c, receiver<note> from) : sending_endpoint(std::move(c), std::move(from)) {}
+    note_sending(std::shared_ptr<client> c, receiver<note> from)
+        : sending_endpoint(std::move(c), std::move(from), nullptr) {}
 
 private:
     bool work() noexcept override {

@@ -46,12 +46,14 @@ class ticket {
 public:
     using clock = client::clock;
 
-    ticket(std::string to, std::string subject_of, std::uint64_t number, std::shared_ptr<session> of,
-           std::shared_ptr<delivery_counts> from)
+    // `keep` may be null.
+    ticket(std::string to, std::string subject_of, std::uint64_t number, std::shared_ptr<session> keep,
+           std::shared_ptr<inbox> in, std::shared_ptr<delivery_counts> from)
         : subject(std::move(subject_of)),
           attempt(number),
           to_(std::move(to)),
-          of_(std::move(of)),
+          keep_(std::move(keep)),
+          inbox_(std::move(in)),
           from_(std::move(from)),
           fresh_at_(clock::now().time_since_epoch().count()) {}
 
@@ -68,7 +70,7 @@ public:
     }
     // It is destroyed: what was not received is given back.
     void dropped() noexcept {
-        if (!is_taken() && of_->bus().is_of_this_process() && take()) settle_at_once("-NAK");
+        if (!is_taken() && inbox_->bus().is_of_this_process() && take()) settle_at_once("-NAK");
     }
 
     // The first of these that succeeds is the last word.
@@ -76,24 +78,24 @@ public:
     // The same without blocking, and without telling: where it fails, the message comes again after `ack_wait`.
     void settle_at_once(std::string_view word) noexcept {
         try {
-            if (claim_last_word()) (void)of_->replies().notes().try_send({to_, {}, bytes_of(word)});
+            if (claim_last_word()) (void)inbox_->notes().try_send({to_, {}, bytes_of(word)});
         } catch (...) {
-            of_->bus().errors().note(ipc::ipc_errc::no_memory);
+            inbox_->bus().errors().note(ipc::ipc_errc::no_memory);
         }
     }
     result<void> confirm(client::clock::time_point until, const stop_token& stop) {
         if (!claim_last_word()) return closed();
         for (;;) {
-            const auto answer = ask(of_->replies(), to_, bytes_of("+ACK"), until, stop);
+            const auto answer = ask(*inbox_, to_, bytes_of("+ACK"), until, stop);
             if (answer) return {};
             // Nobody answers for a consumer without a leader: until there is one again.
-            const bool again = answer.error() == errc::closed && !of_->bus().is_closed() && clock::now() < until;
+            const bool again = answer.error() == errc::closed && !inbox_->bus().is_closed() && clock::now() < until;
             if (!again) {
                 settled_.store(false);
-                const bool late = answer.error() == errc::closed && !of_->bus().is_closed();
+                const bool late = answer.error() == errc::closed && !inbox_->bus().is_closed();
                 return unexpected(late ? errc::timeout : answer.error());
             }
-            const waiting_for_reply pause(of_->replies());
+            const waiting_for_reply pause(*inbox_);
             (void)pause.wait((std::min)(until, clock::now() + std::chrono::milliseconds(50)), stop);
             if (stop.stop_requested()) {
                 settled_.store(false);
@@ -131,12 +133,13 @@ private:
         return {bytes.begin(), bytes.end()};
     }
     result<void> say(std::string_view word) {
-        if (!of_->bus().is_of_this_process()) return closed();
-        return of_->replies().notes().send({to_, {}, bytes_of(word)});
+        if (!inbox_->bus().is_of_this_process()) return closed();
+        return inbox_->notes().send({to_, {}, bytes_of(word)});
     }
 
     const std::string to_;  // the subject at which the servers listen
-    const std::shared_ptr<session> of_;
+    const std::shared_ptr<session> keep_;
+    const std::shared_ptr<inbox> inbox_;
     const std::shared_ptr<delivery_counts> from_;
     sync::atomic<clock::duration::rep> fresh_at_;  // when the servers began to count
     sync::atomic<int> moves_{0};
