@@ -422,7 +422,7 @@ TEST_CASE("a thread that is cancelled as it waits for a timer leaves it to the o
         begin();
     }
     const bool gone = cancelled->cancel();
-    CHECK(second.get() == gone);
+    CHECK((second.get() || !gone));  // else either of them has the tick
     CHECK(error_in(timer.try_recv()) == errc::closed);
 }
 
