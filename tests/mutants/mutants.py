@@ -367,7 +367,7 @@ MUTANTS = [
     ("a case that goes does not ring", GROUP, "        if (hub_.has_listeners() && !can_be_ready()) hub_.ring();\n        return taken;", "        return taken;", pollables("unbounded/removed$")),
     ("a group that ends does not ring", GROUP, "        if (made_in_ == sync::fork_count() && hub_.has_listeners()) hub_.ring();\n", "", pollables("unbounded/selector-gone$")),
     ("a group does not ring for a case that can't be announced", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!can_be_ready()) hub_.ring();", pollables("unbounded/level/group$", "one/level/group$")),
-    ("a group with nothing to wait for does not ring", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!announced) hub_.ring();", pollables("unbounded/removed$", "unbounded/room$")),
+    ("a group with nothing to wait for does not ring", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!announced) hub_.ring();", pollables("nothing-to-wait-for$")),
     ("a listener does not look at what was told before", GROUP, "        hub_.listen(l);\n        activate_told();\n", "        hub_.listen(l);\n", pollables("unbounded/level/group$", "one/level/group$", "unbounded/edge/group$")),
     ("a group listens only once it has looked", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        hub_.stop_listening(l);\n        hub_.listen(l);\n        if (!announced || !can_be_ready()) hub_.ring();",
      pollables("unbounded/level/group$", "one/level/group$")),
@@ -377,7 +377,7 @@ MUTANTS = [
     ("a case on a rendezvous that may be ready passes for announced", CASES, "    op_status notify(watch_hub&) final { return op_status::done; }\n    op_status try_register", "    op_status notify(watch_hub&) final { return op_status::blocked; }\n    op_status try_register",
      pollables("unbounded/level/group$", "rendezvous/level/group$")),
     ("a stop does not ring", CASES, "            if (!on_stop_ring_) on_stop_ring_.emplace(case_.token, bell{&hub});\n", "            (void)hub;\n", pollables("stop$")),
-    ("a stop that was requested passes for one to come", CASES, "return case_.token.stop_requested() ? op_status::done : op_status::blocked;\n        }\n\n    private:", "return op_status::blocked;\n        }\n\n    private:", pollables("stop$")),
+    ("a stop that was requested passes for one to come", CASES, "return case_.token.stop_requested() ? op_status::done : op_status::blocked;\n        }\n\n    private:", "return op_status::blocked;\n        }\n\n    private:", pollables("message-and-stop$")),
 
     # ---- Closing and the end
     ("close() does not close", STATE, "        closed_.store(true, std::memory_order_release);\n", "", CLOSE),
@@ -727,6 +727,8 @@ MUTANTS = [
      models("async_groups", "/stop$")),
     ("a destroyed select of a coroutine stays in line", ASYNC_SELECT, "void withdraw() noexcept final { engine_.abandon(); }", "void withdraw() noexcept final {}",
      models("async_groups", "/destroyed$")),
+    ("a destroyed wait of a group leaves the message that it was handed in the case", CASES, "            recv_registration::discard();\n            got_ = unexpected(errc::closed);",
+     "            recv_registration::discard();", models("async_groups", "rendezvous/destroyed$")),
     ("a coroutine that is destroyed as it yields stays posted", "this_executor.hpp", "        if (executor_) executor_->revoke(*this);\n", "",
      models("loops", "loop/yield")),
 ]
