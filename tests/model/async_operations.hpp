@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -63,16 +64,23 @@ void async_send_timeout(const sluice::sender<M>& tx, int channel, int id) {
         ends_send(op, how, channel, m, id, r);
     });
 }
-// Two messages at once; as send_two() and recv_two().
+// Two messages at once; as send_two() and recv_two(). A stop may end it between the two, also where there is room.
 template <class M>
-void async_send_two(const sluice::sender<M>& tx, int channel, int id) {
+void async_send_two(const sluice::sender<M>& tx, int channel, int id, const stop_token& stop = {}) {
     in_coroutine([&](executor, small_loop&) -> coroutine {
         operation op("async_send_many");
         op.sends_many(channel);
+        if (stop.stop_possible()) op.obeys(stop);
+        const bool stopped_before = stop.stop_requested();
         std::array<M, 2> pair{M(id), M(id + 1)};
-        const std::size_t sent = co_await tx.async_send_many(std::move(pair));
+        const std::size_t sent = co_await tx.async_send_many(std::move(pair), stop);
         for (std::size_t i = 0; i < sent; ++i) op.came_to(event::sent, channel, id + static_cast<int>(i));
-        if (sent < 2) op.came_to(event::send_refused, channel);
+        if (stopped_before) {
+            expect(sent == 0, "async_send_many sends though its stop was requested before");
+            op.was_stopped();
+        } else if (sent < 2 && (tx.is_closed() || !stop.stop_requested())) {
+            op.came_to(event::send_refused, channel);
+        }
         op.end();
         for (std::size_t i = sent; i < 2; ++i)
             expect(pair[i].id() == id + static_cast<int>(i), "async_send_many has moved from what it did not send");
@@ -122,6 +130,28 @@ void async_recv_two(const sluice::receiver<M>& rx, int channel) {
         op.end();
     });
 }
+template <class M>
+void async_recv_batch(const sluice::receiver<M>& rx, int channel, clock::duration linger, const stop_token& stop = {}) {
+    in_coroutine([&](executor, small_loop&) -> coroutine {
+        batch<M> taken("async_recv_batch", rx, channel, linger, stop);
+        const std::size_t count = co_await rx.async_recv_batch(taken.out(), batch<M>::limit, linger, stop);
+        taken.ends(count);
+    });
+}
+
+// ---- A coroutine that is destroyed
+
+using wait = std::function<coroutine(executor, small_loop&)>;
+
+// On the thread where it runs, when others have done something, or nothing yet; the thread has run what was posted by
+// then, or it has not.
+inline void destroy_meanwhile(small_loop& loop, const wait& waits, const std::function<void()>& acts) {
+    coroutine c = waits(executor(loop), loop);
+    thread a(acts);
+    yield();
+    if (choose_below(2) == 1) loop.run_some();
+    c.destroy();
+}
 
 // ---- The same for scenarios
 
@@ -169,6 +199,33 @@ void run_async_select_both(fixture<M>& t, tx_of<M> tx, rx_of<M> rx, int id) {
             co_await sluice::async_select(receiving(op, rx, t.channel.number), sending(op, tx, t.channel.number, m));
         chose(op, r);
     });
+}
+
+// Those of many messages. That which lingers for ever waits for a second message until the channel closes.
+template <class M>
+const std::vector<channel_op<M>>& async_batch_ops() {
+    using fixture_t = fixture<M>;
+    static const std::vector<channel_op<M>> all = {
+        {"async_recv_batch",
+         [](fixture_t& t, tx_of<M>, rx_of<M> rx, int) {
+             async_recv_batch(rx, t.channel.number, clock::duration::max());
+         },
+         false, true},
+        {"async_recv_batch_linger",
+         [](fixture_t& t, tx_of<M>, rx_of<M> rx, int) { async_recv_batch(rx, t.channel.number, clock::tick); }, false,
+         true},
+        {"async_recv_batch_stop",
+         [](fixture_t& t, tx_of<M>, rx_of<M> rx, int) {
+             async_recv_batch(rx, t.channel.number, clock::duration::max(), t.stop.get_token());
+         },
+         false, true},
+        {"async_send_many_stop",
+         [](fixture_t& t, tx_of<M> tx, rx_of<M>, int id) {
+             async_send_two(tx, t.channel.number, id, t.stop.get_token());
+         },
+         true, false},
+    };
+    return all;
 }
 
 template <class M>

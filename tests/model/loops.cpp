@@ -32,6 +32,13 @@ task<> yield_once(int& ended) {
     co_await sluice::yield();
     ++ended;
 }
+task<> yield_twice(int& turns) {
+    for (int i = 0; i < 2; ++i) {
+        co_await sluice::yield();
+        ++turns;
+    }
+}
+task<> yield_inside(int& turns) { co_await yield_twice(turns); }
 task<> add_to(int& sum) {
     ++sum;
     co_return;
@@ -306,6 +313,54 @@ task<> go_on_elsewhere(std::optional<thread>& other, int& sum) {
         home.run();
         expect(sum == 1, "a task is lost");
     });
+
+    add("loop/yield", "What yields lets go on what is posted meanwhile, on whichever thread.", larger, [] {
+        int turns = 0, passed = 0;
+        gate g;
+        run_loop loop;
+        loop.spawn(yield_twice(turns));
+        loop.spawn(pass(g, passed));
+        {
+            thread a([&] { loop.run(); });
+            thread b([&] { g.open(); });
+            loop.run();
+            expect(turns == 2 && passed == 1, "run() returns before the tasks have ended");
+        }
+    });
+    for (const bool is_destroyed : {false, true}) {
+        add(std::string("loop/yield-stop") + (is_destroyed ? "-destroy" : ""),
+            "A stop comes as a task yields: it goes on in the next run(), or ends with its loop.", larger,
+            [is_destroyed] {
+                int turns = 0;
+                std::optional<run_loop> loop(std::in_place);
+                loop->spawn(yield_inside(turns));
+                {
+                    thread a([&] { loop->run(); });
+                    loop->stop();
+                }
+                const int before = turns;
+                if (is_destroyed) {
+                    loop.reset();
+                    expect(turns == before, "a task goes on in a destructor");
+                } else {
+                    loop->run();
+                    expect(turns == 2, "a task is lost as it yields");
+                }
+            });
+    }
+    add("loop/yield-destroy", "A loop is destroyed as a task yields, and a thread posts what another waits for.",
+        limits, [] {
+            int turns = 0, passed = 0;
+            gate g;
+            std::optional<run_loop> loop(std::in_place);
+            loop->spawn(yield_inside(turns));
+            loop->spawn(pass(g, passed));
+            thread a([&] { g.open(); });
+            for (auto polls = choose_below(3); polls > 0; --polls) loop->poll();
+            const int turns_before = turns, passed_before = passed;
+            loop.reset();
+            expect(turns == turns_before && passed == passed_before, "a task goes on in a destructor");
+        });
 
     add("group/join",
         "join() goes on when the last task has ended, and sees what all have done; the group may end at once.", larger,

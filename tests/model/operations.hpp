@@ -254,6 +254,56 @@ std::size_t recv_two(const sluice::receiver<M>& rx, int channel, bool blocking) 
     return count;
 }
 
+// A batch of up to two messages, under way: what follows the first is waited for, for as long as the batch may linger.
+template <class M>
+class batch {
+public:
+    static constexpr std::size_t limit = 2;
+
+    batch(const char* what, const sluice::receiver<M>& rx, int channel, clock::duration linger, const stop_token& stop)
+        : op_(what), rx_(rx), channel_(channel), linger_(linger), stop_(stop) {
+        // One that does not linger for ever waits with a message only for a time, and not when nobody can go on.
+        linger == clock::duration::max() ? op_.receives_many(channel) : op_.receives(channel);
+        if (stop.stop_possible()) op_.obeys(stop);
+        stopped_before_ = stop.stop_requested();
+    }
+    auto out() noexcept { return got_.begin(); }
+    // What it has returned. One that waits looks at its stop before: so a stop may end it though a message has come
+    // meanwhile, and which of the two was first is not told by the history.
+    std::size_t ends(std::size_t count) {
+        expect(count <= limit, "a batch is larger than its limit");
+        for (std::size_t i = 0; i < count; ++i) op_.came_to(event::received, channel_, got_[i]->id());
+        for (std::size_t i = count; i < limit; ++i) expect(!got_[i], "a batch does not count a message");
+        const bool drained = rx_.is_closed() && rx_.empty(), stopped = stop_.stop_requested();
+        if (stopped_before_) {
+            expect(count == 0, "a batch takes a message though its stop was requested before");
+            op_.was_stopped();
+        } else if (count == 0 && (drained || !stopped)) {
+            op_.came_to(event::receive_refused, channel_);
+        } else if (count > 0 && count < limit && !drained && !stopped && time_matters) {
+            expect(linger_ <= time_of_the_model() - begun_, "a batch ends though it may go on");
+        }
+        op_.end();
+        return count;
+    }
+
+private:
+    operation op_;
+    const sluice::receiver<M>& rx_;
+    const int channel_;
+    const clock::duration linger_;
+    const stop_token stop_;
+    const clock::time_point begun_ = time_of_the_model();
+    bool stopped_before_ = false;
+    std::array<std::optional<M>, limit> got_;
+};
+template <class M>
+std::size_t recv_batch(const sluice::receiver<M>& rx, int channel, clock::duration linger,
+                       const stop_token& stop = {}) {
+    batch<M> taken("recv_batch", rx, channel, linger, stop);
+    return taken.ends(rx.recv_batch(taken.out(), batch<M>::limit, linger, stop));
+}
+
 template <class H>
 bool close(const H& handle, int channel) {
     operation op("close");

@@ -257,6 +257,33 @@ void add_program(const std::string& name, const std::string& property, budgets l
             if (ran && *ran == *id) break;
         }
     });
+    add_program("message-and-stop", "So it does where it comes as the descriptor is lowered after something else.", two,
+                [] {
+                    auto [tx, rx] = sluice::unbounded<M>();
+                    stop_source stop;
+                    sluice::selector group;
+                    group.add(sluice::on_recv(rx, ignore));
+                    const auto id = group.add(sluice::on_stop(stop.get_token()));
+                    group_end any(group);
+                    thread a([&, &tx = tx] {
+                        send_all(tx, 1, 1);
+                        stop.request_stop();
+                    });
+                    for (;;) {
+                        descriptor::of(any.fd()).wait();
+                        const auto ran = any.try_wait();
+                        if (ran && *ran == id) break;
+                    }
+                });
+    add_program("nothing-to-wait-for",
+                "A group that can wait for nothing has a readable descriptor from the beginning.", two, [] {
+                    sluice::selector group;
+                    if (choose_below(2) == 1) group.add(sluice::on_stop(stop_token()));
+                    group_end any(group);
+                    descriptor::of(any.fd()).wait();
+                    const auto ran = any.try_wait();
+                    expect(!ran && ran.error() == sluice::errc::closed, "a group waits for nothing");
+                });
     return true;
 }();
 

@@ -240,28 +240,30 @@ bool is_of_use(const channel_op<M>& op, const kind& k) {
     return true;
 }
 
+// Two operations at once; and where that makes a difference, each with handles of its own.
+template <class M>
+void add_pair(const kind& k, const channel_op<M>& a, const channel_op<M>& b, budgets limits, budgets fewer) {
+    if (!is_of_use(a, k) || !is_of_use(b, k)) return;
+    const std::string name = std::string(k.name) + "/" + a.name + "+" + b.name;
+    const scenario<M> scripts{{&a}, {&b}};
+    add("pair/" + name, "The two are linearizable together, and neither sleeps though it could complete.", limits,
+        [k, scripts] { run_scenario<M>(k.capacity, k.filled, scripts, k.rule); });
+    // Not with a thread that holds both ends: it keeps the channel open for itself.
+    // The size of a message does not matter to it.
+    const bool both_sides = !std::is_same_v<M, small> && a.sends && b.receives && !a.receives && !b.sends;
+    if (both_sides && k.filled == 0) {
+        add("drop/" + name, "The same where each drops its handles: the channel closes, and is freed once.", fewer,
+            [k, ops = script<M>{&a, &b}] { run_with_own_handles<M>(k.capacity, k.filled, ops); });
+    }
+}
+
 template <class M>
 void add_pairs_of(const std::vector<kind>& kinds) {
     constexpr budgets fewer{.preemptions = 2};
     for (const kind& k : kinds) {
         const auto& all = channel_ops<M>();
         for (std::size_t a = 0; a < all.size(); ++a) {
-            for (std::size_t b = a; b < all.size(); ++b) {
-                if (!is_of_use(all[a], k) || !is_of_use(all[b], k)) continue;
-                const std::string name = std::string(k.name) + "/" + all[a].name + "+" + all[b].name;
-                const scenario<M> scripts{{&all[a]}, {&all[b]}};
-                add("pair/" + name, "The two are linearizable together, and neither sleeps though it could complete.",
-                    budgets{}, [k, scripts] { run_scenario<M>(k.capacity, k.filled, scripts, k.rule); });
-                // Not with a thread that holds both ends: it keeps the channel open for itself.
-                // The size of a message does not matter to it.
-                const bool both_sides = !std::is_same_v<M, small> && all[a].sends && all[b].receives &&
-                                        !all[a].receives && !all[b].sends;
-                if (both_sides && k.filled == 0) {
-                    add("drop/" + name, "The same where each drops its handles: the channel closes, and is freed once.",
-                        fewer,
-                        [k, ops = script<M>{&all[a], &all[b]}] { run_with_own_handles<M>(k.capacity, k.filled, ops); });
-                }
-            }
+            for (std::size_t b = a; b < all.size(); ++b) add_pair(k, all[a], all[b], budgets{}, fewer);
         }
     }
 }

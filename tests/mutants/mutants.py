@@ -57,6 +57,7 @@ SUSPENSION, ASYNC_CHANNEL, LOOP = "detail/suspension.hpp", "detail/async_channel
 SUSPENSIONS = models("suspensions", "suspension/")
 ASYNC_ENDS = models("async_ends", "async-end/")
 ASYNC_TIMERS = models("async_selects", "async-timer/")
+ASYNC_MANY, ASYNC_BROADCAST, ASYNC_SELECT = "detail/async_many.hpp", "detail/async_broadcast.hpp", "detail/async_select.hpp"
 
 GROUPS = models("groups", "group/unbounded/", "group/one-full/")
 
@@ -368,7 +369,7 @@ MUTANTS = [
     ("a case that goes does not ring", GROUP, "        if (hub_.has_listeners() && !can_be_ready()) hub_.ring();\n        return taken;", "        return taken;", pollables("unbounded/removed$")),
     ("a group that ends does not ring", GROUP, "        if (made_in_ == sync::fork_count() && hub_.has_listeners()) hub_.ring();\n", "", pollables("unbounded/selector-gone$")),
     ("a group does not ring for a case that can't be announced", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!can_be_ready()) hub_.ring();", pollables("unbounded/level/group$", "one/level/group$")),
-    ("a group with nothing to wait for does not ring", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!announced) hub_.ring();", pollables("unbounded/removed$", "unbounded/room$")),
+    ("a group with nothing to wait for does not ring", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        if (!announced) hub_.ring();", pollables("nothing-to-wait-for$")),
     ("a listener does not look at what was told before", GROUP, "        hub_.listen(l);\n        activate_told();\n", "        hub_.listen(l);\n", pollables("unbounded/level/group$", "one/level/group$", "unbounded/edge/group$")),
     ("a group listens only once it has looked", GROUP, "        if (!announced || !can_be_ready()) hub_.ring();", "        hub_.stop_listening(l);\n        hub_.listen(l);\n        if (!announced || !can_be_ready()) hub_.ring();",
      pollables("unbounded/level/group$", "one/level/group$")),
@@ -378,7 +379,7 @@ MUTANTS = [
     ("a case on a rendezvous that may be ready passes for announced", CASES, "    op_status notify(watch_hub&) final { return op_status::done; }\n    op_status try_register", "    op_status notify(watch_hub&) final { return op_status::blocked; }\n    op_status try_register",
      pollables("unbounded/level/group$", "rendezvous/level/group$")),
     ("a stop does not ring", CASES, "            if (!on_stop_ring_) on_stop_ring_.emplace(case_.token, bell{&hub});\n", "            (void)hub;\n", pollables("stop$")),
-    ("a stop that was requested passes for one to come", CASES, "return case_.token.stop_requested() ? op_status::done : op_status::blocked;\n        }\n\n    private:", "return op_status::blocked;\n        }\n\n    private:", pollables("stop$")),
+    ("a stop that was requested passes for one to come", CASES, "return case_.token.stop_requested() ? op_status::done : op_status::blocked;\n        }\n\n    private:", "return op_status::blocked;\n        }\n\n    private:", pollables("message-and-stop$")),
 
     # ---- Closing and the end
     ("close() does not close", STATE, "        closed_.store(true, std::memory_order_release);\n", "", CLOSE),
@@ -672,7 +673,6 @@ MUTANTS = [
      "", models("loops", "loop/foreign-end")),
     ("a task takes any loop for its own", LOOP, "now && now->loop == task.loop && !now->next", "now && !now->next", models("loops", "loop/foreign-loop")),
     ("a task that waits for a group does not look again", TASK_GROUP, "            if (group_.running_ == 0) return false;\n", "", TASK_GROUPS),
-    ("a group is destroyed without its lock", TASK_GROUP, "        detail::loop_lock lock(mutex_);\n        if (running_ == 0) return;", "        detail::loop_lock lock(mutex_); lock.unlock();\n        if (running_ == 0) return;", TASK_GROUPS),
     ("a group posts who waits for it without its lock", TASK_GROUP, "    const detail::loop_lock lock(mutex_);\n    if (--running_ > 0) return;",
      "    detail::loop_lock lock(mutex_);\n    if (--running_ > 0) return;\n    lock.unlock();", TASK_GROUPS),
     ("a group requests no stop", TASK_GROUP, "            if (stop) stop->request_stop();\n", "", TASK_GROUPS),
@@ -734,6 +734,29 @@ MUTANTS = [
     ("a coroutine stands in line again as it is told", TIMER, "if (is_being_told) return false;", "is_being_told = false;", ASYNC_TIMERS),
     ("a coroutine leaves a timer that tells it", TIMER, "if (watches) interrupt_first(told); } } wait_until_told(self);",
      "if (watches) interrupt_first(told); } }", ASYNC_ENDS),
+    ("a batch of a coroutine lingers for ever after the message that it waited for", ASYNC_MANY,
+     "        if (taken_ == 0) begin_to_linger();\n        *out_", "        *out_", models("async_pairs", "rendezvous/async_recv_batch_linger+send$")),
+    ("a batch of a coroutine does not count the message that it waited for", ASYNC_MANY, "        ++out_;\n        ++taken_;\n", "        ++out_;\n",
+     models("async_pairs", "rendezvous/async_recv_batch+send_many$")),
+    ("a coroutine sends what it has waited for once more", ASYNC_MANY, "        elements_->was_sent();\n", "",
+     models("async_pairs", "one-full/async_send_many_stop+recv_many$")),
+    ("a coroutine counts what a closed channel did not take", ASYNC_MANY,
+     "        if (outcome_ != errc{}) return false;\n        elements_->was_sent();", "        elements_->was_sent();",
+     models("async_pairs", "one-full/async_send_many_stop+close$")),
+    ("a coroutine sends to the same subscriber again", ASYNC_BROADCAST, "        out_->settle(outcome_);\n", "", models("async_broadcasts", "/received$")),
+    ("a coroutine takes a stop, or a closing, for a delivery to a subscriber", ASYNC_BROADCAST, "out_->settle(outcome_)", "out_->settle(errc{})",
+     models("async_broadcasts", "/stop$", "/closes$")),
+    ("a coroutine's wait for a group hears of no stop", ASYNC_SELECT, "engine_.begin(until_, errc::timeout, stop_);", "engine_.begin(until_, errc::timeout, {});",
+     models("async_groups", "/stop$")),
+    ("a coroutine's wait for a group forgets a stop that was requested before", ASYNC_SELECT,
+     "return has_chosen_before_ ? group_.conclude(before_) : group_.conclude(made, engine_);", "return group_.conclude(made, engine_);",
+     models("async_groups", "/stop$")),
+    ("a destroyed select of a coroutine stays in line", ASYNC_SELECT, "void withdraw() noexcept final { engine_.abandon(); }", "void withdraw() noexcept final {}",
+     models("async_groups", "/destroyed$")),
+    ("a destroyed wait of a group leaves the message that it was handed in the case", CASES, "            recv_registration::discard();\n            got_ = unexpected(errc::closed);",
+     "            recv_registration::discard();", models("async_groups", "rendezvous/destroyed$")),
+    ("a coroutine that is destroyed as it yields stays posted", "this_executor.hpp", "        if (executor_) executor_->revoke(*this);\n", "",
+     models("loops", "loop/yield")),
 ]
 
 # Not in the list, because no program can tell the difference:
@@ -751,7 +774,9 @@ MUTANTS = [
 #   - the loop curious only once it has looked for the turn in the channel: it looks again before it writes;
 #   - the time of the last write not noted: either of the two may write the next message;
 #   - no notification where wake() finds the thread awake: it sees `woken` when it looks, before it sleeps;
-#   - a thread that spins for a loop not told of news: its spin ends by itself, and it looks again under the lock.
+#   - a thread that spins for a loop not told of news: its spin ends by itself, and it looks again under the lock;
+#   - the destructor of a task group without the group's lock: who knows that all tasks have ended has had that lock after the last of
+#     them, in join(), or has seen the run of their loop return; otherwise the program is terminated.
 
 FLAGS = ["-std=c++20", "-O1", "-w", "-U_FORTIFY_SOURCE"]
 
