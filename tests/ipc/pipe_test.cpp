@@ -6,7 +6,7 @@ using test::serial;
 
 namespace {
 
-constexpr serial million = test::sanitized ? 100'000 : 1'000'000;
+constexpr serial million = test::sanitized || test::emulated ? 100'000 : 1'000'000;
 
 // A pipe whose other end a peer gets.
 struct split_pipe {
