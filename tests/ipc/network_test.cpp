@@ -145,7 +145,7 @@ bool says(const std::system_error& e, std::initializer_list<std::string> words) 
 }
 
 // Far above what it takes, and far below the time that a network takes by itself.
-constexpr auto promptly = test::sanitized ? 5000ms : 2000ms;
+constexpr auto promptly = test::sanitized || test::emulated ? 5000ms : 2000ms;
 
 }  // namespace
 

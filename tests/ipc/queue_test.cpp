@@ -14,7 +14,7 @@ using test::serial;
 
 namespace {
 
-constexpr serial many = test::sanitized ? 5'000 : 100'000;  // each is a call of the system, or two
+constexpr serial many = test::sanitized || test::emulated ? 5'000 : 100'000;  // each is a call of the system, or two
 
 // A name, removed in the end.
 struct queue_name {

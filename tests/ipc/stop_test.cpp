@@ -15,7 +15,7 @@ using test::family;
 namespace {
 
 // Far above what it takes, a time slice or two, and far below the time-out of the tests.
-constexpr auto promptly = test::sanitized ? 5000ms : 1000ms;
+constexpr auto promptly = test::sanitized || test::emulated ? 5000ms : 1000ms;
 
 template <class F>
 bool prompt(F f) {

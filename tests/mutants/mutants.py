@@ -492,6 +492,8 @@ MUTANTS = [
      models("lives", "life/odd-capacity$")),
     ("the ring inside a channel is given back", QUEUE,
      "    if (front && !front->is_allocated) front = front->next.load(std::memory_order_relaxed);\n", "", models("lives", "life/idle")),
+    ("the consumer does not see where a segment ends", QUEUE, "queue_segment* const following = segment_->next.load(std::memory_order_acquire);",
+     "queue_segment* const following = segment_->next.load(std::memory_order_relaxed);", GROWTH),
     ("a segment is linked before it is ready", QUEUE, "segment_->next.store(following, std::memory_order_release);",
      "segment_->next.store(following, std::memory_order_relaxed);", GROWTH),
 
@@ -794,6 +796,19 @@ def pattern(code):
     return re.compile(r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", code)))
 
 
+def stale_rows(include):
+    """What is missing in the table of memory orders: atomics of the headers, and faults that it names."""
+    rows = [row.split("|") for row in (ROOT / "tests/model/memory_orders.md").read_text().splitlines() if row.startswith("| `")]
+    listed = {(header, atomic) for row in rows for header in re.findall("`(.+?)`", row[1]) for atomic in re.findall("`(.+?)`", row[2])}
+    missing = [f"no fault is called {fault}" for row in rows for fault in re.findall('"(.+?)"', row[-2]) if all(fault != m[0] for m in MUTANTS)]
+    access = re.compile(r"(\w+)(?:\[[^\]]*\]|\(\))?\.(?:load|store|exchange|fetch_\w+|compare_exchange_\w+)\([^;{]*?memory_order_(?!seq_cst)")
+    for header in sorted((include / "sluice").rglob("*.hpp")):
+        name = str(header.relative_to(include / "sluice").with_suffix(""))
+        used = sorted(set(access.findall(header.read_text())))
+        missing += [f"{atomic} of {name} has no row" for atomic in used if (name, atomic) not in listed]
+    return missing
+
+
 class Workshop:
     """Where model programs are built from spoiled headers. What does not depend on the headers is compiled once."""
 
@@ -860,6 +875,9 @@ def main():
             stale.append(f"  {what}: its text is found {count} times in {file}")
     if stale:
         fail("the headers have changed; correct the list:\n" + "\n".join(stale))
+    missing = stale_rows(options.include)
+    if missing:
+        fail("correct tests/model/memory_orders.md:\n  " + "\n  ".join(missing))
     mutants = [m for m in MUTANTS if not options.filter or any(f in m[0] for f in options.filter)]
     if not mutants:
         fail("no fault has such a name")
