@@ -108,7 +108,7 @@ public:
     template <std::output_iterator<T&&> Out>
     [[nodiscard]] std::size_t recv_many(Out out, std::size_t limit, const stop_token& stop = {}) const {
         if (!channel_ || limit == 0 || stop.stop_requested()) return 0;
-        if (const std::size_t taken = detail::recv_some(*channel_, out, limit, stop); taken > 0) return taken;
+        if (const std::size_t taken = detail::recv_some(*channel_, out, limit, stop, true); taken > 0) return taken;
         result<T> first = recv(stop);
         if (!first) return 0;
         *out = *std::move(first);
@@ -137,7 +137,7 @@ public:
         if (!channel_ || limit == 0 || stop.stop_requested()) return 0;
         deadline until = deadline::after(linger);
         std::size_t taken = detail::recv_some(
-            *channel_, out, limit < detail::messages_per_look ? limit : detail::messages_per_look, stop);
+            *channel_, out, limit < detail::messages_per_look ? limit : detail::messages_per_look, stop, true);
         if (taken == 0) {
             result<T> first = recv(stop);
             if (!first) return 0;

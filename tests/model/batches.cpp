@@ -59,6 +59,21 @@ void add_batches_of(const std::string& kind, std::optional<std::size_t> capacity
         expect(send_from(tx, 0, 2) == 2, "a send fails");
     });
 
+    if (capacity != std::size_t{0}) {
+        add("batch/" + kind + "/patient", "A batch that waits a little for more to gather loses nothing by it.", fewer,
+            [=] {
+                several_cpus = true;
+                auto [tx, rx] = make<M>(capacity);
+                // A receiver tries whether it helps at every 32nd message.
+                for (int i = 0; i < 31; ++i) {
+                    expect(tx.try_send(M(0)) && rx.try_recv(), "a message does not pass");
+                }
+                received<M> all;
+                thread a([&, &rx = rx] { expect(all.take(rx, most, for_ever) == most, "a batch is not full"); });
+                expect(send_from(tx, 0, int{most}) == int{most}, "a send fails");
+            });
+    }
+
     add("batch/" + kind + "/close", "A batch that lingers for ever ends with the channel, after its messages.", limits,
         [=] {
             auto [tx, rx] = make<M>(capacity);

@@ -240,12 +240,12 @@ inline std::size_t wanted_after_look(const channel_state& channel, std::size_t l
     return left < most ? left : most;
 }
 
-// Calls take(n) until it has taken nothing, or `limit` in all. Not on a rendezvous, where there are no chunks.
+// Calls take(n, is_first) until it has taken nothing, or `limit` in all. Not on a rendezvous, where there are no chunks.
 template <class T, class Take>
 std::size_t recv_chunks(channel_core<T>& channel, std::size_t limit, const stop_token& stop, Take&& take) {
     std::size_t taken = 0;
     while (!channel.is_rendezvous() && taken < limit) {
-        const std::size_t got = take(limit - taken < max_chunk<T> ? limit - taken : max_chunk<T>);
+        const std::size_t got = take(limit - taken < max_chunk<T> ? limit - taken : max_chunk<T>, taken == 0);
         taken += got;
         if (got == 0 || stop.stop_requested()) break;
     }
@@ -255,25 +255,30 @@ std::size_t recv_chunks(channel_core<T>& channel, std::size_t limit, const stop_
 // Receives up to `limit` messages that are there; returns how many. They are taken in chunks where none can be lost on
 // the way: through a buffer, from which they are written with no lock held, if neither a move nor writing to `out`
 // throws; straight to the end of a std::vector once it has room. Otherwise they are taken one at a time.
+//
+// Who may block anyway `may_delay`: then a batch gathers before the first chunk. Without that a receiver that is as quick as
+// the sender finds a message or two at each look, and each look takes the sender's counter away from it.
 template <class T, class Out>
-std::size_t recv_some(channel_core<T>& channel, Out& out, std::size_t limit, const stop_token& stop) {
+std::size_t recv_some(channel_core<T>& channel, Out& out, std::size_t limit, const stop_token& stop,
+                      bool may_delay = false) {
     std::size_t taken = 0;
     if constexpr (std::is_nothrow_move_constructible_v<T> && writes_freely<T, Out>) {
         chunk_buffer<T> buffer;
-        taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted) {
-            const std::size_t got =
-                channel.try_recv_some([&](T&& m) { buffer.add([&m]() -> T { return std::move(m); }); }, wanted);
+        taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted, bool is_first) {
+            const std::size_t got = channel.try_recv_some(
+                [&](T&& m) { buffer.add([&m]() -> T { return std::move(m); }); }, wanted, may_delay && is_first);
             for (std::size_t i = 0; i < got; ++i, ++out) *out = std::move(buffer[i]);
             buffer.clear();
             return got;
         });
     } else if constexpr (!std::is_null_pointer_v<decltype(appended_container<T>(out))>) {
         std::vector<T>& container = *appended_container<T>(out);
-        taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted) {
+        taken = recv_chunks(channel, limit, stop, [&](std::size_t wanted, bool is_first) {
             const std::size_t size = channel.size();
             if (size < wanted) wanted = size;
             make_room(container, wanted);
-            return channel.try_recv_some([&](T&& m) { container.push_back(std::move(m)); }, wanted);
+            return channel.try_recv_some([&](T&& m) { container.push_back(std::move(m)); }, wanted,
+                                         may_delay && is_first);
         });
     }
     if (taken > 0) return taken;

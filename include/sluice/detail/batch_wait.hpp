@@ -145,7 +145,7 @@ std::size_t recv_rest(channel_core<T>& channel, Out& out, std::size_t limit, con
     while (taken < limit) {
         const bool over = stop.stop_requested() || until.passed();
         const std::size_t wanted = wanted_after_look(channel, limit - taken, over);
-        const std::size_t got = recv_some(channel, out, wanted, stop);
+        const std::size_t got = recv_some(channel, out, wanted, stop, true);
         taken += got;
         if (over) break;
         if (got == wanted) continue;

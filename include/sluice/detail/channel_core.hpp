@@ -179,12 +179,42 @@ public:
     }
 
     // Hands up to `count` queued messages to `sink`, under one lock; returns how many. Takes nothing from blocked
-    // senders of a rendezvous.
+    // senders of a rendezvous. One that `may_delay` lets a batch gather
+    // before, as try_recv() does.
     template <class Sink>
-    std::size_t try_recv_some(Sink&& sink, std::size_t count) {
-        section front(front_lock_);
-        const std::size_t available = consumer_.available(producer_);
-        if (available < count) count = available;
+    std::size_t try_recv_some(Sink&& sink, std::size_t count, bool may_delay = false) {
+        for (;; may_delay = false) {
+            {
+                section front(front_lock_);
+                const std::size_t available = consumer_.available(producer_, may_delay);
+                if (available > 0 || !may_delay || !consumer_.is_batch_pending())
+                    return recv_some_locked(sink, available < count ? available : count, front);
+            }
+            consumer_.wait_for_batch();
+        }
+    }
+
+    // See channel_base. What comes out, and is destroyed or returned by the caller, is moved into `out` with locks held.
+    op_status force_send(message_type& message, result<T>& out) {
+        static_assert(std::is_nothrow_move_constructible_v<T>);
+        return channel_base::force_send(ops_of<T>, address_of(message), std::addressof(out));
+    }
+    op_status send_by_rule(message_type& message, result<T>& out) {
+        return channel_base::send_by_rule(ops_of<T>, address_of(message), std::addressof(out));
+    }
+    op_status send_discarding(message_type& message) {
+        return channel_base::send_discarding(ops_of<T>, address_of(message));
+    }
+
+    // A message as channel_base takes it.
+    static void* address_of(const T& message) noexcept {
+        return const_cast<void*>(static_cast<const void*>(std::addressof(message)));
+    }
+
+private:
+    // Takes that many, which are available. Requires the front lock.
+    template <class Sink>
+    std::size_t recv_some_locked(Sink& sink, std::size_t count, section& front) {
         if (count == 0) return 0;
         {
             std::size_t number = consumer_.own_head();
@@ -206,24 +236,6 @@ public:
         return count;
     }
 
-    // See channel_base. What comes out, and is destroyed or returned by the caller, is moved into `out` with locks held.
-    op_status force_send(message_type& message, result<T>& out) {
-        static_assert(std::is_nothrow_move_constructible_v<T>);
-        return channel_base::force_send(ops_of<T>, address_of(message), std::addressof(out));
-    }
-    op_status send_by_rule(message_type& message, result<T>& out) {
-        return channel_base::send_by_rule(ops_of<T>, address_of(message), std::addressof(out));
-    }
-    op_status send_discarding(message_type& message) {
-        return channel_base::send_discarding(ops_of<T>, address_of(message));
-    }
-
-    // A message as channel_base takes it.
-    static void* address_of(const T& message) noexcept {
-        return const_cast<void*>(static_cast<const void*>(std::addressof(message)));
-    }
-
-private:
     using channel_base::channel_base;
     template <class F>
     struct scope_exit {
