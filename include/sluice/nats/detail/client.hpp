@@ -277,7 +277,8 @@ public:
     bool is_done() const noexcept { return done_.load(std::memory_order_acquire); }
 
 private:
-    static constexpr int max_buffered = 512 * 1024;
+    // The client moves what the socket has not taken to the front each time.
+    static constexpr int max_buffered = 128 * 1024;
     static constexpr std::size_t max_refused = 1000;
 
     void refuse_subscriptions() noexcept {
