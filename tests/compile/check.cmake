@@ -139,6 +139,24 @@ elseif(mode STREQUAL "linked")
         expect_success("the numbers of types, with string ABI ${abi}")
     endforeach()
 
+elseif(mode STREQUAL "options")
+    file(MAKE_DIRECTORY ${folder})
+    foreach(flags IN ITEMS -O0 -O1 -O2 -O3 -Os "-O2;-flto=auto" "-O2;-ffast-math" "-O2;-fvisibility=hidden" "-O2;-static"
+                           "-O2;-std=gnu++2b"
+    )
+        # What this system has no linker or no library for is left out, and said.
+        file(WRITE ${folder}/empty.cpp "int main() {}\n")
+        compile(${flags} ${folder}/empty.cpp -o ${folder}/empty)
+        if(NOT status EQUAL 0)
+            message("not here: ${flags}")
+            continue()
+        endif()
+        compile(${flags} -pthread ${here}/tour.cpp -o ${folder}/tour)
+        expect_success("the tour with ${flags}")
+        execute_process(COMMAND ${folder}/tour RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+        expect_success("the tour, compiled with ${flags}")
+    endforeach()
+
 elseif(mode STREQUAL "exceptionless")
     file(MAKE_DIRECTORY ${folder})
     foreach(flags IN ITEMS "-fno-exceptions" "-fno-exceptions;-fno-rtti")
@@ -215,5 +233,5 @@ elseif(mode STREQUAL "warnings")
     expect_warnings(narrowed.cpp "// narrowed" "conversion|changes signedness")
 
 else()
-    message(FATAL_ERROR "mode is \"${mode}\"; it is headers, linked, exceptionless, macros, misuse or warnings.")
+    message(FATAL_ERROR "mode is \"${mode}\"; it is headers, linked, options, exceptionless, macros, misuse or warnings.")
 endif()

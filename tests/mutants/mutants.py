@@ -709,6 +709,8 @@ MUTANTS = [
     ("a coroutine that was notified before it was armed sleeps", SUSPENSION,
      "if (!(state_.fetch_or(armed, std::memory_order_acq_rel) & notified)) return false;",
      "state_.fetch_or(armed, std::memory_order_acq_rel); return false;", SUSPENSIONS),
+    ("who notifies a coroutine shows nothing of what came before", SUSPENSION, "state_.fetch_or(what, std::memory_order_acq_rel)",
+     "state_.fetch_or(what, std::memory_order_relaxed)", SUSPENSIONS),
     ("each that notifies a coroutine posts it", SUSPENSION, "if ((before & (armed | notified)) == armed) post();", "if (before & armed) post();",
      SUSPENSIONS),
     ("a coroutine is posted that is not armed", SUSPENSION, "if ((before & (armed | notified)) == armed) post();",
