@@ -238,6 +238,9 @@ public:
         refusals_seen_ = refusals();
         return fresh;
     }
+    // To those who wait in last_refusal(): the last words of the client, which it writes on this thread alone while it is
+    // connected, and so are read on it.
+    void give_words() noexcept;
     // The client's calls for its socket.
     bool wants_read() const noexcept { return wants_read_.load(std::memory_order_acquire); }
     bool wants_write() const noexcept { return wants_write_.load(std::memory_order_acquire); }
@@ -320,7 +323,8 @@ private:
         }
         post_all();
     }
-    void on_error(natsConnection* nc, natsStatus s) noexcept;
+    void on_error(natsStatus s) noexcept;
+    std::string last_refusal();
     void on_closed(natsConnection* nc) noexcept {
         const char* words = nullptr;
         const natsStatus last = ::natsConnection_GetLastError(nc, &words);
@@ -383,6 +387,8 @@ private:
     std::exception_ptr cause_;
     ipcd::descriptor socket_;  // a copy of the client's, which has not been taken yet
     clock::time_point lost_at_ = clock::time_point::max();
+    std::size_t words_asked_for_ = 0, words_given_ = 0;  // how often
+    std::string words_;
     std::deque<refusal> refused_to_send_, refused_to_receive_;  // the last ones
 };
 

@@ -95,7 +95,7 @@ inline void client::connect() {
     set(::natsOptions_SetDisconnectedCB(o, lost, closure));
     set(::natsOptions_SetReconnectedCB(o, connected, closure));
     set(::natsOptions_SetErrorHandler(
-        o, [](natsConnection* nc, natsSubscription*, natsStatus s, void* c) { of(c).on_error(nc, s); }, closure));
+        o, [](natsConnection*, natsSubscription*, natsStatus s, void* c) { of(c).on_error(s); }, closure));
     // The last of its callbacks.
     set(::natsOptions_SetClosedCB(
         o,
@@ -156,23 +156,50 @@ inline void client::confirm_subscription(const std::string& subject, std::size_t
     const natsStatus s = ::natsConnection_FlushTimeout(
         nc_, (std::max<std::int64_t>)(std::chrono::milliseconds(chosen_.connect_timeout).count(), 1));
     if (s != NATS_OK) fail(s, what + " at " + shown_url_, last_words());
+    const char* unread = nullptr;
+    if (::natsConnection_GetLastError(nc_, &unread) != NATS_NOT_PERMITTED) return;
     // on_error() may hear of it later; what the client has noted for the connection may be of something else by now.
-    const char* words = nullptr;
-    (void)::natsConnection_GetLastError(nc_, &words);
-    const std::string said = words ? words : "";
+    const std::string said = last_refusal();
     if (said.find("Subscription to \"" + subject + "\"") != std::string::npos)
         fail(NATS_NOT_PERMITTED, what + " at " + shown_url_, said);
     if (is_refused(deed::receiving, subject, before))
         fail(NATS_NOT_PERMITTED, what + " at " + shown_url_, "the server does not permit to subscribe to it");
 }
 
-inline void client::on_error(natsConnection* nc, natsStatus s) noexcept {
+inline std::string client::last_refusal() {
+    std::unique_lock<sync::mutex> lock(mutex_);
+    const std::size_t mine = ++words_asked_for_;
+    lock.unlock();
+    post_link();
+    lock.lock();
+    (void)changed_.wait_for(lock, chosen_.connect_timeout, [&] { return words_given_ >= mine || is_closed(); });
+    return words_;
+}
+inline void client::give_words() noexcept {
+    std::size_t asked_for;
+    {
+        const std::lock_guard<sync::mutex> held(mutex_);
+        if (words_given_ == words_asked_for_) return;
+        asked_for = words_asked_for_;
+    }
+    const char* words = nullptr;
+    if (is_connected()) (void)::natsConnection_GetLastError(nc_, &words);
+    const std::lock_guard<sync::mutex> held(mutex_);
+    try {
+        words_ = words ? words : "";
+    } catch (...) {
+        words_.clear();
+    }
+    words_given_ = asked_for;
+    changed_.notify_all();
+}
+
+inline void client::on_error(natsStatus s) noexcept {
     errors_.note(code_of(s));
     if (s == NATS_SLOW_CONSUMER) post_all();  // whose it is counts what was dropped
     if (s != NATS_NOT_PERMITTED) return;
     // The words of this error are this thread's; those of the connection are of its last one.
-    const char* words = ::nats_GetLastError(nullptr);
-    if (!words || !*words) (void)::natsConnection_GetLastError(nc, &words);
+    const char* const words = ::nats_GetLastError(nullptr);
     const std::string_view said = words ? words : "";
     const auto note = [&](std::string_view begin, deed what) {
         const std::size_t at = said.find(begin);

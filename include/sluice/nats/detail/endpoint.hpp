@@ -122,6 +122,7 @@ public:
         const bool lost = lost_at != client::clock::time_point::max();
         alarm_.reset();
         if (aborted_) close();
+        c.give_words();
         inbox_->refuse(c.take_refused_to_send());
         if (c.unused.load(std::memory_order_acquire)) wind_up(now, lost);
         if (lost && c.chosen().reconnect_for < long_enough) {
