@@ -117,7 +117,7 @@ inline unsigned spin_pauses() noexcept {
     if (known != 0) return multicore() ? known : 0;
     constexpr unsigned sample = 32, least = 160, most = 1280;
     constexpr auto budget = std::chrono::nanoseconds(10'000);
-    auto shortest = clock::duration::max();
+    auto shortest = (clock::duration::max)();
     for (int i = 0; i < 3; ++i) {
         const clock::time_point begin = clock::now();
         for (unsigned n = 0; n < sample; ++n) pause();
