@@ -113,8 +113,9 @@ inline void pause() noexcept {
 // counts, since a thread may be interrupted.
 inline unsigned spin_pauses() noexcept {
     static std::atomic<unsigned> pauses{0};
+    if (!multicore()) return 0;
     unsigned known = pauses.load(std::memory_order_relaxed);
-    if (known != 0) return multicore() ? known : 0;
+    if (known != 0) return known;
     constexpr unsigned sample = 32, least = 160, most = 1280;
     constexpr auto budget = std::chrono::nanoseconds(10'000);
     auto shortest = (clock::duration::max)();
@@ -127,7 +128,7 @@ inline unsigned spin_pauses() noexcept {
     if (shortest * (most / sample) > budget) known = static_cast<unsigned>(budget * sample / shortest);
     if (known < least) known = least;
     pauses.store(known, std::memory_order_relaxed);
-    return multicore() ? known : 0;
+    return known;
 }
 
 // Asks for the cache line of `p`, to write to it soon: a hint. `p` need not be valid. On x86-64 the builtin would ask for a
