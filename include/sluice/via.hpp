@@ -111,7 +111,8 @@ private:
 /// returns. That owns copies of the handle, of the token and of the cases, and the message, moved where it was an rvalue,
 /// which is destroyed if it is not sent; a range that was an lvalue, a group and what a handler refers to stay where they
 /// are. A duration counts from when it is awaited. Nothing happens before that. A coroutine whose promise has
-/// `sluice_executor()`, as a task's has, awaits the operation itself.
+/// `sluice_executor()`, as a task's has, awaits the operation itself. A promise keeps what is thrown in its coroutine: an
+/// exception that leaves the coroutine as it is resumed may end the program, by `std::terminate`.
 template <executor Executor, class Kind, class... Args>
 via_operation<Executor, Kind, typename Kind::template kept<Args>...> via(const Executor& executor,
                                                                          detail::async_operation<Kind, Args...> op) {
