@@ -119,8 +119,8 @@ private:
     sync::atomic<bool> has_news_{false};
 };
 
-// Tells all watchers in the line. Requires the lock that guards it.
-inline void tell_watchers(wait_queue& line, section& locked) {
+// Of a line that is not empty.
+[[gnu::noinline]] inline void tell_watchers_among(wait_queue& line, section& locked) {
     for (waiter* next = line.front(); waiter* const w = next;) {
         next = line.after(*w);
         if (!w->watches) continue;
@@ -132,6 +132,11 @@ inline void tell_watchers(wait_queue& line, section& locked) {
             locked.wake_after(told);
         }
     }
+}
+
+// Tells all watchers in the line. Requires the lock that guards it.
+inline void tell_watchers(wait_queue& line, section& locked) {
+    if (line.front()) tell_watchers_among(line, locked);
 }
 
 }  // namespace sluice::detail
