@@ -527,6 +527,46 @@ TEST_CASE("via: an operation that is kept owns what it needs", "[async]") {
     CHECK(books.balanced());
 }
 
+TEST_CASE("before the 129th choice in a row that did not suspend, others run", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    for (int id = 0; id < 600; ++id) {
+        REQUIRE(tx.try_send(id));
+    }
+    int received = 0;
+    const auto count = [&received](int id) { CHECK(id == received++); };
+    const auto by_select = [](const sluice::receiver<int>& from, const auto& handler) -> sluice::task<> {
+        for (int left = 300; left > 0; --left) {
+            const auto chosen = co_await sluice::async_select(sluice::on_recv(from, handler));
+            CHECK(chosen == 0u);
+        }
+    };
+    const auto by_selector = [](const sluice::receiver<int>& from, const auto& handler) -> sluice::task<> {
+        sluice::selector cases;
+        cases.add(sluice::on_recv(from, handler));
+        for (int left = 300; left > 0; --left) {
+            const auto chosen = co_await cases.async_wait();
+            CHECK(chosen == 0u);
+        }
+    };
+    std::vector<int> seen;
+    const auto watch = [&received, &seen]() -> sluice::task<> {
+        for (int i = 0; i < 3; ++i) {
+            seen.push_back(received);
+            co_await sluice::yield();
+        }
+    };
+    sluice::run_loop loop;
+    loop.spawn(by_select(rx, count));
+    loop.spawn(watch());
+    loop.run();
+    CHECK(seen == std::vector{128, 257, 300});
+    seen.clear();
+    loop.spawn(by_selector(rx, count));
+    loop.spawn(watch());
+    loop.run();
+    CHECK(seen == std::vector{428, 557, 600});
+}
+
 TEST_CASE("via: operations that suspend are not counted among those in a row that did not", "[async]") {
     auto [tx, rx] = sluice::unbounded<int>();
     plain_context context;

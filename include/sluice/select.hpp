@@ -61,10 +61,14 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
             select_case* const all[]{&registration..., nullptr};
             std::uint32_t order[sizeof...(registration) + 1];
             select_engine engine(all, order, sizeof...(registration), prefers);
-            result<std::size_t> chosen = engine.requested_stop();
-            if (chosen == no_case) chosen = engine.choose(deadline::never(), errc::timeout);
-            if (chosen) all[*chosen]->run();
-            return chosen;
+            if (const std::size_t stop = engine.requested_stop(); stop != no_case) {
+                engine.decide(stop);
+            } else {
+                engine.choose(no_deadline, errc::timeout);
+            }
+            if (engine.chosen() == no_case) return unexpected(engine.failure());
+            all[engine.chosen()]->run();
+            return engine.chosen();
         },
         registrations);
 }

@@ -376,7 +376,7 @@ MUTANTS = [
     ("a wait does not stand in line where a listener watches", GROUP, "        if (!limit.is_immediate()) activate_apart();\n", "", models("pollables", "pollable/rendezvous/wait-beside$", "pollable/rendezvous/wait-meets$")),
     ("a wait that stands in line in place of watchers does not ring", GROUP, "        if (!apart_) return;\n        hub_.ring();\n", "        if (!apart_) return;\n", pollables("rendezvous/wait-beside$", "rendezvous/wait-meets$")),
     ("cases on a rendezvous are not watched for a listener", CASES, "return channel_->is_rendezvous() && watch_anywhere(w);", "(void)w; return false;", pollables("rendezvous/level/group$")),
-    ("a case on a rendezvous that may be ready passes for announced", CASES, "    op_status notify(watch_hub&) final { return op_status::done; }\n    op_status try_register", "    op_status notify(watch_hub&) final { return op_status::blocked; }\n    op_status try_register",
+    ("a case on a rendezvous that may be ready passes for announced", CASES, "    op_status notify(watch_hub&) final { return op_status::done; }\n    void prepare", "    op_status notify(watch_hub&) final { return op_status::blocked; }\n    void prepare",
      pollables("unbounded/level/group$", "rendezvous/level/group$")),
     ("a stop does not ring", CASES, "            if (!on_stop_ring_) on_stop_ring_.emplace(case_.token, bell{&hub});\n", "            (void)hub;\n", pollables("stop$")),
     ("a stop that was requested passes for one to come", CASES, "return case_.token.stop_requested() ? op_status::done : op_status::blocked;\n        }\n\n    private:", "return op_status::blocked;\n        }\n\n    private:", pollables("message-and-stop$")),
@@ -515,7 +515,7 @@ MUTANTS = [
             if (selected) {""",
      ('pairs', ['--filter', '/recv+close$', '--filter', '/send+close$', '--filter', '/select_recv+close$', '--filter', '/select_send+close$'])),
     ("a select sleeps although it was decided", ENGINE,
-     """        if (registration_->decision.is_decided()) return false;
+     """        if (here.decision.is_decided()) return false;
 """,
      "",
      ('pairs', ['--filter', '/recv+close$', '--filter', '/send+close$', '--filter', '/select_recv+close$', '--filter', '/select_send+close$'])),
@@ -524,7 +524,7 @@ MUTANTS = [
      "if (tried == op_status::done) return false;",
      ('timers', ['--filter', 'timer/after-alone$'])),
     ("a failed send of a select counts as done", CASES,
-     "        if (op_.state == waiter::status::failed) op_.rethrow();\n", "", FAULTS),
+     "        if (op_->state == waiter::status::failed) op_->rethrow();\n", "", FAULTS),
     ("a stop request wakes a select that was decided", CASES, "if (claim::claim_without_transfer(*of)) of->wake();", "claim::claim_without_transfer(*of), of->wake();", STOP_SELECT),
 
     # ---- Nothing is ready, and what came first
@@ -753,7 +753,7 @@ MUTANTS = [
     ("a coroutine's wait for a group hears of no stop", ASYNC_SELECT, "engine_.begin(until_, errc::timeout, stop_);", "engine_.begin(until_, errc::timeout, {});",
      models("async_groups", "/stop$")),
     ("a coroutine's wait for a group forgets a stop that was requested before", ASYNC_SELECT,
-     "return has_chosen_before_ ? group_.conclude(before_) : group_.conclude(made, engine_);", "return group_.conclude(made, engine_);",
+     "return has_chosen_before_ ? group_.conclude(before_) : group_.conclude(engine_);", "return group_.conclude(engine_);",
      models("async_groups", "/stop$")),
     ("a destroyed select of a coroutine stays in line", ASYNC_SELECT, "void withdraw() noexcept final { engine_.abandon(); }", "void withdraw() noexcept final {}",
      models("async_groups", "/destroyed$")),

@@ -272,7 +272,7 @@ protected:
     bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(std::addressof(out_), h, e); }
     result<T> take_result() {
         if (const errc e = finish(); e != errc{}) return unexpected(e);
-        return std::move(out_);
+        return result<T>(std::in_place, *std::move(out_));
     }
 
 private:
@@ -355,7 +355,7 @@ protected:
     bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(h, e); }
     result<T> take_result() {
         if (const errc e = outcome(); e != errc{}) return unexpected(e);
-        return std::move(out_);
+        return result<T>(std::in_place, *std::move(out_));
     }
 
 private:

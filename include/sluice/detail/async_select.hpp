@@ -59,11 +59,17 @@ protected:
 
     // Gives the engine its cases, and begins; false if the choice is made.
     virtual bool start() = 0;
-    result<std::size_t> chosen() {
-        finish();
-        return engine_.outcome();
+    // True if the choice is made before the coroutine is suspended.
+    bool look() {
+        if (!may_look()) return false;
+        has_begun_ = true;
+        if (start() && !engine_.look(nullptr)) {
+            has_looked_ = true;
+            return false;
+        }
+        engine_.finish();
+        return true;
     }
-
     select_engine engine_;
 
 private:
@@ -75,7 +81,7 @@ private:
         deadline until = deadline::never();
         for (;;) {
             if (!is_registered_) {
-                if (engine_.look(nullptr)) break;
+                if (!std::exchange(has_looked_, false) && engine_.look(nullptr)) break;
                 is_registered_ = true;
                 if (engine_.enter(sleeper_) && engine_.must_wait(until)) return progress::wait(until);
             } else if (engine_.must_wait(until)) {
@@ -89,7 +95,7 @@ private:
     }
     void withdraw() noexcept final { engine_.abandon(); }
 
-    bool has_begun_ = false, is_registered_ = false;
+    bool has_begun_ = false, has_looked_ = false, is_registered_ = false;
 };
 
 template <class Case>
@@ -114,12 +120,12 @@ protected:
 
     // Before it is suspended: what ends it with `stopped`.
     void stop_with(stop_token stop) noexcept { stop_ = std::move(stop); }
-    static bool look() noexcept { return false; }
     bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(h, e); }
     result<std::size_t> take_result() {
-        const result<std::size_t> made = chosen();
-        if (made) cases_[*made]->run();
-        return made;
+        finish();
+        if (engine_.chosen() == no_case) return unexpected(engine_.failure());
+        cases_[engine_.chosen()]->run();
+        return engine_.chosen();
     }
 
 private:
@@ -135,14 +141,13 @@ private:
             engine_.decide(stop);
             return false;
         }
-        engine_.begin(never_, errc::timeout, stop_);
+        engine_.begin(no_deadline, errc::timeout, stop_);
         return true;
     }
 
     std::tuple<typename Cases::registration...> registrations_;
     select_case* cases_[sizeof...(Cases) + 1];
     std::uint32_t order_[sizeof...(Cases) + 1];
-    deadline never_ = deadline::never();
     stop_token stop_;
 };
 
@@ -156,11 +161,10 @@ protected:
         : select_suspension(cases.prefers()), group_(cases), until_(deadline_of(when)), stop_(stop) {}
     ~group_operation() { end(); }
 
-    static bool look() noexcept { return false; }
     bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(h, e); }
     result<std::size_t> take_result() {
-        const result<std::size_t> made = chosen();
-        return has_chosen_before_ ? group_.conclude(before_) : group_.conclude(made, engine_);
+        finish();
+        return has_chosen_before_ ? group_.conclude(before_) : group_.conclude(engine_);
     }
 
 private:

@@ -34,18 +34,20 @@ public:
     bool watch(watcher& w) final { return !channel_->is_rendezvous() && watch_anywhere(w); }
     bool watch_between_waits(watcher& w) final { return channel_->is_rendezvous() && watch_anywhere(w); }
     op_status notify(watch_hub&) final { return op_status::done; }
+    void prepare() override {
+        op_.emplace();
+        op_->ignores_close = !hears_of_close_;
+    }
+    waiter* in_line() noexcept final { return &*op_; }
     op_status try_register() final {
         if (!channel_) return op_status::closed;
-        op_.state = waiter::status::pending;  // an earlier wait of a selector may have left it closed
         const op_status tried = noted(register_op(), nullptr);
-        return tried == op_status::done && closed_ ? claim::claim_own(op_) : tried;
+        return tried == op_status::done && closed_ ? claim::claim_own(*op_) : tried;
     }
 
 protected:
     channel_case(channel_base* channel, const message_ops& ops, handler_kind takes) noexcept
-        : select_case(op_), channel_(channel), ops_(ops), hears_of_close_(takes == handler_kind::outcome) {
-        op_.ignores_close = !hears_of_close_;
-    }
+        : channel_(channel), ops_(ops), hears_of_close_(takes == handler_kind::outcome) {}
 
     virtual bool stays_blocked() const noexcept = 0;
     virtual op_status register_op() = 0;
@@ -61,7 +63,7 @@ protected:
 
     channel_base* const channel_;
     const message_ops& ops_;
-    blocked_op op_;
+    std::optional<blocked_op> op_;  // while it is registered; most choices are made before
     snapshot seen_ = 0;
     const bool hears_of_close_;
     bool closed_ = false;  // for a receive: and drained
@@ -76,13 +78,13 @@ public:
     }
     bool maybe_ready() const noexcept final { return channel_ && channel_->maybe_ready_to_recv(); }
     void unregister() final {
-        if (!channel_ || channel_->unregister_receiver(op_) || op_.state != waiter::status::closed) return;
+        if (!channel_ || channel_->unregister_receiver(*op_) || op_->state != waiter::status::closed) return;
         closed_ = channel_->size() == 0;  // another case of this select may have sent to the channel before it closed
     }
     bool is_done(bool chosen) const noexcept final { return is_done_by_close(chosen); }
     bool unwatch(watcher& w) final { return channel_->unwatch_message(w); }
     void discard() noexcept override {
-        if (op_.state == waiter::status::done) channel_->count_dropped();
+        if (op_->state == waiter::status::done) channel_->count_dropped();
     }
     bool retains_memory() const noexcept final { return channel_ && channel_->retains_memory(); }
     void give_back_memory() final {
@@ -100,7 +102,7 @@ protected:
 private:
     bool stays_blocked() const noexcept final { return channel_->recv_stays_blocked(seen_); }
     bool put_in_line(watcher& w) final { return channel_->watch_for_message(w); }
-    op_status register_op() final { return channel_->register_receiver(ops_, out_, op_); }
+    op_status register_op() final { return channel_->register_receiver(ops_, out_, *op_); }
 
     void* const out_;
 };
@@ -118,13 +120,14 @@ public:
     }
     bool maybe_ready() const noexcept final { return channel_ && channel_->maybe_ready_to_send(); }
     void prepare() final {
+        channel_case::prepare();
         if (channel_) message();
     }
     void unregister() final {
-        if (channel_ && !channel_->unregister_sender(op_) && op_.state == waiter::status::closed) closed_ = true;
+        if (channel_ && !channel_->unregister_sender(*op_) && op_->state == waiter::status::closed) closed_ = true;
     }
     void on_completed() final {
-        if (op_.state == waiter::status::failed) op_.rethrow();
+        if (op_->state == waiter::status::failed) op_->rethrow();
         sent_ = true;
     }
     bool is_done(bool chosen) const noexcept final { return sent_ || is_done_by_close(chosen); }
@@ -145,7 +148,7 @@ private:
     bool stays_blocked() const noexcept final { return channel_->send_stays_blocked(seen_); }
     bool put_in_line(watcher& w) final { return channel_->watch_for_room(w); }
     op_status register_op() final {
-        const op_status tried = channel_->register_sender(ops_, message(), op_);
+        const op_status tried = channel_->register_sender(ops_, message(), *op_);
         sent_ = tried == op_status::done;
         return tried;
     }
@@ -259,6 +262,7 @@ public:
         if (!channel_->is_closed()) return op_status::blocked;
         return holds(others) ? op_status::done : op_status::superseded;
     }
+    waiter* in_line() noexcept final { return &self_; }
     bool is_unchanged() const final { return !maybe_ready(); }
     bool maybe_ready() const noexcept final { return channel_ && channel_->is_closed(); }
     bool is_switched_off() const noexcept final { return !channel_; }
@@ -275,7 +279,7 @@ public:
     bool unwatch(watcher& w) final { return channel_->unobserve_close(w); }
 
 protected:
-    explicit closed_registration(channel_state* channel) noexcept : select_case(self_), channel_(channel) {}
+    explicit closed_registration(channel_state* channel) noexcept : channel_(channel) {}
 
 private:
     channel_state* const channel_;
@@ -370,7 +374,7 @@ struct stop_case {
 
     class registration final : public select_case {
     public:
-        explicit registration(stop_case& c) : select_case(self_, kind::stop), case_(c) {}
+        explicit registration(stop_case& c) : select_case(kind::stop), case_(c) {}
 
         void run() override { run_handler(case_.handler); }
         op_status try_now(const precondition* others) override {
@@ -380,6 +384,7 @@ struct stop_case {
         bool is_unchanged() const override { return !case_.token.stop_requested(); }
         bool is_due() const override { return case_.token.stop_requested(); }
         bool maybe_ready() const noexcept override { return case_.token.stop_requested(); }
+        waiter* in_line() noexcept override { return &self_; }
         // The thread that requests the stop completes the case, as a peer.
         op_status try_register() override {
             if (!case_.token.stop_possible()) return op_status::closed;

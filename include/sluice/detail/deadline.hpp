@@ -51,7 +51,7 @@ class deadline {
 public:
     using clock = sync::clock;
 
-    static deadline never() noexcept { return deadline((clock::time_point::max)()); }
+    static constexpr deadline never() noexcept { return deadline((clock::time_point::max)()); }
     static deadline immediate() noexcept { return deadline((clock::time_point::min)()); }
 
     static deadline at_steady(clock::time_point when) noexcept { return deadline(when); }
@@ -152,7 +152,7 @@ private:
         return b < a ? b : a;
     }
 
-    explicit deadline(clock::time_point when) noexcept : when_(when) {}
+    constexpr explicit deadline(clock::time_point when) noexcept : when_(when) {}
 
     clock::time_point when_;
     clock_kind kind_ = clock_kind::steady;
@@ -160,5 +160,8 @@ private:
     const void* other_when_ = nullptr;
     clock::duration (*other_left_)(const void*) = nullptr;
 };
+
+// For what refers to a deadline and has none.
+inline constexpr deadline no_deadline = deadline::never();
 
 }  // namespace sluice::detail

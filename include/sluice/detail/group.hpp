@@ -37,7 +37,7 @@ class group final : case_source {
     static constexpr std::size_t no_place = static_cast<std::size_t>(-1);
 
 public:
-    explicit group(bool biased) noexcept : case_source(self_, kind::event), biased_(biased) {}
+    explicit group(bool biased) noexcept : biased_(biased) {}
     ~group() override {
         if (made_in_ == sync::fork_count() && hub_.has_listeners()) hub_.ring();
         for (const slot& s : members_)
@@ -94,7 +94,8 @@ public:
     result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop) {
         select_engine engine(nullptr, nullptr, 0, prefers());
         if (const preparation early = begin(engine, limit, stop); early.is_decided) return conclude(early);
-        return conclude(engine.choose(limit, on_expiry, stop), engine);
+        engine.choose(limit, on_expiry, stop);
+        return conclude(engine);
     }
 
     // ---- The same in steps, the engine's between these two. What a stop that was requested before the choice decides:
@@ -130,10 +131,10 @@ public:
         return unexpected(errc::stopped);
     }
     // What the engine has chosen; calls the handler.
-    result<std::size_t> conclude(const result<std::size_t>& chosen, const select_engine& engine) {
-        if (chosen) return run(tried_[*chosen]);
+    result<std::size_t> conclude(const select_engine& engine) {
+        if (engine.chosen() != no_case) return run(tried_[engine.chosen()]);
         if (!engine.all_are_live()) remove_done(nullptr);
-        return chosen;
+        return unexpected(engine.failure());
     }
 
 private:
@@ -355,6 +356,7 @@ private:
     }
     bool is_unchanged() const override { return !hub_.has_news(); }
     bool maybe_ready() const noexcept override { return hub_.has_news(); }
+    waiter* in_line() noexcept override { return &self_; }
     op_status try_register() override {
         return hub_.wait_for_news(self_) ? op_status::blocked : claim::claim_own(self_);
     }

@@ -22,16 +22,12 @@ public:
         otherwise,  // runs if nothing is ready now
     };
 
-    explicit select_case(kind k) noexcept : kind_(k) {}
-    explicit select_case(waiter& w, kind k = kind::event) noexcept : kind_(k), waiter_(&w) {}
+    explicit select_case(kind k = kind::event) noexcept : kind_(k) {}
     select_case(const select_case&) = delete;
     select_case& operator=(const select_case&) = delete;
     virtual ~select_case() = default;
 
     kind of_kind() const noexcept { return kind_; }
-    // Its place in a line; events and stops have one.
-    waiter& in_line() const noexcept { return *waiter_; }
-
     // Calls the handler; after the choice, with no lock held.
     virtual void run() = 0;
 
@@ -46,8 +42,10 @@ public:
     virtual bool maybe_ready() const noexcept { return true; }
     // Whether nothing can happen before it is registered, so that backing off before that is in vain.
     virtual bool must_register_first() const noexcept { return false; }
-    // Makes sure that try_register() throws nothing but what the move of a message throws.
+    // Before it is registered. Makes sure that try_register() throws nothing but what the move of a message throws.
     virtual void prepare() {}
+    // Once it is prepared: its place in a line. Deadlines have none.
+    virtual waiter* in_line() noexcept { return nullptr; }
     // Tries once more and, where that would block, puts in_line() in line. A timer is asked again when it is due.
     virtual op_status try_register() { return op_status::closed; }
     virtual void unregister() {}
@@ -91,7 +89,6 @@ public:
 
 private:
     kind kind_;
-    waiter* waiter_ = nullptr;
 };
 
 }  // namespace sluice::detail

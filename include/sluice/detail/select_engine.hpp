@@ -45,15 +45,14 @@ class select_engine : public select_cases {
 public:
     using select_cases::select_cases;
 
-    // Waits until a case is chosen, or `limit` has passed: then fails with `on_expiry`. The index of the case; it has
-    // not been run. The stop was not requested before.
-    result<std::size_t> choose(const deadline& limit, errc on_expiry, const stop_token& stop = {}) {
+    // Waits until a case is chosen, or `limit` has passed: then fails with `on_expiry`. The case has not been run. The
+    // stop was not requested before.
+    void choose(const deadline& limit, errc on_expiry, const stop_token& stop = {}) {
         backoff spin;
         begin(limit, on_expiry, stop);
         while (!look(&spin) && !sleep(spin)) {
         }
         finish();
-        return outcome();
     }
 
     // ---- The same in steps: begin(); then look(), and while that is not the end, enter(), as many waits as must_wait()
@@ -100,14 +99,15 @@ public:
         has_registered_ = true;
         for (std::uint32_t place = 0; place < count_; ++place) in_order(place).prepare();
         registration_.emplace(*this, by);
+        registration& here = *registration_;
         bool superseded = false;
-        found_ = register_all(superseded);
-        if (found_ != no_case || superseded) return false;
-        registration_->attach(stopped_, true);  // a tick that came before the stop counts
-        if (stop_->stop_possible()) decide_by_stop_.emplace(*stop_, stop_decider(*this));
+        here.found = register_all(superseded);
+        if (here.found != no_case || superseded) return false;
+        here.attach(here.stopped, true);  // a tick that came before the stop counts
+        if (stop_->stop_possible()) here.decide_by_stop.emplace(*stop_, stop_decider(*limit_, here.stopped));
         bool retains = false;
         for (std::uint32_t place = 0; place < count_; ++place) retains |= in_order(place).retains_memory();
-        idle_ = retains ? deadline::in(std::chrono::milliseconds(10)) : deadline::never();
+        if (retains) here.idle = deadline::in(std::chrono::milliseconds(10));
         return true;
     }
 
@@ -115,25 +115,26 @@ public:
     // that are due. Where it ends because of a deadline, or since it may not block, `state_` says that nothing is ready:
     // if the claim is still undecided after that, nothing was.
     bool must_wait(deadline& until) {
-        if (registration_->decision.is_decided()) return false;
+        registration& here = *registration_;
+        if (here.decision.is_decided()) return false;
         expired_ = passed_deadline();
         const bool over = !may_block_ || expired_ != no_case || limit_->passed();
         for (std::uint32_t place = 0; place < count_; ++place) {
             select_case& c = in_order(place);
             if (c.of_kind() != select_case::kind::event || (!c.is_due() && !c.is_out_of_line())) continue;
             const op_status tried = c.try_register();
-            if (tried == op_status::done) found_ = order_[place];
+            if (tried == op_status::done) here.found = order_[place];
             if (tried != op_status::blocked) return false;  // or the timer is over, or a peer was first
         }
         if (over) {
             state_ = state::nothing_is_ready;
             return false;
         }
-        if (idle_.passed()) {
+        if (here.idle.passed()) {
             for (std::uint32_t place = 0; place < count_; ++place) in_order(place).give_back_memory();
-            idle_ = deadline::never();
+            here.idle = deadline::never();
         }
-        until = deadline::sooner(deadline::sooner(next_deadline(), *limit_), idle_);
+        until = deadline::sooner(deadline::sooner(next_deadline(), *limit_), here.idle);
         for (std::uint32_t place = 0; place < count_; ++place)
             until = deadline::sooner(until, in_order(place).wake_time());
         return true;
@@ -141,20 +142,20 @@ public:
 
     // Leaves the lines; true if that is the end.
     bool leave() {
-        decide_by_stop_.reset();
         const struct ending {
             explicit ending(select_engine& e) noexcept : engine(e) {}
             ~ending() { engine.registration_.reset(); }
             select_engine& engine;
         } ends(*this);
-        std::size_t chosen = found_;
-        if (registration_->leave()) {
-            const waiter* const selected = registration_->decision.selected();
-            if (selected == &stopped_) return ends_with(errc::stopped);
+        registration& here = *registration_;
+        std::size_t chosen = here.found;
+        if (here.leave()) {
+            const waiter* const selected = here.decision.selected();
+            if (selected == &here.stopped) return ends_with(errc::stopped);
             state_ = state::looking;
             if (selected) {  // otherwise a channel was closed
                 std::uint32_t place = 0;
-                while (&in_order(place).in_line() != selected) ++place;
+                while (in_order(place).in_line() != selected) ++place;
                 in_order(place).on_completed();
                 chosen = order_[place];
             }
@@ -168,20 +169,18 @@ public:
     void finish() noexcept { note_stop_.reset(); }
     // In place of all that: that case is chosen.
     void decide(std::size_t chosen) noexcept { chosen_ = chosen; }
-    // The index of the case that was chosen.
-    result<std::size_t> outcome() const {
-        if (chosen_ == no_case) return unexpected(failure_);
-        return chosen_;
-    }
+    // The index of the case that was chosen; no case if the choice failed, and why. Not as one result: one that is copied
+    // just after it was written waits for the writes.
+    std::size_t chosen() const noexcept { return chosen_; }
+    errc failure() const noexcept { return failure_; }
 
     // For what is given up while it waits: leaves the lines, with whatever it had been given.
     void abandon() noexcept {
-        decide_by_stop_.reset();
         note_stop_.reset();
         if (!registration_) return;
         if (registration_->leave() && registration_->decision.selected()) {
             for (std::uint32_t place = 0; place < count_; ++place) {
-                if (&in_order(place).in_line() == registration_->decision.selected()) in_order(place).discard();
+                if (in_order(place).in_line() == registration_->decision.selected()) in_order(place).discard();
             }
         }
         registration_.reset();
@@ -198,6 +197,18 @@ private:
 
     // ---- Register
 
+    class stop_decider {
+    public:
+        stop_decider(const deadline& limit, waiter& stopped) noexcept : limit_(limit), stopped_(stopped) {}
+        void operator()() const {
+            if (!limit_.passed() && claim::claim_without_transfer(stopped_)) stopped_.wake();
+        }
+
+    private:
+        const deadline& limit_;
+        waiter& stopped_;
+    };
+
     // The select in the lines of its channels. Leaves them however this ends, also where the thread is cancelled in its
     // sleep.
     class registration final : public timer_watch {
@@ -209,6 +220,7 @@ private:
         // decided it.
         bool leave() {
             if (left_) return by_peer_;
+            decide_by_stop.reset();
             by_peer_ = decision.end();
             if (by_peer_)
                 decision.sleeper.wait_for_wake();  // may be cancelled in that; the destructor comes here again
@@ -232,6 +244,10 @@ private:
 
         select_claim decision;
         std::uint32_t registered = 0;
+        std::size_t found = no_case;  // a case that the select has completed itself
+        deadline idle = deadline::never();
+        waiter stopped;  // which belongs to no case
+        std::optional<stop_callback<stop_decider>> decide_by_stop;
 
     private:
         select_engine& engine_;
@@ -250,7 +266,7 @@ private:
         while (here.registered < count_) {
             const std::uint32_t place = here.registered++;
             select_case& c = in_order(place);
-            here.attach(c.in_line(), behind_timer);
+            here.attach(*c.in_line(), behind_timer);
             if (prefers_ == preference::listed && c.is_timer()) behind_timer = true;
             switch (c.try_register()) {
                 case op_status::done: return order_[place];
@@ -274,17 +290,6 @@ private:
     private:
         select_engine& engine_;
     };
-    class stop_decider {
-    public:
-        explicit stop_decider(select_engine& e) noexcept : engine_(e) {}
-        void operator()() const {
-            if (!engine_.limit_->passed() && claim::claim_without_transfer(engine_.stopped_)) engine_.stopped_.wake();
-        }
-
-    private:
-        select_engine& engine_;
-    };
-
     // ---- The end
 
     bool ends_with(std::size_t chosen) noexcept {
@@ -329,10 +334,7 @@ private:
         parked_thread me;
         const struct leaving {
             explicit leaving(select_engine& e) noexcept : engine(e) {}
-            ~leaving() {
-                engine.decide_by_stop_.reset();
-                engine.registration_.reset();
-            }
+            ~leaving() { engine.registration_.reset(); }
             select_engine& engine;
         } leaves(*this);
         if (enter(me)) {
@@ -354,16 +356,9 @@ private:
     bool may_block_ = false;
     sync::atomic<bool> stop_came_first_{false};
     std::optional<stop_callback<stop_noter>> note_stop_;
-    // The outcome, in two: a result that is copied just after it was written waits for the writes.
     std::size_t chosen_ = no_case;
     errc failure_ = errc::empty;
-
-    // While it is registered.
-    std::size_t found_ = no_case;  // a case that it has completed itself
-    deadline idle_ = deadline::never();
-    waiter stopped_;  // which belongs to no case
     std::optional<registration> registration_;
-    std::optional<stop_callback<stop_decider>> decide_by_stop_;
 };
 
 }  // namespace sluice::detail

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -257,10 +258,13 @@ protected:
     // The coroutine is being destroyed, or a step has thrown: leaves all lines, and nobody behind who may notify.
     virtual void withdraw() noexcept = 0;
 
+    // Before a first look at the operation, which stands in no line: whether it may look now, or is to let other coroutines
+    // run before.
+    bool may_look() noexcept { return has_turn_ = takes_turn(); }
     // For the awaiter. False if the operation was over at once.
     bool suspend(std::coroutine_handle<> coroutine, executor_ref executor) {
         attach(coroutine, executor, true);
-        if (!takes_turn()) {
+        if (!has_turn_ && !takes_turn()) {
             phase_ = phase::begins;
             post();
             return true;
@@ -278,7 +282,7 @@ protected:
         if (was == phase::begins) return revoke();
         withdraw();
         const std::uint8_t state = state_.load(std::memory_order_acquire);
-        if (timer_.is_set && !(state & expired) && !where().use->cancel(where().context, timer_)) std::terminate();
+        if (timer_ && !(state & expired) && !where().use->cancel(where().context, *timer_)) std::terminate();
         if ((state & (notified | left_to_timer)) == notified) revoke();
     }
 
@@ -290,7 +294,6 @@ private:
         explicit alarm(stepped_suspension& s) noexcept
             : timer_node([](timer_node& n) { static_cast<alarm&>(n).of.on_expiry(); }), of(s) {}
         stepped_suspension& of;
-        bool is_set = false;
     };
 
     void notify(std::uint8_t what) noexcept {
@@ -311,8 +314,8 @@ private:
             }
             // Where the executor has no time, a step only wants to give back memory.
             if (!made.until().is_never() && where().use->post_at) {
-                timer_.is_set = true;
-                where().use->post_at(where().context, made.until().wake_time(), timer_);
+                timer_.emplace(*this);
+                where().use->post_at(where().context, made.until().wake_time(), *timer_);
             }
             if (!(state_.fetch_or(armed, std::memory_order_acq_rel) & notified)) return false;
             if (!take_timer()) return false;
@@ -325,11 +328,11 @@ private:
 
     // False if the timer is about to come, to which the step is left.
     bool take_timer() noexcept {
-        if (timer_.is_set && !(state_.load(std::memory_order_acquire) & expired) &&
-            !where().use->cancel(where().context, timer_) &&
+        if (timer_ && !(state_.load(std::memory_order_acquire) & expired) &&
+            !where().use->cancel(where().context, *timer_) &&
             !(state_.fetch_or(left_to_timer, std::memory_order_acq_rel) & expired))
             return false;
-        timer_.is_set = false;
+        timer_.reset();
         return true;
     }
 
@@ -342,13 +345,14 @@ private:
         const std::uint8_t before =
             state_.fetch_or(static_cast<std::uint8_t>(notified | expired), std::memory_order_acq_rel);
         if (!(before & left_to_timer) && (before & (armed | notified)) != armed) return;
-        timer_.is_set = false;
+        timer_.reset();
         if (advance()) resume_coroutine();
     }
 
     sync::atomic<std::uint8_t> state_{0};
     phase phase_ = phase::idle;
-    alarm timer_{*this};
+    bool has_turn_ = false;
+    std::optional<alarm> timer_;  // while it is set
     std::exception_ptr error_;
 };
 

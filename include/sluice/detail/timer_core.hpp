@@ -280,8 +280,7 @@ public:
     // Without a core it is never ready. One that `hears_of_end` is ready too when the timer ends so that it would go.
     timer_registration(timer_core* core, result<timer_core::clock::time_point>& out, bool hears_of_end,
                        bool stays) noexcept
-        : select_case(waiter_),
-          core_(core),
+        : core_(core),
           out_(out),
           stays_(stays),
           hears_(!hears_of_end ? timer_end::none
@@ -303,6 +302,7 @@ public:
         return now.phase == seen_.phase && now.changes == seen_.changes;
     }
     bool maybe_ready() const noexcept final { return is_due(); }
+    waiter* in_line() noexcept final { return &waiter_; }
     op_status try_register() final {
         return core_ ? noted(core_->try_register(out_, waiter_, hears_, seen_)) : op_status::closed;
     }
