@@ -1,4 +1,5 @@
-// The tour with <windows.h> and all its macros: before the library, or after it and before the program.
+// The tour with <windows.h> and all its macros: before the library, or after it and before the program. Of these macros MinGW
+// leaves out min, max and small in C++; ../compile/macros/windows.hpp has them.
 #if defined(WINDOWS_FIRST)
 #include <windows.h>
 #endif
@@ -8,8 +9,7 @@
 
 #include <windows.h>
 
-#if !defined(min) || !defined(max) || !defined(small) || !defined(near) || !defined(far) || !defined(interface) || \
-    !defined(ERROR)
+#if !defined(near) || !defined(far) || !defined(hyper) || !defined(interface) || !defined(ERROR)
 #error "a macro that this is about is missing"
 #endif
 
