@@ -315,6 +315,8 @@ TEST_CASE("handles may be named where the message type is incomplete", "[lifetim
     CHECK(rx.recv()->value == 4);
 }
 
+// MinGW frees the memory of thread_local objects before their destructors run, with or without the library.
+#if !defined(__MINGW32__)
 TEST_CASE("operations work in the destructors of thread-local objects", "[lifetime]") {
     const auto which = EACH_KIND();
     CAPTURE(which);
@@ -353,6 +355,7 @@ TEST_CASE("operations work in the destructors of thread-local objects", "[lifeti
     thread.join();
     CHECK(replies == std::vector<int>{-1, 0, 1, 2, 100});
 }
+#endif
 
 TEST_CASE("a channel outlives its factory's aggregate through any copy of a handle", "[lifetime]") {
     const auto which = EACH_KIND();

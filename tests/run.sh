@@ -7,27 +7,31 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 usage() {
     cat <<'END'
 Usage: sh tests/run.sh [--compiler COMMAND] [--sanitize thread|address] [-- CTEST-OPTION...]
-       sh tests/run.sh --target windows|arm64|armhf|i386 [-- CTEST-OPTION...]
+       sh tests/run.sh --target windows|arm64|armhf|i386 [--build TARGET] [-- CTEST-OPTION...]
 Without options for ctest, the tests that take seconds. What takes longer is run by:
     sh tests/run.sh -- --label-regex "example|portability|model|mutants|soak|helgrind"
   --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
   --sanitize WHICH     the unit tests alone, with ThreadSanitizer, or with AddressSanitizer and UndefinedBehaviorSanitizer
   --target WHICH       the unit tests, those between processes where the system has them, and the examples: cross-compiled, and
                        run by Wine or by qemu
+  --build TARGET       with --target: what CMake builds, where that is not all of these: sluice_tests for the unit tests alone, of
+                       which ctest is to be told too
 END
 }
 
 compiler=${CXX:-c++}
 sanitize=
 target=
+build=sluice_target_tests
 while [ $# -gt 0 ]; do
     case $1 in
-        --compiler | --sanitize | --target)
+        --compiler | --sanitize | --target | --build)
             [ $# -ge 2 ] || fail "$1 needs a value"
             case $1 in
                 --compiler) compiler=$2 ;;
                 --sanitize) sanitize=$2 ;;
-                *) target=$2 ;;
+                --target) target=$2 ;;
+                *) build=$2 ;;
             esac
             shift 2
             ;;
@@ -92,7 +96,7 @@ fi
 
 if [ -n "$target" ]; then
     [ $# -gt 0 ] || set -- --label-exclude none
-    configure_and_build "tests-$target" sluice_target_tests -D CMAKE_TOOLCHAIN_FILE="$root/cmake/toolchains/$target.cmake" \
+    configure_and_build "tests-$target" "$build" -D CMAKE_TOOLCHAIN_FILE="$root/cmake/toolchains/$target.cmake" \
         -D CMAKE_BUILD_TYPE=RelWithDebInfo -D CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1"
     say "Testing for $target"
     ctest --test-dir "$folder" --output-on-failure --no-tests=error -j "$(getconf _NPROCESSORS_ONLN)" "$@" ||

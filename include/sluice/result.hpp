@@ -17,6 +17,7 @@
 #include <expected>
 #endif
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/immortal.hpp>
 #include <sluice/detail/throw.hpp>
 
@@ -47,7 +48,7 @@ constexpr std::string_view to_string(errc e) noexcept {
 
 namespace detail {
 
-class [[gnu::visibility("default")]] sluice_category;
+class SLUICE_SHARED sluice_category;
 class sluice_category final : public std::error_category {
 public:
     const char* name() const noexcept override { return "sluice"; }
@@ -66,7 +67,7 @@ inline const std::error_category& category() noexcept { return detail::immortal<
 /// with one: `if (code == sluice::errc::closed)`.
 inline std::error_code make_error_code(errc e) noexcept { return {static_cast<int>(e), category()}; }
 
-class [[gnu::visibility("default")]] channel_error;
+class SLUICE_SHARED channel_error;
 /// Thrown by result::value() where there is no value. Its `code()` equals the errc, and its `what()` says to_string()
 /// of it. Can be caught in another shared object than the one that throws it, also where symbols are hidden.
 class channel_error : public std::system_error {

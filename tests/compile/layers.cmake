@@ -2,7 +2,8 @@
 # a header, put it into the first line below everything that it includes, or give it a line of its own. None is long.
 set(layers
     # the core
-    "version detail/immortal detail/sync detail/throw overflow"
+    "version detail/compiler detail/throw overflow"
+    "detail/immortal detail/sync"
     "executor result detail/backoff detail/deadline detail/event_signal detail/lock detail/loop_lock detail/queue_segment
      detail/stop_callback"
     "detail/handler detail/parker detail/queue"
@@ -107,6 +108,15 @@ foreach(header IN LISTS headers)
     if(NOT name MATCHES "^((ipc|nats)(/|$)|(boost_)?asio$)" AND text MATCHES "#include <chrono>")
         message(SEND_ERROR "sluice/${header} includes <chrono>, which takes a tenth of a second to compile: <condition_variable> "
                            "has durations, clocks and literals; see detail/sync.hpp"
+        )
+    endif()
+    # What travels between processes is found out by builtins, which the compilers of systems with POSIX have.
+    string(REGEX REPLACE "//[^\n]*" "" code "${text}")
+    if(NOT name MATCHES "^(detail/compiler|ipc/detail/(plain|type_id))$"
+       AND code MATCHES "\\[\\[gnu::|__attribute__|__builtin_|__PRETTY_FUNCTION__|[^a-z_]asm "
+    )
+        message(SEND_ERROR "sluice/${header} depends on a compiler: ${CMAKE_MATCH_0} belongs into detail/compiler.hpp, with a "
+                           "plain alternative"
         )
     endif()
     file(STRINGS ${checkout}/include/sluice/${header} includes REGEX "^ *# *include *[<\"]sluice/")

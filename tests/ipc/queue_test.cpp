@@ -73,8 +73,8 @@ TEST_CASE("each message of a queue goes to one of its receivers") {
         });
         std::vector<int> times(count);
         for (serial n = 0; n < count; ++n) {
-            (void)sluice::select(sluice::on_recv(a, [&](serial m) { ++times.at(m); }),
-                                 sluice::on_recv(b, [&](serial m) { ++times.at(m); }));
+            (void)sluice::select(sluice::on_recv(a, [&](serial m) { ++times.at(static_cast<std::size_t>(m)); }),
+                                 sluice::on_recv(b, [&](serial m) { ++times.at(static_cast<std::size_t>(m)); }));
         }
         CHECK(std::all_of(times.begin(), times.end(), [](int t) { return t == 1; }));
         CHECK(sending.get() == count);

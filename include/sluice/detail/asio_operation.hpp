@@ -14,6 +14,7 @@
 #include <sluice/detail/asio_pending.hpp>
 #include <sluice/detail/async_channel.hpp>
 #include <sluice/detail/async_select.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/suspension.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
@@ -31,7 +32,7 @@ public:
     explicit bare_operation(std::tuple<Kept...>& kept) : bare_operation(kept, std::index_sequence_for<Kept...>()) {}
 
     // True if it is over. Otherwise this may be gone. Not to be inlined into a coroutine: see sync::this_thread().
-    [[gnu::noinline]] bool begin(executor_ref executor) {
+    SLUICE_NOINLINE bool begin(executor_ref executor) {
         unsigned& in_a_row = sync::this_thread().completed_in_a_row;
         const unsigned before = std::exchange(in_a_row, 0);
         const bool over = this->look() || !this->suspend_in(nullptr, executor);

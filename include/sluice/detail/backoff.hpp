@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/sync.hpp>
 
 namespace sluice::detail {
@@ -41,7 +42,7 @@ class batch_delay {
 public:
     // For an end that has found `available` of the `count` that the other end has counted so far: whether it is to
     // wait() with its lock released, and then to look again.
-    [[gnu::always_inline]] bool should_delay(std::size_t available, std::size_t count) noexcept {
+    SLUICE_ALWAYS_INLINE bool should_delay(std::size_t available, std::size_t count) noexcept {
         const bool idle = pauses_.load(std::memory_order_relaxed) == 0;
         return !(idle && (count & (probe_interval_ - 1u)) != 0) && start(available, count, idle);
     }
@@ -55,7 +56,7 @@ public:
     }
 
     // For an end that looks again and takes what there is.
-    [[gnu::always_inline]] void adapt(std::size_t count) noexcept {
+    SLUICE_ALWAYS_INLINE void adapt(std::size_t count) noexcept {
         if (!pending_) return;
         pending_ = false;
         const unsigned now = pauses_.load(std::memory_order_relaxed);
@@ -71,7 +72,7 @@ public:
     }
 
 private:
-    [[gnu::noinline]] bool start(std::size_t available, std::size_t count, bool idle) noexcept {
+    SLUICE_NOINLINE bool start(std::size_t available, std::size_t count, bool idle) noexcept {
         if (available == 0 || available >= batch || !sync::multicore() || sync::single_threaded()) return false;
         if (idle) pauses_.store(min_pauses, std::memory_order_relaxed);
         count_before_ = static_cast<std::uint16_t>(count);

@@ -8,6 +8,7 @@
 
 #include <sluice/detail/backoff.hpp>
 #include <sluice/detail/channel_base.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/feeder.hpp>
 #include <sluice/detail/parker.hpp>
@@ -178,12 +179,12 @@ inline constexpr direction blocking::receiving = {
     .unregister = [](channel_base& c, waiter& self) { return c.unregister_receiver(self); },
 };
 
-[[gnu::noinline]] inline errc channel_base::send_blocking(const message_ops& ops, void* message, const deadline& until,
-                                                          const stop_token& stop) {
+SLUICE_NOINLINE inline errc channel_base::send_blocking(const message_ops& ops, void* message, const deadline& until,
+                                                        const stop_token& stop) {
     return blocking(blocking::sending, *this, ops, message, until)(stop);
 }
-[[gnu::noinline]] inline errc channel_base::recv_blocking(const message_ops& ops, void* out, const deadline& until,
-                                                          const stop_token& stop) {
+SLUICE_NOINLINE inline errc channel_base::recv_blocking(const message_ops& ops, void* out, const deadline& until,
+                                                        const stop_token& stop) {
     return blocking(blocking::receiving, *this, ops, out, until)(stop);
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <sluice/detail/channel_state.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/lock.hpp>
 #include <sluice/detail/queue.hpp>
@@ -34,7 +35,7 @@ public:
     // The path of a message that meets no waiter is inlined as a whole; without the attribute GCC makes calls of parts
     // of it.
     template <class Messages>
-    [[gnu::always_inline]] op_status try_send(Messages messages, void* message, bool may_delay = false) {
+    SLUICE_ALWAYS_INLINE op_status try_send(Messages messages, void* message, bool may_delay = false) {
         spin_lock_guard back(back_lock());
         if (!closed_under_lock() && receivers_.empty()) {
             if (push(messages, message, may_delay)) return op_status::done;
@@ -44,7 +45,7 @@ public:
     }
 
     template <class Messages>
-    [[gnu::always_inline]] op_status try_recv(Messages messages, void* out, bool may_delay = false) {
+    SLUICE_ALWAYS_INLINE op_status try_recv(Messages messages, void* out, bool may_delay = false) {
         spin_lock_guard front(front_lock_);
         if (senders_.empty()) {
             if (consumer_.available(producer_, may_delay) > 0) {
@@ -61,12 +62,12 @@ public:
     // The same without a lock, where the process has only one thread and nothing on the way can start another: no code
     // of the message's, no allocator. False, with nothing done, where that is not so, or where there is more to do.
     template <class Messages>
-    [[gnu::always_inline]] bool try_send_alone(Messages messages, void* message) {
+    SLUICE_ALWAYS_INLINE bool try_send_alone(Messages messages, void* message) {
         return sync::single_threaded() && !closed_under_lock() && receivers_.empty() &&
                producer_.has_free_slot(limit_, consumer_) && push(messages, message, false);
     }
     template <class Messages>
-    [[gnu::always_inline]] bool try_recv_alone(Messages messages, void* out) {
+    SLUICE_ALWAYS_INLINE bool try_recv_alone(Messages messages, void* out) {
         if (!sync::single_threaded() || !senders_.empty() || consumer_.available(producer_) == 0 ||
             consumer_.frees_memory(producer_))
             return false;
@@ -76,7 +77,7 @@ public:
 
     // The same for a select that may have to prefer another case.
 
-    [[gnu::noinline]] op_status try_send_if(const message_ops& ops, const precondition& others, void* message) {
+    SLUICE_NOINLINE op_status try_send_if(const message_ops& ops, const precondition& others, void* message) {
         if (discards()) return send_discarding(ops, message, nullptr, &others);
         section back(back_lock());
         if (closed_under_lock()) return op_status::closed;
@@ -84,7 +85,7 @@ public:
         if (receivers_.empty() && producer_.room(limit_, consumer_) == 0) return op_status::blocked;
         return others.holds() ? send_locked(ops, message, nullptr, back) : op_status::superseded;
     }
-    [[gnu::noinline]] op_status try_recv_if(const message_ops& ops, const precondition& others, void* out) {
+    SLUICE_NOINLINE op_status try_recv_if(const message_ops& ops, const precondition& others, void* out) {
         section front(front_lock_);
         if (consumer_.available(producer_) == 0 && senders_.empty())
             return closed_under_lock() ? op_status::closed : op_status::blocked;
@@ -99,7 +100,7 @@ public:
     // Sends; where there is no room, the oldest message comes out, into `out`, and the new one goes in, in one step.
     // `blocked` on a rendezvous alone. Like send_by_rule() it requires messages whose moves do not throw, and throws
     // before anything has changed, or not at all.
-    [[gnu::noinline]] op_status force_send(const message_ops& ops, void* message, void* out) {
+    SLUICE_NOINLINE op_status force_send(const message_ops& ops, void* message, void* out) {
         {
             const spin_lock_guard back(back_lock());
             if (!closed_under_lock() && receivers_.empty() && push(erased_messages(ops), message, false))
@@ -113,8 +114,8 @@ public:
     // Sends to a channel that discards(); where there is no room, by its rule: the oldest message comes out, into
     // `out`; or the new one is `blocked`, for the caller to discard. What is discarded is counted. For a select, `self`
     // or `others` say whether it may still send: otherwise `superseded`.
-    [[gnu::noinline]] op_status send_by_rule(const message_ops& ops, void* message, void* out, waiter* self = nullptr,
-                                             const precondition* others = nullptr) {
+    SLUICE_NOINLINE op_status send_by_rule(const message_ops& ops, void* message, void* out, waiter* self = nullptr,
+                                           const precondition* others = nullptr) {
         const bool evicts = seldom_.rule == overflow::drop_oldest;
         section locked(evicts ? front_lock_ : back_lock());
         if (evicts) locked.lock_also(back_lock());
@@ -134,8 +135,8 @@ public:
     }
 
     // The same, and destroys what is discarded, with no lock held.
-    [[gnu::noinline]] op_status send_discarding(const message_ops& ops, void* message, waiter* self = nullptr,
-                                                const precondition* others = nullptr) {
+    SLUICE_NOINLINE op_status send_discarding(const message_ops& ops, void* message, waiter* self = nullptr,
+                                              const precondition* others = nullptr) {
         op_status sent = op_status::blocked;
         auto attempt = [&](void* out) {
             sent = send_by_rule(ops, message, out, self, others);
@@ -156,7 +157,7 @@ public:
     // ---- Lines. These look once more with both locks held, and where that would block put `self` in line. For a case
     // of a select the attempt is `superseded` if the select was decided before.
 
-    [[gnu::noinline]] op_status register_sender(const message_ops& ops, void* message, blocked_op& self) {
+    SLUICE_NOINLINE op_status register_sender(const message_ops& ops, void* message, blocked_op& self) {
         if (discards()) return send_discarding(ops, message, &self);
         section both(front_lock_, back_lock());
         const op_status tried = send_locked(ops, message, &self, both);
@@ -171,7 +172,7 @@ public:
         }
         return tried;
     }
-    [[gnu::noinline]] op_status register_receiver(const message_ops& ops, void* out, blocked_op& self) {
+    SLUICE_NOINLINE op_status register_receiver(const message_ops& ops, void* out, blocked_op& self) {
         section both(front_lock_, back_lock());
         const op_status tried = recv_locked(ops, out, &self, both);
         if (tried == op_status::blocked) {
@@ -327,7 +328,7 @@ protected:
 
     // Puts the message into the queue; false if there is no room.
     template <class Messages>
-    [[gnu::always_inline]] bool push(Messages messages, void* message, bool may_delay) {
+    SLUICE_ALWAYS_INLINE bool push(Messages messages, void* message, bool may_delay) {
         void* const slot = producer_.free_slot(messages, limit_, consumer_, may_delay);
         if (!slot) return false;
         messages.put(message, slot);
@@ -337,7 +338,7 @@ protected:
 
     // Takes the oldest message out of the queue.
     template <class Messages>
-    [[gnu::always_inline]] void pop(Messages messages, void* out) {
+    SLUICE_ALWAYS_INLINE void pop(Messages messages, void* out) {
         const std::size_t number = consumer_.own_head();
         messages.take(consumer_.message(messages, number), out);
         consumer_.publish(number + 1);
@@ -375,7 +376,7 @@ protected:
         return false;
     }
 
-    [[gnu::noinline]] op_status try_send_slowly(const message_ops& ops, void* message, spin_lock_guard&& back) {
+    SLUICE_NOINLINE op_status try_send_slowly(const message_ops& ops, void* message, spin_lock_guard&& back) {
         {
             section locked(std::move(back));
             if (closed_under_lock() || !receivers_.empty()) {
@@ -388,7 +389,7 @@ protected:
         producer_.wait_for_batch();
         return try_send(erased_messages(ops), message);
     }
-    [[gnu::noinline]] op_status try_recv_slowly(const message_ops& ops, void* out, spin_lock_guard&& front) {
+    SLUICE_NOINLINE op_status try_recv_slowly(const message_ops& ops, void* out, spin_lock_guard&& front) {
         {
             section locked(std::move(front));
             if (!senders_.empty()) {
@@ -406,7 +407,7 @@ protected:
     void shrink_after_burst(const message_ops& ops, section& locked) {
         if (may_shrink()) shrink(ops, locked, false);
     }
-    [[gnu::noinline]] void shrink_slowly(const message_ops& ops, spin_lock_guard&& front) {
+    SLUICE_NOINLINE void shrink_slowly(const message_ops& ops, spin_lock_guard&& front) {
         section locked(std::move(front));
         shrink(ops, locked, false);
     }

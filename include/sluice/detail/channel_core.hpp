@@ -13,6 +13,7 @@
 
 #include <sluice/detail/blocking.hpp>
 #include <sluice/detail/channel_base.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/queue.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>
@@ -107,7 +108,7 @@ public:
     // What is sent is moved from; it may be a const T where a copy is as good.
     using message_type = std::conditional_t<copies_in_place<T>, const T, T>;
 
-    [[gnu::always_inline]] op_status try_send(message_type& message, bool may_delay = false) {
+    SLUICE_ALWAYS_INLINE op_status try_send(message_type& message, bool may_delay = false) {
         if constexpr (std::is_trivially_copyable_v<T>) {
             struct alone : messages_type {  // no other processor has a cache line of the queue
                 static constexpr std::size_t lookahead() noexcept { return 0; }
@@ -116,7 +117,7 @@ public:
         }
         return channel_base::try_send(messages_type(), address_of(message), may_delay);
     }
-    [[gnu::always_inline]] op_status try_recv(result<T>& out, bool may_delay = false) {
+    SLUICE_ALWAYS_INLINE op_status try_recv(result<T>& out, bool may_delay = false) {
         if constexpr (std::is_trivially_copyable_v<T>) {
             if (try_recv_alone(messages_type(), std::addressof(out))) return op_status::done;
         }

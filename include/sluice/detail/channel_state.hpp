@@ -12,6 +12,7 @@
 #include <optional>
 #include <utility>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/feeder.hpp>
 #include <sluice/detail/lock.hpp>
 #include <sluice/detail/queue.hpp>
@@ -327,7 +328,7 @@ private:
     // was there, since weak handles may have somebody wait for the closing. If both leave at the same time both may
     // close it, of which the second does nothing, and then the exchange of `one_side_gone_` tells them apart: to the side
     // that comes first it is the last access, and the one that comes second ends the channel.
-    [[gnu::noinline]] void drop_side(bool discard, const message_ops& ops) {
+    SLUICE_NOINLINE void drop_side(bool discard, const message_ops& ops) {
         if (made_in_ != sync::fork_count()) return abandon();
         if (!one_side_gone_.load(std::memory_order_acquire) || !is_closed()) {
             section both(front_lock_, back_lock());

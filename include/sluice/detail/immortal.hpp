@@ -3,13 +3,15 @@
 
 #include <atomic>
 
+#include <sluice/detail/compiler.hpp>
+
 namespace sluice::detail {
 
 // Statics of the library are not initialised at a first use by the language: in the child of a fork that comes meanwhile
 // the guard would be held for ever, by a thread that only the parent has. Here each thread that comes too early makes
 // one, and the first is kept. It may outlive the statics: threads and errors do.
 template <class T>
-struct [[gnu::visibility("default")]] immortal {  // one for all shared objects
+struct SLUICE_SHARED immortal {  // one for all shared objects
     static T& self() {
         T* there = instance.load(std::memory_order_acquire);
         if (there) return *there;

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include <sluice/detail/backoff.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/loop_lock.hpp>
 #include <sluice/detail/loop_task.hpp>
 #include <sluice/detail/resumption_list.hpp>
@@ -102,7 +103,7 @@ public:
     // Called by the promise of a task as it suspends to await `task`, or to end as `task`: lets what follows run as the
     // next thing in this thread, or, if it does not run the task's loop, or something follows already, posts it.
     // Not to be inlined into a coroutine: see sync::this_thread().
-    [[gnu::noinline]] static void follow_with(loop_task& task) noexcept {
+    SLUICE_NOINLINE static void follow_with(loop_task& task) noexcept {
         turn* const now = current();
         if (now && now->loop == task.loop && !now->next) {
             now->next = &task;

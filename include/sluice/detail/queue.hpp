@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <sluice/detail/backoff.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/queue_segment.hpp>
 #include <sluice/detail/sync.hpp>
 
@@ -48,13 +49,13 @@ public:
 
     // How many messages there are to take; reads the other counter only when those that it knows of are used up. With
     // `may_delay` it may return 0 although some are available, to let a batch gather; then is_batch_pending().
-    [[gnu::always_inline]] std::size_t available(const producer_end& producer, bool may_delay = false) noexcept;
+    SLUICE_ALWAYS_INLINE std::size_t available(const producer_end& producer, bool may_delay = false) noexcept;
     bool is_cache_exhausted() const noexcept { return own_head() == cached_tail_; }
 
     // The message of that number: the oldest one, and then one after the other, as long as they are available. A
     // segment that is emptied by that is recycled.
     template <class Messages>
-    [[gnu::always_inline]] void* message(Messages messages, std::size_t number) noexcept {
+    SLUICE_ALWAYS_INLINE void* message(Messages messages, std::size_t number) noexcept {
         if (!segment_) segment_ = first_;
         queue_segment* const following = segment_->next.load(std::memory_order_acquire);
         if (following && segment_->end == number) recycle(std::exchange(segment_, following), messages.ops());
@@ -79,7 +80,7 @@ private:
 
     // Keeps one of the largest segments for the producer. Only this end fills the place, so one that is seen empty
     // stays so.
-    [[gnu::noinline]] void recycle(queue_segment* s, const message_ops& ops) noexcept {
+    SLUICE_NOINLINE void recycle(queue_segment* s, const message_ops& ops) noexcept {
         if (s->size == ops.max_slots && !spare_.load(std::memory_order_relaxed)) {
             spare_.store(s, std::memory_order_release);
         } else {
@@ -145,8 +146,7 @@ public:
 
     // Where the next message goes, or null if room() is 0.
     template <class Messages>
-    [[gnu::always_inline]] void* free_slot(Messages messages, std::size_t limit, consumer_end& consumer,
-                                           bool may_delay) {
+    SLUICE_ALWAYS_INLINE void* free_slot(Messages messages, std::size_t limit, consumer_end& consumer, bool may_delay) {
         const std::size_t number = own_tail();
         if (number == cached_limit_ && !find_room(number, limit, consumer, may_delay, messages.ops())) return nullptr;
         return known_slot(messages, number);
@@ -207,7 +207,7 @@ private:
     // processor has read when they were last in use: without that the write to each new one stalls the next lock. Only
     // where a slot is known to be free; from one that waits to be read the line would be stolen.
     template <class Messages>
-    [[gnu::always_inline]] void* known_slot(Messages messages, std::size_t number) const noexcept {
+    SLUICE_ALWAYS_INLINE void* known_slot(Messages messages, std::size_t number) const noexcept {
         constexpr std::size_t lookahead = Messages::lookahead();
         if constexpr (lookahead > 0) {
             if (cached_limit_ - number > lookahead) {
@@ -218,15 +218,15 @@ private:
         return segment_->slot(messages, number);
     }
 
-    [[gnu::noinline]] bool find_room(std::size_t number, std::size_t limit, consumer_end& consumer, bool may_delay,
-                                     const message_ops& ops) {
+    SLUICE_NOINLINE bool find_room(std::size_t number, std::size_t limit, consumer_end& consumer, bool may_delay,
+                                   const message_ops& ops) {
         if (room(limit, consumer, may_delay) == 0) return false;
         find_slots(number, limit, consumer, consumer.head(), ops);
         return true;
     }
 
-    [[gnu::noinline]] void find_slots(std::size_t number, std::size_t limit, consumer_end& consumer, std::size_t head,
-                                      const message_ops& ops) {
+    SLUICE_NOINLINE void find_slots(std::size_t number, std::size_t limit, consumer_end& consumer, std::size_t head,
+                                    const message_ops& ops) {
         if (use_free_slots(number, limit, head)) return;
         std::uint32_t size = ops.first_slots;
         if (segment_ && segment_->size * 2 > size) size = segment_->size * 2;

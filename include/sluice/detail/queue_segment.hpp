@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/sync.hpp>
 
 namespace sluice::detail {
@@ -122,7 +123,7 @@ inline void destroy_iteratively(queue_segment* chain) noexcept {
 }
 
 // What the empty channels of this process retain for the next messages, in bytes.
-class [[gnu::visibility("default")]] retained_memory;  // one for all shared objects
+class SLUICE_SHARED retained_memory;  // one for all shared objects
 class retained_memory {
 public:
     static bool reserve(std::size_t bytes) noexcept {

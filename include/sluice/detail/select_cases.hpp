@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <sluice/detail/backoff.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/select_case.hpp>
 #include <sluice/detail/sync.hpp>
@@ -129,7 +130,7 @@ protected:
     }
 
     // Backs off while no case seems ready; false when it is time to register.
-    [[gnu::noinline]] bool backed_off(backoff& spin) const {
+    SLUICE_NOINLINE bool backed_off(backoff& spin) const {
         for (std::uint32_t place = 0; place < count_; ++place) {
             if (in_order(place).must_register_first()) return false;
         }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <sluice/detail/backoff.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/parker.hpp>
 #include <sluice/detail/select_cases.hpp>
@@ -330,7 +331,7 @@ private:
         parker place;
     };
 
-    [[gnu::noinline]] bool sleep(backoff& spin) {
+    SLUICE_NOINLINE bool sleep(backoff& spin) {
         parked_thread me;
         const struct leaving {
             explicit leaving(select_engine& e) noexcept : engine(e) {}

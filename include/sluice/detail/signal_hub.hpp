@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <sluice/channel.hpp>
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/immortal.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/detail/waiter.hpp>
@@ -30,7 +31,7 @@ namespace sluice::detail {
 // Where a signal comes in. The handler does nothing that is not safe in a handler: it reads atomics without locks, and
 // posts a semaphore. (It is no pipe, which would need two descriptors, and which a forked child would share.) There is
 // one of all this in a process, also for shared objects compiled with hidden symbols.
-class [[gnu::visibility("default")]] signal_handler {
+class SLUICE_SHARED signal_handler {
 public:
     static constexpr int count = NSIG;  // signals have numbers below
 
@@ -106,7 +107,7 @@ private:
 // ended if nobody is left, before a disposition comes back. `mutex_`, which comes after it, guards what the thread uses
 // too; messages are sent under it. A fork takes both, so that a child finds everything in order: it has no receivers
 // from before, and the former dispositions.
-class [[gnu::visibility("default")]] signal_hub;
+class SLUICE_SHARED signal_hub;
 class signal_hub {
 public:
     signal_hub() {

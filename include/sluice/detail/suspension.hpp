@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
@@ -114,12 +115,12 @@ class suspension : public resumption {
 public:
     // Counts an operation that may complete at once; false if it is to let other coroutines run before it begins. Not to
     // be inlined into a coroutine: see sync::this_thread().
-    [[gnu::noinline]] static bool takes_turn() noexcept {
+    SLUICE_NOINLINE static bool takes_turn() noexcept {
         unsigned& in_a_row = sync::this_thread().completed_in_a_row;
         return in_a_row < max_in_a_row && ++in_a_row > 0;
     }
     // The coroutine was suspended, and counts anew. Likewise not to be inlined.
-    [[gnu::noinline]] static void begin_turn() noexcept { sync::this_thread().completed_in_a_row = 0; }
+    SLUICE_NOINLINE static void begin_turn() noexcept { sync::this_thread().completed_in_a_row = 0; }
 
     std::coroutine_handle<> posted() const noexcept { return relay_ ? relay_.handle() : coroutine_; }
 

@@ -22,6 +22,8 @@
 #include <pthread.h>
 #endif
 
+#include <sluice/detail/compiler.hpp>
+
 namespace sluice::detail::sync {
 
 using mutex = std::mutex;
@@ -82,7 +84,7 @@ inline bool single_threaded() noexcept {
 // only the parent has. One number for all shared objects of a process. Each of them registers a handler of its own,
 // since the handlers of one that is unloaded go with it.
 #if defined(__unix__) || defined(__APPLE__)
-struct [[gnu::visibility("default")]] fork_counter {
+struct SLUICE_SHARED fork_counter {
     inline static std::atomic<unsigned> count{0};
 };
 // When it is loaded: a thread that registers one later may do so within the fork of another, which then does not call it.
@@ -90,7 +92,7 @@ struct [[gnu::visibility("default")]] fork_counter {
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wglobal-constructors"
 #endif
-[[gnu::visibility("hidden"), maybe_unused]] inline const int fork_handler =
+SLUICE_LOCAL [[maybe_unused]] inline const int fork_handler =
     ::pthread_atfork(nullptr, nullptr, [] { fork_counter::count.fetch_add(1, std::memory_order_relaxed); });
 #if defined(__clang__)
 #pragma clang diagnostic pop
@@ -100,13 +102,8 @@ inline unsigned fork_count() noexcept { return fork_counter::count.load(std::mem
 inline unsigned fork_count() noexcept { return 0; }
 #endif
 
-inline void pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("isb" ::: "memory");
-#endif
-}
+using compiler::pause;
+using compiler::prefetch_to_write;
 
 // How many pauses a thread spins for before it blocks: those that take ten microseconds, or none where no other thread
 // runs meanwhile. A pause takes 3 to 60 nanoseconds, as processors have it, so it is measured once; the least of three
@@ -129,19 +126,6 @@ inline unsigned spin_pauses() noexcept {
     if (known < least) known = least;
     pauses.store(known, std::memory_order_relaxed);
     return known;
-}
-
-// Asks for the cache line of `p`, to write to it soon: a hint. `p` need not be valid. On x86-64 the builtin would ask for a
-// line to read, unless the compiler is told otherwise: prefetchw came with 3DNow!, and Intel's first 64-bit processors
-// did not have it. These and emulators that ignore it run it as a no-op.
-inline void prefetch_to_write(const void* p) noexcept {
-#if defined(__x86_64__)
-    asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p)));
-#elif defined(__GNUC__)
-    __builtin_prefetch(p, 1);
-#else
-    (void)p;
-#endif
 }
 
 inline void yield() noexcept { std::this_thread::yield(); }

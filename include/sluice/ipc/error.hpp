@@ -5,6 +5,7 @@
 #include <system_error>
 #include <type_traits>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/immortal.hpp>
 
 namespace sluice::ipc {
@@ -25,7 +26,7 @@ enum class ipc_errc : int {  // they travel: their numbers stay
 
 namespace detail {
 
-class [[gnu::visibility("default")]] ipc_category;
+class SLUICE_SHARED ipc_category;
 class ipc_category final : public std::error_category {
 public:
     const char* name() const noexcept override { return "sluice.ipc"; }

@@ -6,13 +6,14 @@
 
 #include <nats/nats.h>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/immortal.hpp>
 
 namespace sluice::nats {
 
 namespace detail {
 
-class [[gnu::visibility("default")]] nats_category;
+class SLUICE_SHARED nats_category;
 class nats_category final : public std::error_category {
 public:
     static constexpr int first_of_jetstream = 10000;

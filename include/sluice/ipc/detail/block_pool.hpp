@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/immortal.hpp>
 
 namespace sluice::ipc::detail {
@@ -16,7 +17,7 @@ namespace sluice::ipc::detail {
 // Keeps freed blocks of memory for the next messages: the system clears each page of memory that is new to a process
 // when it is first touched. No thread waits for the lock, which in a forked child may be locked for ever: then a block
 // is allocated, or freed.
-class [[gnu::visibility("default")]] block_pool;  // one for all shared objects
+class SLUICE_SHARED block_pool;  // one for all shared objects
 class block_pool {
 public:
     block_pool() { blocks_.reserve(max_pooled / min_block); }

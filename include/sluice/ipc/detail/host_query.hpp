@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <poll.h>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/immortal.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/ipc/address.hpp>
@@ -24,10 +25,10 @@
 
 namespace sluice::ipc::detail {
 
-class [[gnu::visibility("default")]] host_query;
+class SLUICE_SHARED host_query;
 
 // Those that have been started.
-struct [[gnu::visibility("default")]] host_queries {
+struct SLUICE_SHARED host_queries {
     std::mutex mutex;
     std::vector<std::weak_ptr<host_query>> started;
 };

@@ -11,6 +11,7 @@
 #include <span>
 #include <system_error>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
@@ -19,7 +20,7 @@
 
 namespace sluice::ipc::detail {
 
-class [[gnu::visibility("default")]] io_loop;
+class SLUICE_SHARED io_loop;
 
 class io_handler;
 
@@ -37,7 +38,7 @@ struct handler_group {
 };
 
 // Its virtual members are called by the loop's thread alone, or by a thread that holds lock_work().
-class [[gnu::visibility("default")]] io_handler {
+class SLUICE_SHARED io_handler {
 public:
     using time_point = std::chrono::steady_clock::time_point;
 

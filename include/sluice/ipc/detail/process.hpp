@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/immortal.hpp>
 
 namespace sluice::ipc::detail {
@@ -82,7 +83,7 @@ struct inheritable_fd {
 //
 // mutex_ guards everything but the atomics. The order of locks is io_loop::starting_, mutex_, io_loop::mutex_. A fork
 // takes mutex_, so that a child finds what it guards in a consistent state.
-class [[gnu::visibility("default")]] process;
+class SLUICE_SHARED process;
 class process {
 public:
     process() {
@@ -296,7 +297,7 @@ private:
 #endif
 
 // This module: when it is unloaded, or the program ends, what it has made is finished.
-[[gnu::visibility("hidden")]] inline module_id this_module() {
+SLUICE_LOCAL inline module_id this_module() {
     static std::atomic<bool> is_registered{false};
     if (!is_registered.load(std::memory_order_relaxed)) {
         std::atexit([] { process::self().finish(&is_registered); });  // twice does no harm

@@ -9,6 +9,7 @@
 #include <span>
 #include <utility>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/ipc/detail/process.hpp>
 
 namespace sluice::ipc::detail {
@@ -80,7 +81,7 @@ private:
 // Memory that is allocated for a message before half of it has arrived. The decoder asks for it only for peers that
 // have sent as much before, and all of them in a process have at most max_total: peers that announce messages and do
 // not send them cannot hold more.
-class [[gnu::visibility("default")]] early_allocation;  // one total for all shared objects
+class SLUICE_SHARED early_allocation;  // one total for all shared objects
 class early_allocation {
 public:
     early_allocation() = default;

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/ipc/detail/errors.hpp>
 
 namespace sluice::ipc::detail {
@@ -78,8 +79,8 @@ ssize_t call_if_supported(std::atomic<bool>& supported, Preferred&& preferred, F
     }
     return fallback();
 }
-[[gnu::visibility("default")]] inline std::atomic<bool> can_read_nowait{true}, can_write_nowait{true};
-[[gnu::visibility("default")]] inline std::atomic<bool> can_write_nosignal{true};
+SLUICE_SHARED inline std::atomic<bool> can_read_nowait{true}, can_write_nowait{true};
+SLUICE_SHARED inline std::atomic<bool> can_write_nosignal{true};
 inline constexpr int rwf_nosignal = 0x100;  // RWF_NOSIGNAL, of Linux from 6.18 on
 
 inline ssize_t read_pipe(int fd, std::byte* to, std::size_t size) noexcept {
