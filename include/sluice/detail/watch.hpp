@@ -4,6 +4,7 @@
 #include <atomic>
 #include <utility>
 
+#include <sluice/detail/compiler.hpp>
 #include <sluice/detail/lock.hpp>
 #include <sluice/detail/sync.hpp>
 #include <sluice/detail/waiter.hpp>
@@ -120,7 +121,7 @@ private:
 };
 
 // Of a line that is not empty.
-[[gnu::noinline]] inline void tell_watchers_among(wait_queue& line, section& locked) {
+SLUICE_NOINLINE inline void tell_watchers_among(wait_queue& line, section& locked) {
     for (waiter* next = line.front(); waiter* const w = next;) {
         next = line.after(*w);
         if (!w->watches) continue;
