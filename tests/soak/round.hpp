@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -78,8 +79,10 @@ private:
     enum class crew_fate : std::uint8_t { ends, pauses, is_destroyed, ends_in_a_group };
 
     std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }
+    // Not so many yields: where other programs take the processors, each may last for a while.
     void pass_time() {
-        for (auto turns = below(2000); turns > 0; --turns) std::this_thread::yield();
+        const auto end = steady::now() + std::chrono::microseconds(below(2000));
+        while (steady::now() < end) std::this_thread::yield();
     }
 
     void open_channels(std::size_t count) {
