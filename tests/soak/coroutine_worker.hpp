@@ -67,12 +67,13 @@ private:
 
     sluice::task<> one_operation() {
         const std::size_t c = any_channel();
-        switch (below(6)) {
+        switch (below(7)) {
             case 0: co_await send(c); break;
             case 1: co_await recv(c); break;
             case 2: co_await move_many(c); break;
             case 3: co_await select(c, any_channel()); break;
             case 4: co_await receive_by_select(c); break;
+            case 5: co_await pass_note(); break;
             default: co_await no_channel_of_others(); break;
         }
     }
@@ -202,6 +203,43 @@ private:
                 } else {
                     (void)co_await group.async_wait(stop_);
                 }
+            }
+        }
+    }
+
+    sluice::task<> pass_note() {
+        const auto p = patience();
+        const auto take_it = [this](note n) { take(n); };
+        switch (below(6)) {
+            case 0: {
+                const note n = make_note();
+                const auto sent = co_await notes_.tx.async_send_timeout(n, p, either_stop());
+                gave(n, sent.has_value());
+                break;
+            }
+            case 1: {
+                const note n = make_note();
+                const auto sent = co_await notes_.tx.async_send(n, stop_);
+                gave(n, sent.has_value());
+                break;
+            }
+            case 2: got(co_await notes_.rx.async_recv_timeout(p, either_stop())); break;
+            case 3:
+                if (without_stop()) {
+                    got(co_await notes_.rx.async_recv());
+                } else {
+                    got(co_await notes_.rx.async_recv(stop_));
+                }
+                break;
+            case 4:
+                (void)co_await sluice::async_select(sluice::on_recv(notes_.rx, take_it), sluice::on_stop(stop_));
+                break;
+            default: {
+                const note n = make_note();
+                bool sent = false;
+                (void)co_await sluice::async_select(sluice::on_recv(notes_.rx, take_it), sluice::on_timeout(p),
+                                                    sluice::on_send(notes_.tx, n, [&] { sent = true; }));
+                gave(n, sent);
             }
         }
     }

@@ -110,4 +110,9 @@ private:
     std::unique_ptr<std::uint32_t> id_;
 };
 
+/// A message that a sender writes where its receiver waits: small, and trivially copyable. It cannot tell that it is destroyed.
+struct note {
+    std::uint32_t id;
+};
+
 }  // namespace soak

@@ -49,20 +49,25 @@ public:
         unsigned workers = threads_;
         for (const unsigned c : coroutines_) workers += c;
         const std::size_t count = 1 + below(4);
-        ledger book(std::size_t{workers} * share_ * 21 + 1, count + 1);
+        ledger book(std::size_t{workers} * share_ * 21 + 1, count + 1), note_book(std::size_t{workers} * share_ + 1, 1);
         open_channels(count);
         std::stop_source stop;
         {
-            const workplace place{channels_, book, stop.get_token(), workers, ending_ == ending::dropped};
+            const workplace place{
+                channels_, book, notes_, note_book, stop.get_token(), workers, ending_ == ending::dropped};
             hire(place);
         }
-        if (ending_ == ending::dropped) channels_.clear();
+        if (ending_ == ending::dropped) {
+            channels_.clear();
+            notes_ = {};
+        }
 
         work(stop);
 
         for (const channel& c : channels_) {
             while (auto m = c.rx.recv()) m->end(fate::received);
         }
+        while (auto n = notes_.rx.recv()) note_book.settle(n->id, 0, fate::received);
         thread_workers_.clear();
         crews_.clear();
         for (std::size_t c = 0; c < channels_.size(); ++c) {
@@ -70,6 +75,8 @@ public:
         }
         channels_.clear();
         book.check();
+        // What is discarded with a note, or with a coroutine that offers it, tells nobody.
+        if (!may_vanish()) note_book.check();
     }
 
 private:
@@ -85,9 +92,13 @@ private:
         while (steady::now() < end) std::this_thread::yield();
     }
 
+    // Whether each channel may discard messages.
+    bool may_vanish() const {
+        return ending_ == ending::dropped ||
+               std::ranges::find(crew_fates_, crew_fate::is_destroyed) != crew_fates_.end();
+    }
+
     void open_channels(std::size_t count) {
-        const bool may_vanish =
-            ending_ == ending::dropped || std::ranges::find(crew_fates_, crew_fate::is_destroyed) != crew_fates_.end();
         for (std::size_t i = 0; i < count; ++i) {
             constexpr std::array<int, 7> capacities{0, 0, 1, 2, 16, -1, -2};
             const int capacity = capacities[below(capacities.size())];
@@ -95,8 +106,10 @@ private:
             auto made = capacity >= 0    ? sluice::bounded<message>(static_cast<std::size_t>(capacity))
                         : capacity == -1 ? sluice::unbounded<message>()
                                          : sluice::bounded<message>(1 + below(3), rule);
-            channels_.push_back({std::move(made.tx), std::move(made.rx), may_vanish || capacity == -2});
+            channels_.push_back({std::move(made.tx), std::move(made.rx), may_vanish() || capacity == -2});
         }
+        const auto room = below(4);
+        notes_ = room == 3 ? sluice::unbounded<note>() : sluice::bounded<note>(room);
     }
 
     void hire(const workplace& place) {
@@ -150,6 +163,7 @@ private:
         // Coroutines may wait without a limit.
         pass_time();
         for (const channel& c : channels_) c.tx.close();
+        notes_.tx.close();
         stop.request_stop();
         for (const auto& c : crews_) c->wait();
     }
@@ -161,6 +175,7 @@ private:
     std::vector<crew_fate> crew_fates_;
     std::vector<unsigned> coroutines_;  // by crew
     std::vector<channel> channels_;
+    sluice::channel<note> notes_;
     std::vector<std::unique_ptr<thread_worker>> thread_workers_;
     std::vector<std::unique_ptr<crew>> crews_;
 };

@@ -19,11 +19,38 @@ public:
     using worker::worker;
 
     void run(unsigned share) {
-        for (unsigned i = 0; i < share; ++i) one_operation();
+        for (unsigned i = 0; i < share; ++i) below(4) == 0 ? pass_note() : one_operation();
         ended(share);
     }
 
 private:
+    void pass_note() {
+        const auto p = patience();
+        const auto take_it = [this](note n) { take(n); };
+        switch (below(6)) {
+            case 0: {
+                const note n = make_note();
+                gave(n, notes_.tx.send_timeout(n, p).has_value());
+                break;
+            }
+            case 1: {
+                const note n = make_note();
+                gave(n, notes_.tx.try_send(n).has_value());
+                break;
+            }
+            case 2: got(notes_.rx.recv_timeout(p, stop_)); break;
+            case 3: got(notes_.rx.try_recv()); break;
+            case 4: (void)sluice::select(sluice::on_recv(notes_.rx, take_it), sluice::on_timeout(p)); break;
+            default: {
+                const note n = make_note();
+                bool sent = false;
+                (void)sluice::select(sluice::on_recv(notes_.rx, take_it), sluice::on_timeout(p),
+                                     sluice::on_send(notes_.tx, n, [&] { sent = true; }));
+                gave(n, sent);
+            }
+        }
+    }
+
     void one_operation() {
         const std::size_t c = any_channel();
         const std::size_t d = any_channel();

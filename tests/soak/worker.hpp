@@ -40,6 +40,8 @@ struct channel {
 struct workplace {
     std::vector<channel> channels;
     ledger& book;
+    sluice::channel<note> notes;
+    ledger& note_book;
     std::stop_token stop;
     std::uint32_t workers;  // in all
     bool leave;             // a worker that has ended drops its handles
@@ -49,9 +51,11 @@ class worker {
 public:
     worker(const workplace& place, std::uint32_t number, std::uint64_t seed)
         : channels_(place.channels),
+          notes_(place.notes),
           stop_(place.stop),
           leaves_(place.leave),
           book_(place.book),
+          note_book_(place.note_book),
           number_(number),
           random_(seed),
           last_(channels_.size(), std::vector<std::int64_t>(place.workers, -1)),
@@ -91,17 +95,30 @@ protected:
         if (r) take(c, *r);
     }
 
+    note make_note() { return {note_book_.make()}; }
+    void gave(note n, bool sent) {
+        if (!sent) note_book_.settle(n.id, 0, fate::returned);
+    }
+    void take(note n) { note_book_.settle(n.id, 0, fate::received); }
+    void got(const sluice::result<note>& r) {
+        if (r) take(*r);
+    }
+
     void ended(unsigned operations) {
         done.operations.fetch_add(operations, std::memory_order_relaxed);
-        if (leaves_) channels_.clear();
+        if (!leaves_) return;
+        channels_.clear();
+        notes_ = {};
     }
 
     std::vector<channel> channels_;
+    sluice::channel<note> notes_;
     const std::stop_token stop_;
     const bool leaves_;
 
 private:
     ledger& book_;
+    ledger& note_book_;
     const std::uint32_t number_;
     std::mt19937_64 random_;
     std::vector<std::vector<std::int64_t>> last_;  // by channel and sender
