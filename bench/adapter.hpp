@@ -49,12 +49,17 @@ concept ends_for = requires(E e, T message) {
     { e.rx.recv() } -> maybe<T>;
 };
 
+/// What has the name of a library, and says which channels it makes.
+template <class A>
+concept described = requires {
+    { A::name } -> std::convertible_to<const char*>;
+    { A::can } -> std::convertible_to<abilities>;
+};
+
 /// An adapter of a channel. `closes` says that a sending end has close(), after which recv() returns nothing once all
 /// was received; without it, recv() always returns a message.
 template <class A>
-concept adapter = requires(limit capacity) {
-    { A::name } -> std::convertible_to<const char*>;
-    { A::can } -> std::convertible_to<abilities>;
+concept adapter = described<A> && requires(limit capacity) {
     { A::closes } -> std::convertible_to<bool>;
     { A::template open<number>(capacity) } -> ends_for<number>;
     requires !A::closes || requires { A::template open<number>(capacity).tx.close(); };

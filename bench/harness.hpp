@@ -107,7 +107,7 @@ void add_timed(const std::string& group, const std::string& parameter, const std
 }
 
 /// Adds a benchmark for each of these kinds of channel that A offers: `run(state, messages, capacity)` as for add().
-template <adapter A, class Run>
+template <described A, class Run>
 void add_kinds(const std::string& group, std::initializer_list<kind> kinds, const effort& how, Run run) {
     for (const kind& k : kinds) {
         if (!A::can.open(k.capacity)) continue;

@@ -49,6 +49,9 @@ int main(int argc, char** argv) {
 #ifdef SLUICE_BENCH_PEERS
     benchmark::AddCustomContext("peers", SLUICE_BENCH_PEERS);
 #endif
+#ifdef SLUICE_BENCH_COROUTINE_PEERS
+    benchmark::AddCustomContext("coroutine_peers", SLUICE_BENCH_COROUTINE_PEERS);
+#endif
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
     medians display;

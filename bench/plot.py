@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Turns what the benchmarks have measured into tables (Markdown) and plots (SVG), with the libraries side by side.
 
-    plot.py RESULTS.json... --out FOLDER    writes results.md, results.svg, trends.svg, ipc-results.md,
-                                            nats-results.md, as far as the files have them
+    plot.py RESULTS.json... --out FOLDER    writes results.md, results.svg, trends.svg, coroutine-results.md,
+                                            coroutines.svg, ipc-results.md, nats-results.md, as far as the files have them
 """
 import argparse
 import collections
@@ -10,6 +10,7 @@ import json
 import math
 import os
 import statistics
+import textwrap
 from xml.sax.saxutils import escape
 
 # The names in the input, in the order of the legend.
@@ -19,6 +20,7 @@ COLOURS = {
     "Boost.Fiber": "#9065c9",
     "moodycamel MPMC": "#0e8f9b",
     "moodycamel SPSC": "#a3dbe0",
+    "Asio": "#e8710a",
     "textbook": "#8a9096",
     "select": "#0b57d0",
     "selector": "#e8710a",
@@ -28,8 +30,9 @@ COLOURS = {
 ORDER = list(COLOURS)
 OWN = "sluice"
 
-# Each panel of the plot: its title, and its workloads with the names to show.
-PANELS = [
+# A plot: what it is of, its panels, each with a title and its workloads with the names to show, what the names mean, and the rest.
+Plot = collections.namedtuple("Plot", "title panels meaning note")
+CHANNELS = Plot("Nanoseconds per message of sluice and other channels", [
     ("Unbounded", [("seq unb", "seq"), ("spsc unb", "spsc"), ("mpsc unb", "mpsc"), ("spmc unb", "spmc"), ("mpmc unb", "mpmc"),
                    ("select_recv unb", "select"), ("pingpong unb", "ping-pong")]),
     ("Capacity 512", [("spsc b512", "spsc"), ("mpsc b512", "mpsc"), ("spmc b512", "spmc"), ("mpmc b512", "mpmc"),
@@ -38,13 +41,29 @@ PANELS = [
                                           ("mpmc b1", "mpmc"), ("pingpong b1", "ping-pong"), ("create b16", "create")]),
     ("Rendezvous", [("spsc b0", "spsc"), ("mpsc b0", "mpsc"), ("spmc b0", "spmc"), ("mpmc b0", "mpmc"),
                     ("select_recv b0", "select"), ("pingpong b0", "ping-pong")]),
-]
-CELLS = [cell for _, cells in PANELS for cell, _ in cells]
-LEGEND = [
-    "seq: one thread sends and receives · spsc, mpsc, spmc, mpmc: one or four threads a side · select: four channels with a sender",
-    "each, one receiver · ping-pong: a round trip over two channels · 256 bytes, string: spsc with larger messages · create: make and",
-    "drop a channel. Wall time for a message of 8 bytes unless said; thin lines: fastest to slowest run; dashes: the best of the others.",
-]
+], "seq: one thread sends and receives · spsc, mpsc, spmc, mpmc: one or four threads a side · select: four channels with a sender each, "
+   "one receiver · ping-pong: a round trip over two channels · 256 bytes, string: spsc with larger messages · create: make and drop a "
+   "channel.",
+   "Wall time for a message of 8 bytes unless said; thin lines: fastest to slowest run; dashes: the best of the others.")
+COROUTINES = Plot("Nanoseconds per message of coroutines of sluice and others", [
+    ("One thread: unbounded, and capacity 512", [
+        ("co_spsc unb", "spsc unb"), ("co_mpmc unb", "mpmc unb"), ("co_spsc b512", "spsc"), ("co_mpmc b512", "mpmc"),
+        ("co_select b512", "select"), ("co_spawn b512", "spawn")]),
+    ("One thread: capacity 1", [
+        ("co_spsc b1", "spsc"), ("co_mpmc b1", "mpmc"), ("co_select b1", "select"), ("co_pingpong b1", "ping-pong"),
+        ("co_ring b1", "ring"), ("co_sieve b1", "sieve")]),
+    ("One thread: rendezvous", [
+        ("co_spsc b0", "spsc"), ("co_mpmc b0", "mpmc"), ("co_select b0", "select"), ("co_pingpong b0", "ping-pong"),
+        ("co_ring b0", "ring"), ("co_sieve b0", "sieve")]),
+    ("Two threads", [
+        ("co2_spsc unb", "spsc unb"), ("co2_spsc b512", "spsc 512"), ("co2_spsc b1", "spsc 1"),
+        ("co2_spsc b0", "spsc rendezvous"), ("co2_pingpong b1", "ping-pong 1"), ("mix_spsc unb", "mix unb"),
+        ("mix_spsc b512", "mix 512")]),
+], "spsc, mpmc: one or four coroutines a side · select: four channels with a sender each, one receiver · ping-pong: a round trip over two "
+   "channels · ring: a token among 1000, the time of a step · sieve: of the first 1000 primes (200 in a quick run), a coroutine for each, "
+   "the time of a number that passes a channel · spawn: a coroutine begins, sends a message and ends · two threads: each with a loop and a "
+   "coroutine; mix: a thread sends to a coroutine.",
+   "Wall time for a message of 8 bytes; thin lines: fastest to slowest run; dashes: the best of the others.")
 # Beyond those: the group, a title, and what its parameter is.
 TRENDS = [
     ("threads a side unb", "Threads a side, unbounded", "threads"),
@@ -89,10 +108,10 @@ def read(paths):
     return table, about
 
 
-def side_by_side(table):
+def side_by_side(table, plot):
     """The cells that are in the plot, in its order."""
     cells = {}
-    for cell in CELLS:
+    for cell in (cell for _, panel in plot.panels for cell, _ in panel):
         group, parameter = cell.split()
         row = table.get(group, {}).get(parameter)
         if row:
@@ -163,14 +182,14 @@ def results(table, about, options):
     text = ["# What sluice and its peers cost\n", origin(about, options)]
     if about.get("peers"):
         text.append(f"Beside sluice: {about['peers']}.\n")
-    cells = side_by_side(table)
+    cells = side_by_side(table, CHANNELS)
     if cells:
         text.append("![Nanoseconds per message, by workload and library](results.svg)\n")
         text.append("## Side by side: nanoseconds of wall time per message\n")
         text.append(medians_of(cells))
         text.append(markdown_table(cells, "workload", lambda f: f.ns, ratio=True))
         text.append(summary(cells))
-        text.append("unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. " + " ".join(LEGEND[:2]) + " drop a channel.\n")
+        text.append("unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. " + CHANNELS.meaning + "\n")
         text.append("A receiver ends when its channel is closed; where a library has no close, after an equal share of the messages. "
                     "All values are checked.\n")
         text.append("## Side by side: nanoseconds of CPU time per message, all threads together\n")
@@ -202,6 +221,36 @@ def results(table, about, options):
                     "the include is what it takes beyond `<thread>`, `<mutex>` and `<condition_variable>`. "
                     "`python3 bench/compile_cost.py` measures this alone.\n")
         text.append(markdown_table(table["compile"], "", lambda f: f.counters["value"]))
+    return "\n".join(text).rstrip() + "\n"
+
+
+def coroutine_results(table, about, options):
+    text = ["# What coroutines cost\n", origin(about, options)]
+    if about.get("coroutine_peers"):
+        text.append(f"Beside sluice: {about['coroutine_peers']}.\n")
+    cells = side_by_side(table, COROUTINES)
+    if cells:
+        text.append("![Nanoseconds per message, by workload and library](coroutines.svg)\n")
+        text.append("## Side by side: nanoseconds of wall time per message\n")
+        text.append(medians_of(cells))
+        text.append(markdown_table(cells, "workload", lambda f: f.ns, ratio=True))
+        text.append(summary(cells))
+        text.append("co_ is in one thread, co2_ and mix_ in two. unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. "
+                    + COROUTINES.meaning + " All values are checked.\n")
+        text.append("Asio's channels are experimental: without locks in one thread, else its concurrent ones; its select is a group of "
+                    "operations, which may take a message from each channel. Boost.Fiber's fibers have stacks of their own, its channel of "
+                    "512 holds 511, that of 1 is its smallest, and it has no select.\n")
+        text.append("## Side by side: nanoseconds of CPU time per message, all threads together\n")
+        text.append(markdown_table(cells, "workload", lambda f: f.cpu, ratio=True))
+    if "co_blocked" in table:
+        rows = table["co_blocked"]["b1"]
+        text.append("## Coroutines that wait\n")
+        text.append(medians_of({"": rows}))
+        text.append("Each is blocked in a receive from a channel of its own, of capacity 1; then each gets a message, and ends. Resident "
+                    "memory, with the channel and its handles: a million coroutines at once, of fibers 100,000 (20,000 in a quick run).\n")
+        text.append(markdown_table({
+            "bytes of each": {name: f._replace(ns=f.counters["value"]) for name, f in rows.items()},
+            "ns to release each": rows}, "", lambda f: f.ns))
     return "\n".join(text).rstrip() + "\n"
 
 
@@ -328,13 +377,13 @@ class LogScale:
                     on.text(left - 6, y + 3.5, f"{value:,.0f}" if value >= 1 else f"{value:g}", 10, "end", FAINT)
 
 
-def plot(cells):
+def plot(cells, of):
     drawing = Drawing(960)
     left, right, height = 76, 948, 150
     names = names_in(cells.values())
     drawing.text(14, 26, "Nanoseconds per message, less is better (log scale)", 16, weight="bold")
     y = drawing.legend(names, 14, 50, right)
-    panels = [(title, [(label, cells[cell]) for cell, label in wanted if cell in cells]) for title, wanted in PANELS]
+    panels = [(title, [(label, cells[cell]) for cell, label in wanted if cell in cells]) for title, wanted in of.panels]
     panels = [panel for panel in panels if panel[1]]
     gap = 22
     bar = min(14.0, *((right - left - gap * (len(groups) + 1)) / sum(len(row) for _, row in groups) for _, groups in panels))
@@ -368,10 +417,10 @@ def plot(cells):
             x += space
         drawing.line(left, bottom, right, bottom, FAINT, 1)
         y = bottom + 34
-    for line in LEGEND:
+    for line in textwrap.wrap(f"{of.meaning} {of.note}", 132):
         drawing.text(14, y, line, 11, colour=FAINT)
         y += 16
-    return drawing.svg(y, "Nanoseconds per message of sluice and other channels")
+    return drawing.svg(y, of.title)
 
 
 def plot_trends(table):
@@ -424,20 +473,21 @@ def main():
             file.write(text)
 
     table, about = read(options.results)
-    between = {group: rows for group, rows in table.items() if group.startswith("ipc ")}
-    far = {group: rows for group, rows in table.items() if group.startswith("nats ")}
-    within = {group: rows for group, rows in table.items() if group not in between and group not in far}
-    if within:
-        write("results.md", results(within, about, options))
-    if between:
-        write("ipc-results.md", ipc_results(between, about, options))
-    if far:
-        write("nats-results.md", nats_results(far, about, options))
-    cells = side_by_side(within)
-    if cells:
-        write("results.svg", plot(cells))
-    if any(group in within for group, _, _ in TRENDS):
-        write("trends.svg", plot_trends(within))
+    parts = {"ipc": {}, "nats": {}, "coroutines": {}, "channels": {}}
+    for group, rows in table.items():
+        prefixes = {"ipc ": "ipc", "nats ": "nats", "co_": "coroutines", "co2_": "coroutines", "mix_": "coroutines"}
+        part = next((part for prefix, part in prefixes.items() if group.startswith(prefix)), "channels")
+        parts[part][group] = rows
+    for part, name, text_of in (("channels", "results.md", results), ("coroutines", "coroutine-results.md", coroutine_results),
+                                ("ipc", "ipc-results.md", ipc_results), ("nats", "nats-results.md", nats_results)):
+        if parts[part]:
+            write(name, text_of(parts[part], about, options))
+    for part, name, of in (("channels", "results.svg", CHANNELS), ("coroutines", "coroutines.svg", COROUTINES)):
+        cells = side_by_side(parts[part], of)
+        if cells:
+            write(name, plot(cells, of))
+    if any(group in parts["channels"] for group, _, _ in TRENDS):
+        write("trends.svg", plot_trends(parts["channels"]))
 
 
 if __name__ == "__main__":

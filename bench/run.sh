@@ -10,8 +10,8 @@ Usage: sh bench/run.sh [--quick] [--compiler COMMAND] [-- BENCHMARK-OPTION...]
   --quick              less, and rougher
   --compiler COMMAND   the C++ compiler; otherwise $CXX, or c++
   BENCHMARK-OPTION     for Google Benchmark, as --benchmark_filter='^(spsc|mpmc)/b512'
-A full run writes results.md, results.svg, trends.svg, ipc-results.md and nats-results.md in bench; one with --quick or options writes them
-in build/bench. Measure while the machine does nothing else.
+A full run writes results.md, coroutine-results.md, ipc-results.md, nats-results.md and the plots in bench; one with --quick or options
+writes them in build/bench. Measure while the machine does nothing else.
 END
 }
 
@@ -46,6 +46,7 @@ install_missing
 need_header benchmark/benchmark.h libbenchmark-dev
 need_header tbb/concurrent_queue.h libtbb-dev
 need_header boost/fiber/buffered_channel.hpp libboost-fiber-dev
+need_header asio.hpp libasio-dev
 need_header concurrentqueue/blockingconcurrentqueue.h libconcurrentqueue-dev
 need_header readerwriterqueue/readerwritercircularbuffer.h libreaderwriterqueue-dev
 need_header zmq.h libzmq3-dev
@@ -79,7 +80,7 @@ else
 fi
 # Some are not built everywhere: they need to count allocations, or the inter-process part, or Linux, or NATS.
 measured=
-for program in sluice_bench sluice_bench_memory sluice_bench_ipc sluice_bench_ipc_crowd sluice_bench_nats; do
+for program in sluice_bench sluice_bench_coroutines sluice_bench_memory sluice_bench_ipc sluice_bench_ipc_crowd sluice_bench_nats; do
     [ -x "$folder/bench/$program" ] || continue
     "$folder/bench/$program" ${quick:+"$quick"} --benchmark_enable_random_interleaving=true \
         --benchmark_out="$folder/$program.json" --benchmark_out_format=json "$@" || fail "$program failed"

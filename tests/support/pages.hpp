@@ -2,7 +2,7 @@
 //
 // Each thread fills a page of its own, and the pages are compared once all threads have ended: keeping books adds
 // nothing to what the threads share, and a failure tells several faults. The soak test keeps a ledger instead
-// (../soak/soak.cpp), which its threads share, so that a message which ends twice, or is destroyed unreceived, stops the
+// (../soak/ledger.hpp), which its threads share, so that a message which ends twice, or is destroyed unreceived, stops the
 // program at once.
 #pragma once
 

@@ -31,6 +31,7 @@ public:
 
 class condition_variable : std::condition_variable {
 public:
+    using std::condition_variable::notify_all;
     using std::condition_variable::notify_one;
     void wait(std::unique_lock<mutex>& lock) {
         std::unique_lock<std::mutex> inner(*lock.mutex(), std::adopt_lock);
@@ -69,11 +70,20 @@ public:
     bool compare_exchange_strong(T& expected, T v, std::memory_order order) noexcept {
         return both(order, [&] { return value_.compare_exchange_strong(expected, v, order); });
     }
+    bool compare_exchange_weak(T& expected, T v, std::memory_order order) noexcept {
+        return both(order, [&] { return value_.compare_exchange_weak(expected, v, order); });
+    }
     T fetch_add(T d, std::memory_order order) noexcept {
         return both(order, [&] { return value_.fetch_add(d, order); });
     }
     T fetch_sub(T d, std::memory_order order) noexcept {
         return both(order, [&] { return value_.fetch_sub(d, order); });
+    }
+    T fetch_and(T bits, std::memory_order order) noexcept {
+        return both(order, [&] { return value_.fetch_and(bits, order); });
+    }
+    T fetch_or(T bits, std::memory_order order) noexcept {
+        return both(order, [&] { return value_.fetch_or(bits, order); });
     }
 
 private:
