@@ -1,4 +1,4 @@
-// What coroutines cost that wait: bytes of each, with the channel in which it waits, and the time that it takes to release them.
+// What coroutines cost that wait: bytes of each, with the channel in which it waits, and the time to release them.
 #include "coroutines/peers.hpp"
 #include "harness.hpp"
 

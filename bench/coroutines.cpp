@@ -53,7 +53,8 @@ struct workloads {
         return sum == sum_to(messages);
     }
 
-    // A task in a ring: passes on what it receives, as long as it is to send anything. The token counts how often it was passed.
+    // A task in a ring: passes on what it receives, as long as it is to send anything. The token counts how often it
+    // was passed.
     static task pass_on(ends<sender, receiver> with, number receives, number sends, bool begins, number& last) {
         number token = 0;
         if (begins && sends > 0) {
@@ -120,8 +121,8 @@ struct workloads {
         return sum == sum_to(messages);
     }
 
-    // The sieve: a task that generates numbers, and one for each prime, which passes on what it does not divide. A 0 is the last
-    // number.
+    // The sieve: a task that generates numbers, and one for each prime, which passes on what it does not divide. A 0 is
+    // the last number.
     static task generate(sender tx, number last) {
         for (number n = 2; n <= last; ++n) A::check(co_await A::send(tx, n));
         const number end = 0;

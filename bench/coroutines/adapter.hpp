@@ -11,14 +11,15 @@ namespace bench {
 
 /// An adapter of a library's coroutines and their channels.
 ///
-/// `task` is a coroutine type without a result, which does not begin by itself. A `loop` takes tasks by spawn(), from the thread that
-/// runs it; its run() returns when all have ended. `open(loop, capacity)` makes a channel for tasks of that loop, and for other
-/// threads where it is an adapter for several. A task awaits `send(tx, n)`, whose outcome `check` takes, and `recv(rx)`, whose
-/// outcome `value` turns into the message; both end the program where it has failed. The message of a send outlives the await.
+/// `task` is a coroutine type without a result, which does not begin by itself. A `loop` takes tasks by spawn(), from
+/// the thread that runs it; its run() returns when all have ended. `open(loop, capacity)` makes a channel for tasks of
+/// that loop, and for other threads where it is an adapter for several. A task awaits `send(tx, n)`, whose outcome
+/// `check` takes, and `recv(rx)`, whose outcome `value` turns into the message; both end the program where it has failed.
+/// The message of a send outlives the await.
 ///
-/// `sends_at_once` says that send() is a plain call, with nothing to await; then the channel is unbounded. `selects` says that a task
-/// `select_from(rx, n, sum)` receives n messages in all from four channels, and adds them up. At most `most_blocked` tasks wait at
-/// once.
+/// `sends_at_once` says that send() is a plain call, with nothing to await; then the channel is unbounded. `selects`
+/// says that a task `select_from(rx, n, sum)` receives n messages in all from four channels, and adds them up. At most
+/// `most_blocked` tasks wait at once.
 template <class A>
 concept coroutine_adapter = described<A> && requires(typename A::loop& loop, typename A::task task,
                                                      typename A::sender& tx, typename A::receiver& rx, number n) {
@@ -32,8 +33,8 @@ concept coroutine_adapter = described<A> && requires(typename A::loop& loop, typ
     loop.run();
 };
 
-/// An adapter whose channels also serve between loops of several threads, and whose send_from_thread(tx, n) blocks a thread that
-/// runs none.
+/// An adapter whose channels also serve between loops of several threads, and whose send_from_thread(tx, n) blocks a
+/// thread that runs none.
 template <class A>
 concept threaded_coroutine_adapter = coroutine_adapter<A> && requires(typename A::sender& tx) {
     A::send_from_thread(tx, number{});

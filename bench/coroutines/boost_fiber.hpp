@@ -1,7 +1,7 @@
 // Boost.Fiber's fibers and channels, with its default scheduler and stacks.
 //
-// A fiber blocks on a stack of its own. So a task is a coroutine that a fiber runs from end to end: what it awaits has been
-// done already, on the fiber's stack.
+// A fiber blocks on a stack of its own. So a task is a coroutine that a fiber runs from end to end: what it awaits has
+// been done already, on the fiber's stack.
 #pragma once
 
 #include "adapter.hpp"

@@ -13,7 +13,8 @@
 
 namespace bench {
 
-/// Calls f.operator()<A>() for the adapter A of each library's coroutines that are here: for use in one thread, or between several.
+/// Calls f.operator()<A>() for the adapter A of each library's coroutines that are here: for use in one thread, or
+/// between several.
 template <bool Threads, class F>
 void for_each_coroutine_peer(F f) {
     f.template operator()<sluice_coroutines>();

@@ -36,7 +36,7 @@ inline progress done;
     std::_Exit(1);
 }
 
-/// How a message ends: received; back with its sender, whose send has failed or was withdrawn; or destroyed by the library.
+/// How a message ends: received; back with its sender, whose send failed or was withdrawn; destroyed by the library.
 enum class fate : std::uint8_t { none, received, returned, discarded };
 
 class ledger {
@@ -110,7 +110,8 @@ private:
     std::unique_ptr<std::uint32_t> id_;
 };
 
-/// A message that a sender writes where its receiver waits: small, and trivially copyable. It cannot tell that it is destroyed.
+/// A message that a sender writes where its receiver waits, since it is small and trivially copyable. It cannot tell
+/// when it is destroyed.
 struct note {
     std::uint32_t id;
 };

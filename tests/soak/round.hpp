@@ -1,4 +1,4 @@
-// A round: a random program of threads, loops and coroutines that work on the same channels, and what must hold when it is over.
+// A round: a random program of threads, loops and coroutines on the same channels, and what must hold in the end.
 #pragma once
 
 #include "crew.hpp"
@@ -82,7 +82,8 @@ public:
 private:
     // How a round ends: all messages are received; a channel is closed in the midst of it; all handles are dropped.
     enum class ending : std::uint8_t { drained, closed_early, dropped };
-    // What becomes of a loop: it runs until all has ended; it is stopped on the way, and run again by other threads; or destroyed.
+    // What becomes of a loop: it runs until all has ended; it is stopped on the way, and run again by other threads; or
+    // destroyed.
     enum class crew_fate : std::uint8_t { ends, pauses, is_destroyed, ends_in_a_group };
 
     std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_() % n); }

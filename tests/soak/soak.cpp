@@ -1,5 +1,5 @@
-// Random programs of all operations, by threads and by coroutines, over channels of all kinds, with a ledger of every message,
-// for a given time.
+// Random programs of all operations, by threads and by coroutines, over channels of all kinds, with a ledger of every
+// message, for a given time.
 #include "ledger.hpp"
 #include "round.hpp"
 

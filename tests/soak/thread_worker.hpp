@@ -1,4 +1,4 @@
-// A thread that works on all channels of a round. It waits for nothing without a limit, so that it always comes to its end.
+// A thread that works on all channels of a round. It waits for nothing without a limit, so that it comes to its end.
 #pragma once
 
 #include "worker.hpp"

@@ -1,4 +1,4 @@
-// What threads and coroutines that work on channels have in common: their handles, their chance, and how they keep the ledger.
+// What threads and coroutines that work on channels have in common: handles, chance, and how they keep the ledger.
 #pragma once
 
 #include "ledger.hpp"
