@@ -181,7 +181,7 @@ bool sieve(benchmark::State& state, const sieve_plan& what, const limit& capacit
 }
 
 template <coroutine_adapter A>
-void add_peer(const effort& how, const sieve_plan& primes) {
+void add_peer(const effort& how, number hops, const sieve_plan& primes) {
     using work = workloads<A>;
     add_kinds<A>("co_spsc", {unb, b512, b1, b0}, how,
                  [](benchmark::State& state, number messages, const limit& capacity) {
@@ -193,21 +193,22 @@ void add_peer(const effort& how, const sieve_plan& primes) {
                  });
     if constexpr (!A::sends_at_once) {
         add_kinds<A>("co_pingpong", {b1, b0}, how, work::round_trips);
-        add_kinds<A>("co_ring", {b1, b0}, how, work::ring);
         add_kinds<A>("co_spawn", {b512}, how, work::spawn);
-        effort once = how;
-        once.messages = primes.passes;
-        add_kinds<A>("co_sieve", {b1, b0}, once, [primes](benchmark::State& state, number, const limit& capacity) {
-            return sieve<A>(state, primes, capacity);
-        });
+        // So often that the start of all tasks does not count.
+        add_kinds<A>("co_ring", {b1, b0}, {.repetitions = how.repetitions, .messages = hops}, work::ring);
+        add_kinds<A>("co_sieve", {b1, b0}, {.repetitions = how.repetitions, .messages = primes.passes},
+                     [primes](benchmark::State& state, number, const limit& capacity) {
+                         return sieve<A>(state, primes, capacity);
+                     });
     }
     if constexpr (A::selects) add_kinds<A>("co_select", {b512, b1, b0}, how, work::select_from_four);
 }
 
 const part coroutines([](const plan& p) {
     const effort how{.repetitions = p.repetitions(), .seconds = p.seconds()};
+    const number hops = p.quick ? 100'000 : 1'000'000;
     const sieve_plan primes(p.quick ? 200 : 1000);
-    for_each_coroutine_peer<false>([&]<coroutine_adapter A>() { add_peer<A>(how, primes); });
+    for_each_coroutine_peer<false>([&]<coroutine_adapter A>() { add_peer<A>(how, hops, primes); });
 });
 
 }  // namespace

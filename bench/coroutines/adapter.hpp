@@ -12,10 +12,10 @@ namespace bench {
 /// An adapter of a library's coroutines and their channels.
 ///
 /// `task` is a coroutine type without a result, which does not begin by itself. A `loop` takes tasks by spawn(), from
-/// the thread that runs it; its run() returns when all have ended. `open(loop, capacity)` makes a channel for tasks of that
-/// loop, and for other threads where it is an adapter for several. A task awaits `send(tx, n)`, whose outcome `check`
-/// takes, and `recv(rx)`, whose outcome `value` turns into the message; both end the program where it has failed. The
-/// message of a send outlives the await.
+/// the thread that runs it; its run() returns when all have ended. `open(loop, capacity)` makes a channel for tasks of
+/// that loop, and for other threads where it is an adapter for several. A task awaits `send(tx, n)`, whose outcome
+/// `check` takes, and `recv(rx)`, whose outcome `value` turns into the message; both end the program where that failed.
+/// The message of a send outlives the await.
 ///
 /// `sends_at_once` says that send() is a plain call, with nothing to await; then the channel is unbounded. `selects`
 /// says that a task `select_from(rx, n, sum)` receives n messages in all from four channels, and adds them up. At most
