@@ -2,7 +2,7 @@
 # a header, put it into the first line below everything that it includes, or give it a line of its own. None is long.
 set(layers
     # the core
-    "version detail/immortal detail/sync detail/throw overflow"
+    "version detail/immortal detail/ranges detail/sync detail/throw overflow"
     "executor result detail/backoff detail/deadline detail/event_signal detail/lock detail/loop_lock detail/queue_segment
      detail/stop_callback"
     "detail/handler detail/parker detail/queue"
