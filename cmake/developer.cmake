@@ -70,3 +70,6 @@ function(sluice_build_first label)
         endif()
     endforeach()
 endfunction()
+
+# What is over NATS starts servers of its own.
+find_program(SLUICE_NATS_SERVER nats-server PATHS /usr/sbin /usr/local/sbin)

@@ -4,18 +4,16 @@
 #include <iostream>
 #include <utility>
 
-// README begin
-sluice::task<> count(sluice::sender<int> out) {
-    for (int n = 1; n <= 3; ++n) (void)co_await out.async_send(n);
-}
-sluice::task<> print(sluice::receiver<int> in) {
-    while (auto n = co_await in.async_recv()) std::cout << *n << '\n';
-}
 int main() {
+    // README begin
     auto [tx, rx] = sluice::rendezvous<int>();
     sluice::run_loop loop;
-    loop.spawn(count(std::move(tx)));
-    loop.spawn(print(std::move(rx)));
+    loop.spawn([out = std::move(tx)]() -> sluice::task<> {
+        for (int n = 1; n <= 3; ++n) (void)co_await out.async_send(n);
+    });
+    loop.spawn([in = std::move(rx)]() -> sluice::task<> {
+        while (auto n = co_await in.async_recv()) std::cout << *n << '\n';
+    });
     loop.run();  // until both have ended
+    // README end
 }
-// README end

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -23,9 +24,12 @@ int main(int argc, char** argv) {
     args.finish();
 
     const example::nats_server server;
-    const sluice::nats::connection bus(server.url(), {.connect_timeout = 10s, .retry_first_connect = true});
-    const auto jobs = bus.stream("JOBS", {.subjects = {"jobs.>"}, .work_queue = true});
+    const std::string url = server.url();
+    // README begin
+    const sluice::nats::connection bus(url, {.connect_timeout = 10s, .retry_first_connect = true});
+    const auto jobs = bus.stream("JOBS", {.subjects = {"jobs.>"}, .work_queue = true});  // kept by the servers
     const auto tx = jobs.sender<std::uint64_t>("jobs.new");
+    // README end
     for (std::uint64_t i = 0; i < count; ++i) {
         if (!tx.send(i)) return example::checked(false, "each job is sent");
     }

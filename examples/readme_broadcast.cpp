@@ -6,10 +6,9 @@
 int main() {
     // README begin
     sluice::broadcaster<int> prices;
-    auto all = prices.subscribe();                                     // unbounded: misses nothing
-    auto newest = prices.subscribe(1, sluice::overflow::drop_oldest);  // never more than one message behind
-    for (int price = 1; price <= 3; ++price)
-        std::cout << "price " << price << " reached " << prices.send(price) << " subscribers\n";
+    auto all = prices.subscribe();                                      // unbounded: misses nothing
+    auto newest = prices.subscribe(1, sluice::overflow::drop_oldest);   // never more than one message behind
+    for (int price = 1; price <= 3; ++price) (void)prices.send(price);  // returns how many it reached
     prices = {};  // the last broadcaster has gone: subscribers get what waits for them, then their loops end
     // README end
 

@@ -3,20 +3,20 @@
 
 #include <chrono>
 #include <iostream>
-#include <memory>
 #include <string>
+#include <utility>
 
 int main() {
     using namespace std::chrono_literals;
 
+    auto [tx, rx] = sluice::bounded<std::string>(1);
+    if (tx.send("first")) std::cout << "sent\n";
+    std::string message = "second";
     // README begin
-    auto [tx, rx] = sluice::bounded<std::unique_ptr<std::string>>(1);
-    auto first = std::make_unique<std::string>("first"), second = std::make_unique<std::string>("second");
-    if (tx.send(std::move(first))) std::cout << "sent\n";
-    if (auto sent = tx.send_timeout(std::move(second), 5ms); !sent)
-        std::cout << to_string(sent.error()) << ", and I still have the " << *second << " message\n";
+    if (auto sent = tx.send_timeout(std::move(message), 5ms); !sent)
+        std::cout << to_string(sent.error()) << ", and I still have the " << message << " message\n";
     tx.close();
-    while (auto message = rx.recv())  // what was sent before the close still arrives
-        std::cout << "received " << **message << '\n';
+    while (auto received = rx.recv())  // what was sent before the close still arrives
+        std::cout << "received " << *received << '\n';
     // README end
 }

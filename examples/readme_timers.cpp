@@ -10,10 +10,8 @@ int main() {
     // README begin
     const auto beat = sluice::tick(10ms);   // at 10 ms, 20 ms, 30 ms, ...; one tick for all that were missed
     const auto last = sluice::after(35ms);  // once
-    for (bool running = true; running;) {
-        sluice::select(sluice::on_recv(beat, [](auto) { std::cout << "tick\n"; }),
-                       sluice::on_recv(last, [&](auto) { running = false; }));
-    }
+    while (sluice::select(sluice::on_recv(beat, [](auto) {}), sluice::on_recv(last, [](auto) {})) == 0U)
+        std::cout << "tick\n";
     // README end
     std::cout << "done\n";
 }

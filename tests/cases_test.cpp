@@ -1,6 +1,7 @@
 // Cases without a handler: what is received is stored, and the index that select returns says what to do.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/names.hpp"
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
 
@@ -16,20 +17,8 @@
 
 using namespace test;
 using namespace std::chrono_literals;
-using sluice::errc;
-using sluice::on_deadline;
-using sluice::on_recv;
-using sluice::on_send;
-using sluice::on_stop;
-using sluice::on_timeout;
-using sluice::otherwise;
-using sluice::select;
-using sluice::select_biased;
-using steady = std::chrono::steady_clock;
 
 namespace {
-
-constexpr auto nothing = [] {};
 
 template <class T>
 sluice::result<T> none(errc why = errc::full) {

@@ -1,6 +1,7 @@
 // on_closed: a case for the closing of a channel, in a select and in a group.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/names.hpp"
 #include "support/outcomes.hpp"
 #include "support/scale.hpp"
 #include "support/task.hpp"
@@ -15,15 +16,6 @@
 
 using namespace test;
 using namespace std::chrono_literals;
-using sluice::errc;
-using sluice::on_closed;
-using sluice::on_recv;
-using sluice::on_send;
-using sluice::on_stop;
-using sluice::on_timeout;
-using sluice::otherwise;
-using sluice::select;
-using sluice::select_biased;
 
 namespace {
 

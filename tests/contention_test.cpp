@@ -1,6 +1,7 @@
 // Several threads at each end: each message is delivered once, in its sender's order, or is back with its sender.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/names.hpp"
 #include "support/pages.hpp"
 #include "support/task.hpp"
 
@@ -23,12 +24,6 @@
 
 using namespace test;
 using namespace std::chrono_literals;
-using sluice::errc;
-using sluice::on_recv;
-using sluice::on_send;
-using sluice::on_stop;
-using sluice::on_timeout;
-using sluice::select;
 
 namespace {
 

@@ -1,6 +1,7 @@
 // What a send makes of its argument: which conversions and copies there are, when they run, and where.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/names.hpp"
 #include "support/onlooker.hpp"
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
@@ -18,12 +19,6 @@
 
 using namespace test;
 using namespace std::chrono_literals;
-using sluice::errc;
-using sluice::on_recv;
-using sluice::on_send;
-using sluice::on_timeout;
-using sluice::otherwise;
-using sluice::select;
 
 namespace {
 

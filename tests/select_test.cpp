@@ -2,6 +2,7 @@
 #include "catch.hpp"
 #include "support/chance.hpp"
 #include "support/kinds.hpp"
+#include "support/names.hpp"
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
 
@@ -17,20 +18,8 @@
 
 using namespace test;
 using namespace std::chrono_literals;
-using sluice::errc;
-using sluice::on_deadline;
-using sluice::on_recv;
-using sluice::on_send;
-using sluice::on_stop;
-using sluice::on_timeout;
-using sluice::otherwise;
-using sluice::select;
-using sluice::select_biased;
-using steady = std::chrono::steady_clock;
 
 namespace {
-
-constexpr auto nothing = [] {};
 
 /// One sender that is blocked, or has sent, so that a message can be received.
 template <class T>

@@ -2,6 +2,7 @@
 #include "catch.hpp"
 #include "support/clocks.hpp"
 #include "support/kinds.hpp"
+#include "support/names.hpp"
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
 
@@ -19,20 +20,6 @@
 
 using namespace test;
 using namespace std::chrono_literals;
-using sluice::errc;
-using sluice::on_deadline;
-using sluice::on_recv;
-using sluice::on_send;
-using sluice::on_stop;
-using sluice::on_timeout;
-using sluice::otherwise;
-using steady = std::chrono::steady_clock;
-
-namespace {
-
-constexpr auto nothing = [] {};
-
-}  // namespace
 
 TEST_CASE("a group runs one ready case at a time and tells its id", "[selector]") {
     const auto which = EACH_BUFFERED_KIND();

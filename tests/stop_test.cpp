@@ -2,6 +2,7 @@
 // the wait, and a loop ends with the operation under way.
 #include "catch.hpp"
 #include "support/kinds.hpp"
+#include "support/names.hpp"
 #include "support/outcomes.hpp"
 #include "support/task.hpp"
 
@@ -21,17 +22,8 @@
 
 using namespace test;
 using namespace std::chrono_literals;
-using sluice::errc;
-using sluice::on_recv;
-using sluice::on_send;
-using sluice::on_stop;
-using sluice::on_timeout;
-using sluice::otherwise;
-using steady = std::chrono::steady_clock;
 
 namespace {
-
-constexpr auto nothing = [] {};
 
 /// One operation, under a stop token. Reports `errc{}` if it has done something, else why not.
 struct operation {

@@ -9,7 +9,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <type_traits>
 #include <utility>
 
 #include <asio/associated_allocator.hpp>
@@ -41,13 +40,14 @@ struct standalone_asio {
     using error_code = asio::error_code;
     template <class Executor>
     using work_guard = asio::executor_work_guard<Executor>;
+    using system_executor = asio::system_executor;
     template <class Executor>
-    static constexpr bool knows_context = asio::can_query<const Executor&, asio::execution::context_t>::value ||
-                                          !asio::execution::is_executor<Executor>::value;
+    static constexpr bool is_executor = asio::execution::is_executor<Executor>::value;
+    template <class Executor>
+    static constexpr bool tells_context = asio::can_query<const Executor&, asio::execution::context_t>::value;
     template <class Executor>
     using timer =
-        asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
-                                   std::conditional_t<knows_context<Executor>, Executor, asio::system_executor>>;
+        asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
     template <class Handler>
     using executor_of = asio::associated_executor_t<Handler>;
     template <class Handler>
@@ -65,24 +65,9 @@ struct standalone_asio {
     static auto get_slot(const Handler& h) noexcept {
         return asio::get_associated_cancellation_slot(h);
     }
-    // The executor of a future does not say, in some versions: that of the system, on which it runs.
     template <class Executor>
-    static auto with_context(const Executor& e) {
-        if constexpr (knows_context<Executor>) {
-            return e;
-        } else {
-            return asio::system_executor();
-        }
-    }
-    template <class Executor>
-    static execution_context& context_of(const Executor& e) {
-        if constexpr (asio::can_query<const Executor&, asio::execution::context_t>::value) {
-            return asio::query(e, asio::execution::context);
-        } else if constexpr (knows_context<Executor>) {
-            return e.context();
-        } else {
-            return asio::query(with_context(e), asio::execution::context);
-        }
+    static execution_context& query_context(const Executor& e) {
+        return asio::query(e, asio::execution::context);
     }
     template <class Service>
     static Service& use_service(execution_context& c) {

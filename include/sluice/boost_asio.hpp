@@ -9,7 +9,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <type_traits>
 #include <utility>
 
 #include <boost/asio/associated_allocator.hpp>
@@ -41,14 +40,15 @@ struct boost_asio {
     using error_code = boost::system::error_code;
     template <class Executor>
     using work_guard = boost::asio::executor_work_guard<Executor>;
+    using system_executor = boost::asio::system_executor;
     template <class Executor>
-    static constexpr bool knows_context =
-        boost::asio::can_query<const Executor&, boost::asio::execution::context_t>::value ||
-        !boost::asio::execution::is_executor<Executor>::value;
+    static constexpr bool is_executor = boost::asio::execution::is_executor<Executor>::value;
     template <class Executor>
-    using timer = boost::asio::basic_waitable_timer<
-        std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
-        std::conditional_t<knows_context<Executor>, Executor, boost::asio::system_executor>>;
+    static constexpr bool tells_context =
+        boost::asio::can_query<const Executor&, boost::asio::execution::context_t>::value;
+    template <class Executor>
+    using timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                                    boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
     template <class Handler>
     using executor_of = boost::asio::associated_executor_t<Handler>;
     template <class Handler>
@@ -66,24 +66,9 @@ struct boost_asio {
     static auto get_slot(const Handler& h) noexcept {
         return boost::asio::get_associated_cancellation_slot(h);
     }
-    // The executor of a future does not say, in some versions: that of the system, on which it runs.
     template <class Executor>
-    static auto with_context(const Executor& e) {
-        if constexpr (knows_context<Executor>) {
-            return e;
-        } else {
-            return boost::asio::system_executor();
-        }
-    }
-    template <class Executor>
-    static execution_context& context_of(const Executor& e) {
-        if constexpr (boost::asio::can_query<const Executor&, boost::asio::execution::context_t>::value) {
-            return boost::asio::query(e, boost::asio::execution::context);
-        } else if constexpr (knows_context<Executor>) {
-            return e.context();
-        } else {
-            return boost::asio::query(with_context(e), boost::asio::execution::context);
-        }
+    static execution_context& query_context(const Executor& e) {
+        return boost::asio::query(e, boost::asio::execution::context);
     }
     template <class Service>
     static Service& use_service(execution_context& c) {

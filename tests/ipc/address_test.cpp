@@ -1,4 +1,5 @@
 // The folder for sockets that are known by a name: which one it is, and which ones are refused.
+#include "../../examples/own_folder.hpp"
 #include "support.hpp"
 
 #include <filesystem>
@@ -23,17 +24,6 @@ private:
     std::optional<std::string> before_;
 };
 
-// A folder of the test's own, removed in the end with all that is in it.
-struct own_folder {
-    std::string path = std::filesystem::temp_directory_path() / test::fresh_name();
-    own_folder() { REQUIRE(::mkdir(path.c_str(), 0700) == 0); }
-    own_folder(const own_folder&) = delete;
-    ~own_folder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
-    }
-};
-
 // What a name is refused with.
 std::string refusal() {
     try {
@@ -51,14 +41,14 @@ bool says(const std::string& text, std::initializer_list<std::string> words) {
 }  // namespace
 
 TEST_CASE("a name lives in the runtime folder, or else in one of this user's among the temporary files") {
-    const own_folder folder;
+    const example::own_folder folder;
     SECTION("the system's") {
-        const variable runtime("XDG_RUNTIME_DIR", folder.path + "/");
-        CHECK(sluice::ipc::unix_socket("name").path() == folder.path + "/name");
+        const variable runtime("XDG_RUNTIME_DIR", folder.path() + "/");
+        CHECK(sluice::ipc::unix_socket("name").path() == folder.path() + "/name");
     }
     SECTION("of its own making") {
-        const variable runtime("XDG_RUNTIME_DIR", ""), temporary("TMPDIR", folder.path);
-        const std::string own = folder.path + "/sluice-" + std::to_string(::geteuid());
+        const variable runtime("XDG_RUNTIME_DIR", ""), temporary("TMPDIR", folder.path());
+        const std::string own = folder.path() + "/sluice-" + std::to_string(::geteuid());
         CHECK(sluice::ipc::unix_socket("name").path() == own + "/name");
         CHECK(sluice::ipc::unix_socket("name").path() == own + "/name");
         CHECK(std::filesystem::status(own).permissions() == std::filesystem::perms::owner_all);
@@ -67,10 +57,10 @@ TEST_CASE("a name lives in the runtime folder, or else in one of this user's amo
 }
 
 TEST_CASE("a runtime folder that others have a hand in is refused, in words") {
-    const own_folder folder;
-    const std::string path = folder.path + "/sluice-" + std::to_string(::geteuid());
+    const example::own_folder folder;
+    const std::string path = folder.path() + "/sluice-" + std::to_string(::geteuid());
     const bool systems = GENERATE(true, false);
-    const variable runtime("XDG_RUNTIME_DIR", systems ? path : ""), temporary("TMPDIR", folder.path);
+    const variable runtime("XDG_RUNTIME_DIR", systems ? path : ""), temporary("TMPDIR", folder.path());
     SECTION("open to others") {
         const mode_t mode = GENERATE(as<mode_t>(), 0755, 0720, 0701, 01777);
         REQUIRE(::mkdir(path.c_str(), 0700) == 0);
@@ -84,7 +74,7 @@ TEST_CASE("a runtime folder that others have a hand in is refused, in words") {
         CHECK(says(refusal(), {path, "another user", "12345", "XDG_RUNTIME_DIR"}));
     }
     SECTION("a link") {
-        const std::string target = folder.path + "/target";
+        const std::string target = folder.path() + "/target";
         REQUIRE(::mkdir(target.c_str(), 0700) == 0);
         REQUIRE(::symlink(target.c_str(), path.c_str()) == 0);
         CHECK(says(refusal(), {path, "link", "XDG_RUNTIME_DIR"}));
@@ -98,11 +88,11 @@ TEST_CASE("a runtime folder that others have a hand in is refused, in words") {
 }
 
 TEST_CASE("a runtime folder that is not there is named") {
-    const own_folder folder;
+    const example::own_folder folder;
     {
-        const variable runtime("XDG_RUNTIME_DIR", folder.path + "/absent");
-        CHECK(says(refusal(), {folder.path + "/absent", "XDG_RUNTIME_DIR"}));
+        const variable runtime("XDG_RUNTIME_DIR", folder.path() + "/absent");
+        CHECK(says(refusal(), {folder.path() + "/absent", "XDG_RUNTIME_DIR"}));
     }
-    const variable runtime("XDG_RUNTIME_DIR", ""), temporary("TMPDIR", folder.path + "/absent");
-    CHECK(says(refusal(), {folder.path + "/absent/sluice-", "XDG_RUNTIME_DIR"}));
+    const variable runtime("XDG_RUNTIME_DIR", ""), temporary("TMPDIR", folder.path() + "/absent");
+    CHECK(says(refusal(), {folder.path() + "/absent/sluice-", "XDG_RUNTIME_DIR"}));
 }

@@ -1,5 +1,6 @@
 // What a network and a shared folder can do to listeners and clients: silent name servers, silent hosts,
 // machines that die, and neighbours on this one.
+#include "../../examples/own_folder.hpp"
 #include "support.hpp"
 
 #include <condition_variable>
@@ -382,19 +383,10 @@ TEST_CASE("the system asks a silent TCP peer for life, as the options say") {
 namespace {
 
 // A folder that all may write to, as the one for temporary files is.
-struct common_folder {
-    std::string path = std::filesystem::temp_directory_path() / test::fresh_name();
-    common_folder() {
-        REQUIRE(::mkdir(path.c_str(), 0700) == 0);
-        REQUIRE(::chmod(path.c_str(), 01777) == 0);
-    }
-    common_folder(const common_folder&) = delete;
-    ~common_folder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
-    }
-    std::string at(const char* name) const { return path + "/" + name; }
-    bool is_empty() const { return std::filesystem::is_empty(path); }
+struct common_folder : example::own_folder {
+    common_folder() { REQUIRE(::chmod(path().c_str(), 01777) == 0); }
+    std::string at(const char* name) const { return path() + "/" + name; }
+    bool is_empty() const { return std::filesystem::is_empty(path()); }
 };
 
 plain_socket made(const std::string& path, mode_t mode, uid_t owner) {
@@ -408,7 +400,7 @@ plain_socket made(const std::string& path, mode_t mode, uid_t owner) {
 
 TEST_CASE("nobody holds up a listener by a lock on its folder") {
     const common_folder folder;
-    const plain_socket locked(::open(folder.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const plain_socket locked(::open(folder.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     REQUIRE(::flock(locked.fd(), LOCK_EX) == 0);
     test::task listening([&] {
         const sluice::ipc::listener inbox(sluice::ipc::unix_socket(folder.at("s")));

@@ -1,6 +1,7 @@
 // Groups that a coroutine waits for: no message, room, closing, stop or time is left over while it is suspended, beside
 // threads and other groups; and a group whose coroutine was destroyed can be used on.
 #include <model/async_operations.hpp>
+#include <model/group_actions.hpp>
 #include <model/two_channels.hpp>
 #include <model/watched_group.hpp>
 
@@ -17,8 +18,8 @@ namespace {
 using M = steady;
 using watched_group = model::watched_group<M>;
 
-struct stoppable : two_channels<M> {
-    using two_channels::two_channels;
+struct stoppable : group_channels {
+    using group_channels::group_channels;
     stop_source stop;
 };
 using action = std::function<void(stoppable&)>;
@@ -59,10 +60,6 @@ void await_once(stoppable& t) {
     watched_group g(t.a);
     await(g);
 }
-void receive_once(stoppable& t) {
-    watched_group g(t.a);
-    g.wait();
-}
 void poll_then_await(stoppable& t) {
     watched_group g(t.a, t.b);
     g.try_wait();
@@ -87,12 +84,6 @@ void await_exchange(probe<M>& from, probe<M>& to, int id) {
     g.sends(to, id);
     await(g);
     await(g);
-}
-void exchange(probe<M>& from, probe<M>& to, int id) {
-    watched_group g(from);
-    g.sends(to, id);
-    g.wait();
-    g.wait();
 }
 
 void add_group(const std::string& name, const std::string& property, std::optional<std::size_t> capacity,
@@ -141,21 +132,6 @@ void destroy_and_wait(std::optional<std::size_t> capacity) {
     constexpr budgets timed{.preemptions = 2, .stale_reads = 0, .ticks = 1, .detours = 1};
     const std::string told = "What comes is taken, or told again; no coroutine waits though there is something for it.";
 
-    const action send_a = [](stoppable& t) { send(t.a.ends.tx, t.a.number, 1); };
-    const action send_b = [](stoppable& t) { send(t.b.ends.tx, t.b.number, 2); };
-    const action send_both = [](stoppable& t) {
-        send(t.a.ends.tx, t.a.number, 3);
-        send(t.b.ends.tx, t.b.number, 4);
-    };
-    const action send_two_a = [](stoppable& t) {
-        send(t.a.ends.tx, t.a.number, 5);
-        send(t.a.ends.tx, t.a.number, 6);
-    };
-    const action recv_a = [](stoppable& t) { recv(t.a.ends.rx, t.a.number); };
-    const action try_recv_a = [](stoppable& t) { try_recv(t.a.ends.rx, t.a.number); };
-    const action recv_two_a = [](stoppable& t) { recv_two(t.a.ends.rx, t.a.number, true); };
-    const action close_a = [](stoppable& t) { close(t.a.ends.tx, t.a.number); };
-    const action fill_a = [](stoppable& t) { try_send(t.a.ends.tx, t.a.number, 9); };
     const action stops = [](stoppable& t) { request_stop(t.stop); };
     const action awaits_to_send = [](stoppable& t) { await_to_send(t, 20); };
     const action awaits_to_send_too = [](stoppable& t) { await_to_send(t, 21); };
@@ -165,7 +141,7 @@ void destroy_and_wait(std::optional<std::size_t> capacity) {
                                          {"rendezvous", 0}}) {
         add_group(name + "/twice", told, capacity, two, {await_twice, send_both});
         add_group(name + "/two-groups", told, capacity, three, {await_once, await_once, send_two_a});
-        add_group(name + "/coroutine-and-thread", told, capacity, three, {await_once, receive_once, send_two_a});
+        add_group(name + "/coroutine-and-thread", told, capacity, three, {await_once, group_receives_a, send_two_a});
         add_group(name + "/group-and-receiver", told, capacity, three, {await_once, recv_a, send_two_a});
         add_group(name + "/group-and-try", told, capacity, three, {await_once, try_recv_a, send_a});
         add_group(name + "/between-waits", told, capacity, three, {poll_then_await, send_a, send_b});
@@ -176,8 +152,9 @@ void destroy_and_wait(std::optional<std::size_t> capacity) {
                   three, {await_until_stopped, stops, send_a});
         add_group(name + "/timeout", "A time ends the wait, or a message that came before.", capacity, timed,
                   {await_in_time, send_a});
-        add_group(name + "/both-ends", told, capacity, three,
-                  {[](stoppable& t) { await_exchange(t.a, t.b, 30); }, [](stoppable& t) { exchange(t.b, t.a, 40); }});
+        add_group(
+            name + "/both-ends", told, capacity, three,
+            {[](stoppable& t) { await_exchange(t.a, t.b, 30); }, [](stoppable& t) { group_exchanges(t.b, t.a, 40); }});
         add_group(
             name + "/both-ends-of-coroutines", told, capacity, three,
             {[](stoppable& t) { await_exchange(t.a, t.b, 30); }, [](stoppable& t) { await_exchange(t.b, t.a, 40); }});

@@ -1,5 +1,6 @@
 // Groups that stay registered with their channels: each is told of what may be for it, and no message, room or closing is
 // left over while one sleeps that could use it.
+#include <model/group_actions.hpp>
 #include <model/models.hpp>
 #include <model/operations.hpp>
 #include <model/two_channels.hpp>
@@ -18,7 +19,7 @@ namespace {
 using M = steady;
 
 using watched_group = model::watched_group<M>;
-using fixture = two_channels<M>;
+using fixture = group_channels;
 using action = std::function<void(fixture&)>;
 
 void add_group(const std::string& name, const std::string& property, std::optional<std::size_t> capacity,
@@ -33,10 +34,6 @@ void add_group(const std::string& name, const std::string& property, std::option
 void receive_twice(fixture& t) {
     watched_group g(t.a, t.b);
     g.wait();
-    g.wait();
-}
-void receive_once(fixture& t) {
-    watched_group g(t.a);
     g.wait();
 }
 void poll_then_receive(fixture& t) {
@@ -68,13 +65,6 @@ void send_in_group(fixture& t, int id) {
     g.sends(t.a, id);
     g.wait();
 }
-// Receives from one and sends to the other.
-void exchange(probe<M>& from, probe<M>& to, int id) {
-    watched_group g(from);
-    g.sends(to, id);
-    g.wait();
-    g.wait();
-}
 
 }  // namespace
 
@@ -83,21 +73,6 @@ void exchange(probe<M>& from, probe<M>& to, int id) {
     constexpr budgets three{.preemptions = 1, .stale_reads = 0, .ticks = 0, .detours = 1};
     const std::string told = "What comes is taken, or told again; nobody sleeps though there is something for it.";
 
-    const action send_a = [](fixture& t) { send(t.a.ends.tx, t.a.number, 1); };
-    const action send_b = [](fixture& t) { send(t.b.ends.tx, t.b.number, 2); };
-    const action send_both = [](fixture& t) {
-        send(t.a.ends.tx, t.a.number, 3);
-        send(t.b.ends.tx, t.b.number, 4);
-    };
-    const action send_two_a = [](fixture& t) {
-        send(t.a.ends.tx, t.a.number, 5);
-        send(t.a.ends.tx, t.a.number, 6);
-    };
-    const action recv_a = [](fixture& t) { recv(t.a.ends.rx, t.a.number); };
-    const action recv_two_a = [](fixture& t) { recv_two(t.a.ends.rx, t.a.number, true); };
-    const action try_recv_a = [](fixture& t) { try_recv(t.a.ends.rx, t.a.number); };
-    const action close_a = [](fixture& t) { close(t.a.ends.tx, t.a.number); };
-    const action fill_a = [](fixture& t) { try_send(t.a.ends.tx, t.a.number, 9); };
     const action sends_in_group = [](fixture& t) { send_in_group(t, 20); };
     const action sends_in_group_too = [](fixture& t) { send_in_group(t, 21); };
 
@@ -105,18 +80,19 @@ void exchange(probe<M>& from, probe<M>& to, int id) {
                                          {"one", 1},
                                          {"rendezvous", 0}}) {
         add_group(name + "/twice", told, capacity, two, {receive_twice, send_both});
-        add_group(name + "/two-groups", told, capacity, three, {receive_once, receive_once, send_two_a});
-        add_group(name + "/group-and-receiver", told, capacity, three, {receive_once, recv_a, send_two_a});
-        add_group(name + "/group-and-try", told, capacity, three, {receive_once, try_recv_a, send_a});
+        add_group(name + "/two-groups", told, capacity, three, {group_receives_a, group_receives_a, send_two_a});
+        add_group(name + "/group-and-receiver", told, capacity, three, {group_receives_a, recv_a, send_two_a});
+        add_group(name + "/group-and-try", told, capacity, three, {group_receives_a, try_recv_a, send_a});
         add_group(name + "/between-waits", told, capacity, three, {poll_then_receive, send_a, send_b});
-        add_group(name + "/between-waits-of-two", told, capacity, three, {poll_then_receive, receive_once, send_a});
+        add_group(name + "/between-waits-of-two", told, capacity, three, {poll_then_receive, group_receives_a, send_a});
         add_group(name + "/removed", told, capacity, three, {receive_and_remove, send_a, send_b});
         add_group(name + "/gone", told, capacity, three, {poll_and_go, send_both});
-        add_group(name + "/gone-of-two", told, capacity, three, {poll_and_go, receive_once, send_a});
+        add_group(name + "/gone-of-two", told, capacity, three, {poll_and_go, group_receives_a, send_a});
         add_group(name + "/seen", told, capacity, two, {look_and_poll, send_a});
         add_group(name + "/closed", told, capacity, two, {receive_twice, close_a});
-        add_group(name + "/both-ends", told, capacity, two,
-                  {[](fixture& t) { exchange(t.a, t.b, 30); }, [](fixture& t) { exchange(t.b, t.a, 40); }});
+        add_group(
+            name + "/both-ends", told, capacity, two,
+            {[](fixture& t) { group_exchanges(t.a, t.b, 30); }, [](fixture& t) { group_exchanges(t.b, t.a, 40); }});
     }
     add_group("one-full/room", told, 1, two, {sends_in_group, recv_a}, fill_a);
     add_group("one-full/room-for-two", told, 1, three, {sends_in_group, sends_in_group_too, recv_two_a}, fill_a);

@@ -20,17 +20,9 @@ inline constexpr bool has_openssl = false;
 #endif
 
 /// A folder for files, which goes with this object.
-class folder {
+class folder : example::own_folder {
 public:
-    folder() : name_(std::filesystem::temp_directory_path() / "sluice-nats-XXXXXX") {
-        REQUIRE(::mkdtemp(name_.data()) != nullptr);
-    }
-    folder(const folder&) = delete;
-    ~folder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(name_, ignored);
-    }
-    std::string file(const std::string& name) const { return name_ + "/" + name; }
+    std::string file(const std::string& name) const { return path() + "/" + name; }
     void write(const std::string& name, std::string_view bytes) const {
         std::ofstream(file(name), std::ios::binary) << bytes;
     }
@@ -40,7 +32,7 @@ public:
     }
     /// Runs openssl in this folder.
     void openssl(const std::string& words) const {
-        const std::string command = "cd '" + name_ + "' && " SLUICE_OPENSSL " " + words + " >said 2>&1";
+        const std::string command = "cd '" + path() + "' && " SLUICE_OPENSSL " " + words + " >said 2>&1";
         const int status = std::system(command.c_str());
         INFO(command << "\n" << read("said"));
         REQUIRE(status == 0);

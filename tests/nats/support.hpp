@@ -1,6 +1,7 @@
 // What the tests over NATS have in common: servers of their own, on free ports of loopback.
 #pragma once
 
+#include "../../examples/nats_server.hpp"
 #include "../ipc/support.hpp"
 
 #include <sluice/nats.hpp>
@@ -34,6 +35,7 @@ namespace test {
 
 using namespace std::chrono_literals;
 namespace nats = sluice::nats;
+using example::free_port;
 
 /// A connected socket of loopback, for who speaks the protocol by itself.
 class plain_socket {
@@ -76,46 +78,25 @@ private:
     bool connected_;
 };
 
-/// A port of loopback that is free now.
-inline int free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof name;
-    const bool found = ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) == 0 &&
-                       ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0;
-    ::close(fd);
-    REQUIRE(found);
-    return ntohs(name.sin_port);
-}
-
 /// A nats-server with JetStream, and a storage folder of its own, which outlives its runs and goes with this object.
 class server {
 public:
     explicit server(std::vector<std::string> more = {}, int port = free_port()) : port_(port), more_(std::move(more)) {
-        std::string name = std::filesystem::temp_directory_path() / "sluice-nats-XXXXXX";
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        folder_ = name;
         start();
     }
     server(const server&) = delete;
-    ~server() {
-        kill();
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-    }
+    ~server() { kill(); }
 
     int port() const { return port_; }
     std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
     std::string url(const std::string& who) const { return "nats://" + who + "@127.0.0.1:" + std::to_string(port_); }
-    const std::string& folder() const { return folder_; }
+    const std::string& folder() const { return folder_.path(); }
 
     /// Starts it, again on the same port, and waits until it takes connections. It ends with the thread that does so.
     void start() {
         std::vector<std::string> words{
-            SLUICE_NATS_SERVER, "-a", "127.0.0.1",     "-p", std::to_string(port_), "-js", "-sd",
-            folder_ + "/store", "-l", folder_ + "/log"};
+            SLUICE_NATS_SERVER,  "-a", "127.0.0.1",      "-p", std::to_string(port_), "-js", "-sd",
+            folder() + "/store", "-l", folder() + "/log"};
         words.insert(words.end(), more_.begin(), more_.end());
         std::vector<char*> pointers;
         for (std::string& w : words) pointers.push_back(w.data());
@@ -148,7 +129,7 @@ private:
     pid_t id_ = 0;
     const int port_;
     const std::vector<std::string> more_;
-    std::string folder_;
+    const example::own_folder folder_;
 };
 
 inline std::ptrdiff_t threads() { return holdings().threads; }

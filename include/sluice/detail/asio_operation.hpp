@@ -53,6 +53,29 @@ private:
         : Operation(static_cast<Kept&&>(std::get<at>(kept))...) {}
 };
 
+// The executor of a future does not say, in some versions, where it runs: then a timer is one of the system's.
+template <class Asio, class Executor>
+inline constexpr bool knows_context = Asio::template tells_context<Executor> || !Asio::template is_executor<Executor>;
+template <class Asio, class Executor>
+using executor_with_context =
+    std::conditional_t<knows_context<Asio, Executor>, Executor, typename Asio::system_executor>;
+template <class Asio, class Executor>
+executor_with_context<Asio, Executor> with_context(const Executor& e) {
+    if constexpr (knows_context<Asio, Executor>) {
+        return e;
+    } else {
+        return {};
+    }
+}
+template <class Asio, class Executor>
+typename Asio::execution_context& context_of(const Executor& e) {
+    if constexpr (Asio::template tells_context<Executor> || !knows_context<Asio, Executor>) {
+        return Asio::query_context(with_context<Asio>(e));
+    } else {
+        return e.context();
+    }
+}
+
 // The state of an operation: what it waits with, which refers to what it keeps, the handle, the message or the cases. It
 // is one allocation by the allocator of the handler.
 //
@@ -72,6 +95,7 @@ class asio_operation final : public pending_operation<Asio> {
     using own_allocator = typename std::allocator_traits<allocator_type>::template rebind_alloc<asio_operation>;
     using own_traits = std::allocator_traits<own_allocator>;
     using pending = pending_operations<Asio>;
+    using timer = typename Asio::template timer<executor_with_context<Asio, executor_type>>;
 
     static constexpr std::uint32_t posting = std::uint32_t{1} << 30, posted = std::uint32_t{1} << 31;
     static constexpr bool is_line = std::is_base_of_v<line_suspension, Operation>;
@@ -113,7 +137,7 @@ private:
           handler_(std::move(handler)),
           executor_(Asio::get_executor(handler_)),
           work_(executor_),
-          pending_(Asio::template use_service<pending>(Asio::context_of(executor_))),
+          pending_(Asio::template use_service<pending>(context_of<Asio>(executor_))),
           kept_(std::move(kept)...),
           wait_(kept_) {}
     ~asio_operation() {
@@ -254,7 +278,7 @@ private:
         return *const_cast<asio_operation*>(static_cast<const asio_operation*>(context));
     }
     void start_timer(sync::clock::time_point when, timer_node& node) {
-        if (!timer_) timer_.emplace(Asio::with_context(executor_));
+        if (!timer_) timer_.emplace(with_context<Asio>(executor_));
         timer_->expires_at(when);
         timer_->async_wait(timer_wait(*this, node));
     }
@@ -290,7 +314,7 @@ private:
     std::exception_ptr error_;
     std::tuple<Kept...> kept_;
     std::conditional_t<is_line, std::tuple<>, std::optional<sync::stop_source>> stop_;
-    std::conditional_t<is_line, std::tuple<>, std::optional<typename Asio::template timer<executor_type>>> timer_;
+    std::conditional_t<is_line, std::tuple<>, std::optional<timer>> timer_;
     bare_operation<Operation> wait_;
 };
 
