@@ -3,7 +3,7 @@
 set(layers
     # the core
     "version detail/compiler detail/throw overflow"
-    "detail/immortal detail/ranges detail/sync"
+    "detail/immortal detail/sync"
     "executor result detail/backoff detail/deadline detail/event_signal detail/lock detail/loop_lock detail/queue_segment
      detail/stop_callback"
     "detail/handler detail/parker detail/queue"

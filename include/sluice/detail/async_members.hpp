@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <ranges>
 #include <type_traits>
 #include <utility>
 
@@ -10,7 +11,6 @@
 #include <sluice/detail/async_many.hpp>
 #include <sluice/detail/async_operation.hpp>
 #include <sluice/detail/async_select.hpp>
-#include <sluice/detail/ranges.hpp>
 #include <sluice/sluice.hpp>
 #include <sluice/via.hpp>
 
@@ -47,7 +47,8 @@ struct limited_send_kind : owning {
 };
 struct send_many_kind {
     template <class Arg>
-    using kept = std::conditional_t<std::is_lvalue_reference_v<Arg> && range<Arg>, Arg, kept_by_value<Arg>>;
+    using kept =
+        std::conditional_t<std::is_lvalue_reference_v<Arg> && std::ranges::range<Arg>, Arg, kept_by_value<Arg>>;
     template <class Tx, class Range, class Stop>
     using operation = send_many_operation<message_of<Tx>, Range>;
 };

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -13,7 +14,6 @@
 #include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
 #include <sluice/detail/handle.hpp>
-#include <sluice/detail/ranges.hpp>
 #include <sluice/result.hpp>
 
 namespace sluice::detail {
@@ -35,15 +35,17 @@ void refuse_to_send() {
 
 // What send_many makes messages of: elements of an rvalue container are rvalues.
 template <class R>
-inline constexpr bool gives_up_elements = !std::is_lvalue_reference_v<R> && !borrowed_range<R> &&
-                                          !view<std::remove_cvref_t<R>> && std::is_lvalue_reference_v<reference_of<R>>;
+inline constexpr bool gives_up_elements =
+    !std::is_lvalue_reference_v<R> && !std::ranges::borrowed_range<R> && !std::ranges::view<std::remove_cvref_t<R>> &&
+    std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>;
 template <class R>
 using element_of =
-    std::conditional_t<gives_up_elements<R>, std::remove_reference_t<reference_of<R>>&&, reference_of<R>>;
+    std::conditional_t<gives_up_elements<R>, std::remove_reference_t<std::ranges::range_reference_t<R>>&&,
+                       std::ranges::range_reference_t<R>>;
 
 // Whether send_many takes the range. Not what a receiver receives: a message that could not be sent would be lost.
 template <class R, class T>
-concept sendable_range = !receives<std::remove_cvref_t<R>> && input_range<R> && sendable<element_of<R>, T>;
+concept sendable_range = !receives<std::remove_cvref_t<R>> && std::ranges::input_range<R> && sendable<element_of<R>, T>;
 
 template <class R, class T>
 void refuse_to_send_many() {
@@ -102,7 +104,7 @@ class range_sending {
                        copies_in_place<T>);
     static constexpr bool copied =
         std::is_lvalue_reference_v<element> || std::is_trivially_copyable_v<std::remove_cvref_t<element>>;
-    static constexpr std::size_t most = forward_range<R> && (in_place || copied) ? max_chunk<T> : 1;
+    static constexpr std::size_t most = std::ranges::forward_range<R> && (in_place || copied) ? max_chunk<T> : 1;
 
 public:
     range_sending(channel_core<T>& channel, R& range)
@@ -176,8 +178,8 @@ private:
     void start_chunk() noexcept { sent_ += std::exchange(chunk_.done, 0); }
 
     channel_core<T>& channel_;
-    iterator_of<R> it_;
-    const sentinel_of<R> end_;
+    std::ranges::iterator_t<R> it_;
+    const std::ranges::sentinel_t<R> end_;
     std::size_t sent_ = 0;  // before the chunk
     std::conditional_t<in_place, pointers, messages> chunk_;
 };

@@ -8,12 +8,12 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <type_traits>
 #include <utility>
 
 #include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
-#include <sluice/detail/ranges.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>
 
@@ -211,7 +211,7 @@ private:
 
 // What a handle receives until its channel is closed and drained, or a stop is requested.
 template <class Handle>
-class message_range {
+class message_range : public std::ranges::view_base {
 public:
     message_range(Handle from, stop_token stop) noexcept : from_(std::move(from)), stop_(std::move(stop)) {}
 
@@ -241,8 +241,3 @@ struct channel_hash {
 }  // namespace detail
 
 }  // namespace sluice
-
-/// @cond
-template <class Handle>
-inline constexpr bool std::ranges::enable_view<sluice::detail::message_range<Handle>> = true;
-/// @endcond
