@@ -20,7 +20,8 @@ class args {
 public:
     args(int argc, char** argv, std::string idea) : idea_(std::move(idea)), words_(argv + 1, argv + argc) {
         const std::string path = argv[0];
-        program_ = path.substr(path.find_last_of('/') + 1);
+        program_ = path.substr(path.find_last_of("/\\") + 1);
+        if (program_.ends_with(".exe")) program_.erase(program_.size() - 4);
         const auto dashes = std::find(words_.begin(), words_.end(), "--");
         operands_.assign(dashes == words_.end() ? dashes : dashes + 1, words_.end());
         words_.erase(dashes, words_.end());
