@@ -1,6 +1,9 @@
 // Channels between machines, over NATS, by one include; the list is a map. A remote end is an ordinary sender or receiver.
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/nats.hpp needs POSIX; it is tested on Linux"
+#endif
 #if !__has_include(<nats/nats.h>)
 #error "sluice: sluice/nats.hpp needs the NATS C client (Debian: libnats-dev): link sluice::nats, or -lnats"
 #endif
