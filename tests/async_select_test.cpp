@@ -2,6 +2,7 @@
 #include "catch.hpp"
 #include "support/detached.hpp"
 #include "support/kinds.hpp"
+#include "support/names.hpp"
 #include "support/payload.hpp"
 #include "support/task.hpp"
 
@@ -23,18 +24,8 @@
 namespace {
 
 using namespace std::chrono_literals;
-using sluice::errc;
-using sluice::on_closed;
-using sluice::on_deadline;
-using sluice::on_recv;
-using sluice::on_send;
-using sluice::on_stop;
-using sluice::on_timeout;
-using sluice::otherwise;
+using namespace test;
 using sluice::sync_wait;
-using test::audit;
-using test::detached;
-using test::kind;
 
 sluice::task<> forward(sluice::receiver<int> a, sluice::receiver<int> b, std::vector<int>& to) {
     std::optional<int> first, second;
