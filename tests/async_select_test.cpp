@@ -1,5 +1,6 @@
 // What coroutines await of several channels, of timers and of groups; and operations in coroutines of other types.
 #include "catch.hpp"
+#include "support/clocks.hpp"
 #include "support/detached.hpp"
 #include "support/kinds.hpp"
 #include "support/names.hpp"
@@ -362,6 +363,26 @@ TEST_CASE("a select whose message throws as it enters the lines stands in none o
     CHECK(full_end.try_recv().error() == errc::empty);
     target.close();
     late.loop.run();
+}
+
+TEST_CASE("what a user's clock throws leaves the co_await of a select, and it stands in no line", "[async]") {
+    const auto wait = [](sluice::receiver<int> rx) -> sluice::task<bool> {
+        std::optional<int> into;
+        try {
+            co_await sluice::async_select(on_recv(rx, into), on_deadline(test::stage_clock::later));
+        } catch (const std::runtime_error&) {
+            co_return true;
+        }
+        co_return false;
+    };
+    // Read by the first look, as it enters the lines, for when to look again; and by the next step.
+    for (int reading = 1; reading <= 5; ++reading) {
+        auto [tx, rx] = sluice::rendezvous<int>();
+        test::stage_clock::play(reading, [] { throw std::runtime_error("a clock"); });
+        CAPTURE(reading);
+        CHECK(sync_wait(wait(rx)));
+        CHECK(tx.try_send(1) == errc::full);
+    }
 }
 
 TEST_CASE("a coroutine that is destroyed withdraws its select", "[async]") {

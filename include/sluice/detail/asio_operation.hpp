@@ -34,10 +34,12 @@ public:
     // True if it is over. Otherwise this may be gone. Not to be inlined into a coroutine: see sync::this_thread().
     SLUICE_NOINLINE bool begin(executor_ref executor) {
         unsigned& in_a_row = sync::this_thread().completed_in_a_row;
-        const unsigned before = std::exchange(in_a_row, 0);
-        const bool over = this->look() || !this->suspend_in(nullptr, executor);
-        in_a_row = before;
-        return over;
+        const struct restorer {
+            ~restorer() { of = before; }  // also where a message throws
+            unsigned& of;
+            const unsigned before;
+        } restores{in_a_row, std::exchange(in_a_row, 0)};
+        return this->look() || !this->suspend_in(nullptr, executor);
     }
     void resume() { Operation::resume(); }
     auto take_result() { return Operation::take_result(); }

@@ -55,7 +55,10 @@ protected:
     select_suspension& operator=(const select_suspension&) = delete;
     ~select_suspension() = default;
     // The destructor of the most derived class calls this first.
-    void end() noexcept { stepped_suspension::end(); }
+    void end() noexcept {
+        stepped_suspension::end();
+        engine_.finish();  // also where it has thrown before it was suspended
+    }
 
     // Gives the engine its cases, and begins; false if the choice is made.
     virtual bool start() = 0;

@@ -308,7 +308,8 @@ private:
             if (phase_ == phase::waits) state_.fetch_and(completed, std::memory_order_acq_rel);
             phase_ = phase::waits;
             progress made = progress::over();
-            try_step(made);
+            sync::clock::time_point wake_time;
+            try_step(made, wake_time);
             if (made.is_over()) {
                 phase_ = phase::idle;
                 return true;
@@ -316,15 +317,21 @@ private:
             // Where the executor has no time, a step only wants to give back memory.
             if (!made.until().is_never() && where().use->post_at) {
                 timer_.emplace(*this);
-                where().use->post_at(where().context, made.until().wake_time(), *timer_);
+                where().use->post_at(where().context, wake_time, *timer_);
             }
             if (!(state_.fetch_or(armed, std::memory_order_acq_rel) & notified)) return false;
             if (!take_timer()) return false;
         }
     }
-    void try_step(progress& made) noexcept {
-        error_ = thrown_by([&] { made = step(); });
-        if (error_) withdraw();  // before the members of derived classes end, which stand in the lines
+    // `wake_time` may be asked of a clock of the user's, which may throw as well.
+    void try_step(progress& made, sync::clock::time_point& wake_time) noexcept {
+        error_ = thrown_by([&] {
+            made = step();
+            wake_time = made.until().wake_time();
+        });
+        if (!error_) return;
+        withdraw();  // before the members of derived classes end, which stand in the lines
+        made = progress::over();
     }
 
     // False if the timer is about to come, to which the step is left.
