@@ -45,7 +45,10 @@ need python3 python3
 install_missing
 need_header benchmark/benchmark.h libbenchmark-dev
 need_header tbb/concurrent_queue.h libtbb-dev
-need_header boost/fiber/buffered_channel.hpp libboost-fiber-dev
+# The headers of Boost come without this library, too.
+if command -v apt-get >/dev/null 2>&1 && ! echo 'int main() {}' | "$compiler" -x c++ - -lboost_fiber -o /dev/null 2>/dev/null; then
+    missing="$missing libboost-fiber-dev"
+fi
 need_header asio.hpp libasio-dev
 need_header concurrentqueue/blockingconcurrentqueue.h libconcurrentqueue-dev
 need_header readerwriterqueue/readerwritercircularbuffer.h libreaderwriterqueue-dev
