@@ -63,7 +63,7 @@ protected:
 
     channel_base* const channel_;
     const message_ops& ops_;
-    std::optional<blocked_op> op_;  // while it is registered; most choices are made before
+    std::optional<blocked_op> op_;  // from prepare() on; most choices are made before it
     snapshot seen_ = 0;
     const bool hears_of_close_;
     bool closed_ = false;  // for a receive: and drained
