@@ -178,22 +178,29 @@ def medians_of(*tables):
     return f"Medians of {runs} repetitions.\n" if runs > 1 else "Measured once.\n"
 
 
+def compared(cells, picture, *notes):
+    """The plot and the two tables of what was measured side by side; nothing where nothing was."""
+    if not cells:
+        return []
+    return [f"![Nanoseconds per message, by workload and library]({picture})\n",
+            "## Side by side: nanoseconds of wall time per message\n",
+            medians_of(cells),
+            markdown_table(cells, "workload", lambda f: f.ns, ratio=True),
+            summary(cells),
+            *notes,
+            "## Side by side: nanoseconds of CPU time per message, all threads together\n",
+            markdown_table(cells, "workload", lambda f: f.cpu, ratio=True)]
+
+
 def results(table, about, options):
     text = ["# What sluice and its peers cost\n", origin(about, options)]
     if about.get("peers"):
         text.append(f"Beside sluice: {about['peers']}.\n")
-    cells = side_by_side(table, CHANNELS)
-    if cells:
-        text.append("![Nanoseconds per message, by workload and library](results.svg)\n")
-        text.append("## Side by side: nanoseconds of wall time per message\n")
-        text.append(medians_of(cells))
-        text.append(markdown_table(cells, "workload", lambda f: f.ns, ratio=True))
-        text.append(summary(cells))
-        text.append("unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. " + CHANNELS.meaning + "\n")
-        text.append("A receiver ends when its channel is closed; where a library has no close, after an equal share of the messages. "
-                    "All values are checked.\n")
-        text.append("## Side by side: nanoseconds of CPU time per message, all threads together\n")
-        text.append(markdown_table(cells, "workload", lambda f: f.cpu, ratio=True))
+    text += compared(
+        side_by_side(table, CHANNELS), "results.svg",
+        "unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. " + CHANNELS.meaning + "\n",
+        "A receiver ends when its channel is closed; where a library has no close, after an equal share of the messages. "
+        "All values are checked.\n")
 
     trends = [trend for trend in TRENDS if trend[0] in table]
     if trends:
@@ -228,20 +235,13 @@ def coroutine_results(table, about, options):
     text = ["# What coroutines cost\n", origin(about, options)]
     if about.get("coroutine_peers"):
         text.append(f"Beside sluice: {about['coroutine_peers']}.\n")
-    cells = side_by_side(table, COROUTINES)
-    if cells:
-        text.append("![Nanoseconds per message, by workload and library](coroutines.svg)\n")
-        text.append("## Side by side: nanoseconds of wall time per message\n")
-        text.append(medians_of(cells))
-        text.append(markdown_table(cells, "workload", lambda f: f.ns, ratio=True))
-        text.append(summary(cells))
-        text.append("co_ is in one thread, co2_ and mix_ in two. unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. "
-                    + COROUTINES.meaning + " All values are checked.\n")
-        text.append("Asio's channels are experimental: without locks in one thread, else its concurrent ones; its select is a group of "
-                    "operations, which may take a message from each channel. Boost.Fiber's fibers have stacks of their own, its channel of "
-                    "512 holds 511, that of 1 is its smallest, and it has no select.\n")
-        text.append("## Side by side: nanoseconds of CPU time per message, all threads together\n")
-        text.append(markdown_table(cells, "workload", lambda f: f.cpu, ratio=True))
+    text += compared(
+        side_by_side(table, COROUTINES), "coroutines.svg",
+        "co_ is in one thread, co2_ and mix_ in two. unb is unbounded, b512 holds 512 messages, b0 is a rendezvous. "
+        + COROUTINES.meaning + " All values are checked.\n",
+        "Asio's channels are experimental: without locks in one thread, else its concurrent ones; its select is a group of "
+        "operations, which may take a message from each channel. Boost.Fiber's fibers have stacks of their own, its channel of "
+        "512 holds 511, that of 1 is its smallest, and it has no select.\n")
     if "co_blocked" in table:
         rows = table["co_blocked"]["b1"]
         text.append("## Coroutines that wait\n")
