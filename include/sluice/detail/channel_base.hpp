@@ -63,14 +63,15 @@ public:
     // of the message's, no allocator. False, with nothing done, where that is not so, or where there is more to do.
     template <class Messages>
     SLUICE_ALWAYS_INLINE bool try_send_alone(Messages messages, void* message) {
-        return sync::single_threaded() && !closed_under_lock() && receivers_.empty() &&
-               producer_.has_free_slot(limit_, consumer_) && push(messages, message, false);
+        if (!sync::single_threaded() || closed_under_lock()) return false;
+        if (!receivers_.empty()) return hand_over_alone(messages.ops(), message);
+        return producer_.has_free_slot(limit_, consumer_) && push(messages, message, false);
     }
     template <class Messages>
     SLUICE_ALWAYS_INLINE bool try_recv_alone(Messages messages, void* out) {
-        if (!sync::single_threaded() || !senders_.empty() || consumer_.available(producer_) == 0 ||
-            consumer_.frees_memory(producer_))
-            return false;
+        if (!sync::single_threaded()) return false;
+        if (!senders_.empty()) return take_over_alone(messages.ops(), out);
+        if (consumer_.available(producer_) == 0 || consumer_.frees_memory(producer_)) return false;
         pop(messages, out);
         return true;
     }
@@ -159,39 +160,41 @@ public:
 
     SLUICE_NOINLINE op_status register_sender(const message_ops& ops, void* message, blocked_op& self) {
         if (discards()) return send_discarding(ops, message, &self);
+        if (sync::single_threaded() && send_only_blocks()) {
+            insert_sender(ops, message, self);
+            return op_status::blocked;
+        }
         section both(front_lock_, back_lock());
         const op_status tried = send_locked(ops, message, &self, both);
         if (tried == op_status::blocked) {
-            if (self.carries_message) {
-                ops.put(message, self.carried);
-            } else {
-                self.message = message;
-            }
             if (is_rendezvous()) tell_watchers(seldom_.message_watchers, both);
-            insert(senders_, self);
+            insert_sender(ops, message, self);
         }
         return tried;
     }
     SLUICE_NOINLINE op_status register_receiver(const message_ops& ops, void* out, blocked_op& self) {
+        if (sync::single_threaded() && recv_only_blocks()) {
+            insert_receiver(out, self);
+            return op_status::blocked;
+        }
         section both(front_lock_, back_lock());
         const op_status tried = recv_locked(ops, out, &self, both);
         if (tried == op_status::blocked) {
-            if (!self.carries_message) self.message = out;
             if (is_rendezvous()) tell_watchers(seldom_.room_watchers, both);
-            insert(receivers_, self);
+            insert_receiver(out, self);
         }
         return tried;
     }
 
     // Takes `self` out of the line; false if it is not in it, because it was completed.
     bool unregister_sender(waiter& self) {
-        const spin_lock_guard front(front_lock_);
+        const auto front = spin_lock_guard::unless_alone(front_lock_);
         if (!self.linked) return false;
         senders_.remove(self);
         return true;
     }
     bool unregister_receiver(waiter& self) {
-        const spin_lock_guard back(back_lock());
+        const auto back = spin_lock_guard::unless_alone(back_lock());
         if (!self.linked) return false;
         receivers_.remove(self);
         return true;
@@ -238,10 +241,67 @@ protected:
     wait_queue& room_watchers() noexcept { return is_rendezvous() ? seldom_.room_watchers : senders_; }
 
     // Both locks held.
-    static void insert(wait_queue& line, blocked_op& self) noexcept {
+    void insert_sender(const message_ops& ops, void* message, blocked_op& self) {
+        if (self.carries_message) {
+            ops.put(message, self.carried);
+        } else {
+            self.message = message;
+        }
         self.state = waiter::status::pending;
-        line.push_back(self);
+        senders_.push_back(self);
     }
+    void insert_receiver(void* out, blocked_op& self) noexcept {
+        if (!self.carries_message) self.message = out;
+        self.state = waiter::status::pending;
+        receivers_.push_back(self);
+    }
+
+    // ---- In place of the locks, where the process has only one thread and nothing on the way can start another
+
+    // Whether an attempt would find nobody, and nothing to do but to stand in line, where nobody watches for that.
+    bool send_only_blocks() noexcept {
+        return !closed_under_lock() && receivers_.empty() && producer_.room(limit_, consumer_) == 0 &&
+               (!is_rendezvous() || seldom_.message_watchers.empty());
+    }
+    bool recv_only_blocks() noexcept {
+        return !closed_under_lock() && senders_.empty() && consumer_.available(producer_) == 0 &&
+               (!is_rendezvous() || seldom_.room_watchers.empty());
+    }
+    // The first in line, where a message travels in it, as in no case of a select.
+    static blocked_op* carrier(const wait_queue& line) noexcept {
+        waiter* const first = line.front();
+        return first->carries_message ? static_cast<blocked_op*>(first) : nullptr;
+    }
+    // These require that one is in line. False, with nothing done, where there is more to do: for the other one, where
+    // somebody stands behind the first, who may watch for the room that is seen in between.
+    SLUICE_NOINLINE bool hand_over_alone(const message_ops& ops, void* message) {
+        blocked_op* const receiver = carrier(receivers_);
+        if (!receiver) return false;
+        ops.put(message, receiver->carried);
+        complete_alone(receivers_, *receiver);
+        return true;
+    }
+    SLUICE_NOINLINE bool take_over_alone(const message_ops& ops, void* out) {
+        blocked_op* const sender = carrier(senders_);
+        if (!sender || senders_.after(*sender)) return false;
+        if (consumer_.available(producer_) == 0) {
+            ops.take(sender->carried, out);
+        } else if (consumer_.frees_memory(producer_)) {
+            return false;
+        } else {
+            pop(erased_messages(ops), out);
+            push(erased_messages(ops), sender->carried, false);
+        }
+        complete_alone(senders_, *sender);
+        return true;
+    }
+    static void complete_alone(wait_queue& line, blocked_op& first) {
+        line.remove(first);
+        first.state = waiter::status::done;
+        first.wake();
+    }
+
+    // ---- Under a lock
 
     // Hands the message to the first receiver in line, or puts it into the queue. Requires the back lock, and the front
     // lock too if `self` is given.

@@ -33,6 +33,9 @@ namespace sluice::detail {
 // of selects, then the lock of a timer. Under a lock of a channel the moves of messages run, with the allocations of
 // the queue (and the destructor of a message that was just moved from), but no wake-up, no copy, no handler and no
 // destructor of a message: a section does what comes after.
+// While the process has only one thread there is nobody to exclude. Then what can't start another thread on its way, as it
+// runs no code of the user's and takes and frees no memory, does without the locks: see spin_lock_guard::unless_alone(),
+// and what is called `alone` in channel_base.hpp. Whatever it completes is woken as its last step.
 //
 //              guarded by                at capacity 0
 //   producer_  back lock                 not in use       the front reads its counter
@@ -193,11 +196,11 @@ public:
     }
     bool maybe_ready_to_recv() const noexcept {
         snapshot seen;
-        return maybe_ready_to_recv(seen);
+        return consumer_.head() != producer_.tail() || maybe_ready_to_recv(seen);
     }
     bool maybe_ready_to_send() const noexcept {
         snapshot seen;
-        return maybe_ready_to_send(seen);
+        return producer_.tail() - consumer_.head() != limit_ || maybe_ready_to_send(seen);
     }
 
     bool maybe_fits() const noexcept {

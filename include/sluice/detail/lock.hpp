@@ -15,6 +15,11 @@ class spin_lock_guard {
 public:
     spin_lock_guard() = default;
     explicit spin_lock_guard(sync::mutex& m) { lock(m); }
+    // For what can't start a thread: it runs no code of the user's, and neither takes nor frees memory. Holds none while
+    // the process has only one thread.
+    static spin_lock_guard unless_alone(sync::mutex& m) {
+        return sync::single_threaded() ? spin_lock_guard() : spin_lock_guard(m);
+    }
     spin_lock_guard(spin_lock_guard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
     spin_lock_guard& operator=(const spin_lock_guard&) = delete;
     ~spin_lock_guard() {

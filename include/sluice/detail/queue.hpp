@@ -318,7 +318,8 @@ inline std::size_t consumer_end::available(const producer_end& producer, bool ma
 }
 
 inline bool consumer_end::frees_memory(const producer_end& producer) const noexcept {
-    return producer.has_excess() || (segment_ && segment_->next.load(std::memory_order_relaxed));
+    const queue_segment* const front = segment_ ? segment_ : first_;
+    return producer.has_excess() || (front && front->next.load(std::memory_order_relaxed));
 }
 
 inline detached_queue consumer_end::reset(producer_end& producer, const message_ops& ops) noexcept {

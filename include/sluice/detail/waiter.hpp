@@ -172,17 +172,17 @@ public:
         timers_ = timers;
     }
     bool is_decided() {
-        const spin_lock_guard held(lock_);
+        const auto held = spin_lock_guard::unless_alone(lock_);
         return decided_;
     }
     // One of its cases can't become ready any more.
     void drop_case() {
-        const spin_lock_guard held(lock_);
+        const auto held = spin_lock_guard::unless_alone(lock_);
         if (--live_cases_ == 0) decided_ = true;
     }
     // From now on no peer decides it. True if one has, which wakes the select after that.
     bool end() {
-        const spin_lock_guard held(lock_);
+        const auto held = spin_lock_guard::unless_alone(lock_);
         decided_ = true;
         return by_peer_;
     }
