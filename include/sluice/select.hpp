@@ -61,7 +61,9 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
             select_case* const all[]{&registration..., nullptr};
             std::uint32_t order[sizeof...(registration) + 1];
             select_engine engine(all, order, sizeof...(registration), prefers);
-            if (const std::size_t stop = engine.requested_stop(); stop != no_case) {
+            std::size_t stop = no_case;
+            if constexpr ((false || ... || is_stop<Cases>)) stop = engine.requested_stop();
+            if (stop != no_case) {
                 engine.decide(stop);
             } else {
                 engine.choose(no_deadline, errc::timeout);

@@ -9,6 +9,9 @@
 #include <type_traits>
 #include <utility>
 
+#include <sluice/detail/async_operation.hpp>
+#include <sluice/detail/handler.hpp>
+#include <sluice/detail/line_suspension.hpp>
 #include <sluice/detail/loop_core.hpp>
 #include <sluice/detail/loop_executor.hpp>
 #include <sluice/detail/loop_task.hpp>
@@ -41,6 +44,37 @@ inline constexpr bool is_over_aligned<T&> = false;
 template <>
 inline constexpr bool is_over_aligned<void> = false;
 
+// An awaiter that lies elsewhere until the end of the expression. (GCC 12 copies one to which await_transform() returns a
+// reference.)
+template <class Awaiter>
+class referred_awaiter {
+    static_assert(awaited_as_it_is<Awaiter&>,
+                  "sluice: this is nothing that can be awaited: await what an async_ function returns, or a task");
+
+public:
+    explicit referred_awaiter(Awaiter& a) noexcept : of_(a) {}
+    decltype(auto) await_ready() { return of_.await_ready(); }
+    template <class Handle>
+    decltype(auto) await_suspend(Handle h) {
+        return of_.await_suspend(h);
+    }
+    decltype(auto) await_resume() { return of_.await_resume(); }
+
+private:
+    Awaiter& of_;
+};
+
+template <class Get>
+auto awaiter_of(Get&& get) {
+    using found = decltype(get());
+    if constexpr (std::is_reference_v<found>) {
+        found refers_to = get();
+        return referred_awaiter<std::remove_reference_t<found>>(refers_to);
+    } else {
+        return get();
+    }
+}
+
 // What all promises of tasks have. `Base` is spawned_task if a loop can be given such a task.
 template <class Base>
 class task_promise_base : public Base {
@@ -52,6 +86,23 @@ public:
     void unhandled_exception() noexcept { this->exception = std::current_exception(); }
 
     loop_executor sluice_executor() const noexcept { return loop_executor(*this->loop); }
+
+    // An operation may use place_in_line; everything else is awaited as elsewhere.
+    template <class Kind, class... Args>
+    auto await_transform(async_operation<Kind, Args...> op) const {
+        return std::move(op).awaiter_in_task();
+    }
+    template <class Awaitable>
+    auto await_transform(Awaitable&& other) const {
+        if constexpr (requires { std::forward<Awaitable>(other).operator co_await(); }) {
+            return awaiter_of([&]() -> decltype(auto) { return std::forward<Awaitable>(other).operator co_await(); });
+        } else if constexpr (requires { operator co_await(std::forward<Awaitable>(other)); }) {
+            return awaiter_of([&]() -> decltype(auto) { return operator co_await(std::forward<Awaitable>(other)); });
+        } else {
+            return referred_awaiter<std::remove_reference_t<Awaitable>>(other);
+        }
+    }
+    line_place place_in_line;
 
 protected:
     void rethrow() {

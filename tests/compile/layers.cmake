@@ -27,7 +27,8 @@ set(layers
     "sluice"
     # coroutines
     "detail/suspension"
-    "detail/async_channel detail/async_operation"
+    "detail/async_operation detail/line_suspension"
+    "detail/async_channel"
     "detail/async_broadcast detail/async_many detail/async_select via"
     "detail/async_members"
     "detail/loop_task detail/resumption_list detail/timer_heap"

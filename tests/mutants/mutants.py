@@ -54,6 +54,7 @@ WRITE_BUFFER = "ipc/detail/write_buffer.hpp"
 STOP_CALLBACK = "detail/stop_callback.hpp"
 
 SUSPENSION, ASYNC_CHANNEL, LOOP = "detail/suspension.hpp", "detail/async_channel.hpp", "detail/loop_core.hpp"
+LINE_SUSPENSION = "detail/line_suspension.hpp"
 SUSPENSIONS = models("suspensions", "suspension/")
 ASYNC_ENDS = models("async_ends", "async-end/")
 ASYNC_TIMERS = models("async_selects", "async-timer/")
@@ -278,7 +279,7 @@ MUTANTS = [
     ("a sender that gives up leaves the line twice", CHANNEL, "        if (!self.linked) return false;\n        senders_.remove(self);",
      "        senders_.remove(self);", TIMEOUTS),
     ("a receiver leaves the line without a lock", CHANNEL,
-     "        const spin_lock_guard back(back_lock());\n        if (!self.linked) return false;\n        receivers_.remove(self);",
+     "        const auto back = spin_lock_guard::unless_alone(back_lock());\n        if (!self.linked) return false;\n        receivers_.remove(self);",
      "        if (!self.linked) return false;\n        receivers_.remove(self);", TIMEOUTS),
     ("a message that came at the deadline is thrown away", BLOCKING,
      "        if (!woken && me.leave()) return", "        if (!woken && (me.leave() || true)) return", TIMEOUTS),
@@ -289,8 +290,9 @@ MUTANTS = [
     ("a send on a rendezvous takes another lock than a receive", CHANNEL,
      "        spin_lock_guard back(back_lock());\n        if (!closed_under_lock() && receivers_.empty()) {",
      "        spin_lock_guard back(back_lock_);\n        if (!closed_under_lock() && receivers_.empty()) {", SEND_RECV),
-    ("a receiver leaves the line of a rendezvous with another lock", CHANNEL, "        const spin_lock_guard back(back_lock());\n        if (!self.linked)",
-     "        const spin_lock_guard back(back_lock_);\n        if (!self.linked)", TIMEOUTS),
+    ("a receiver leaves the line of a rendezvous with another lock", CHANNEL,
+     "        const auto back = spin_lock_guard::unless_alone(back_lock());\n        if (!self.linked) return false;\n        receivers_.remove(self);",
+     "        const auto back = spin_lock_guard::unless_alone(back_lock_);\n        if (!self.linked) return false;\n        receivers_.remove(self);", TIMEOUTS),
     ("a biased select sends on a rendezvous with another lock", CHANNEL,
      "        section back(back_lock());\n        if (closed_under_lock()) return op_status::closed;\n        // Room only",
      "        section back(back_lock_);\n        if (closed_under_lock()) return op_status::closed;\n        // Room only",
@@ -729,12 +731,12 @@ MUTANTS = [
      "if (!(before & left_to_timer) && (before & (armed | notified)) != armed) return;",
      "if ((before & (armed | notified)) != armed) return;", SUSPENSIONS),
     ("a destroyed coroutine stays posted", SUSPENSION, "if ((state & (notified | left_to_timer)) == notified) revoke();", "", SUSPENSIONS),
-    ("a destroyed receive does not count its message", ASYNC_CHANNEL,
-     "if (way_.receives && state == status::done) channel_->count_dropped();", "", ASYNC_ENDS),
+    ("a destroyed receive does not count its message", LINE_SUSPENSION,
+     "if (of_.way->receives && state == status::done) of_.channel->count_dropped();", "", ASYNC_ENDS),
     ("a destroyed receive with a stop does not count its message", ASYNC_CHANNEL,
      "if (way_.receives && !stopped_ && state == status::done) channel_->count_dropped();", "", ASYNC_ENDS),
-    ("a destroyed receive stays posted", ASYNC_CHANNEL, "if (way_.unregister(*channel_, *this)) return; revoke();",
-     "if (way_.unregister(*channel_, *this)) return;", ASYNC_ENDS),
+    ("a destroyed receive stays posted", LINE_SUSPENSION, "if (of_.way->unregister(*of_.channel, *this)) return; revoke();",
+     "if (of_.way->unregister(*of_.channel, *this)) return;", ASYNC_ENDS),
     ("a coroutine stands in line again as it is told", TIMER, "if (is_being_told) return false;", "is_being_told = false;", ASYNC_TIMERS),
     ("a coroutine leaves a timer that tells it", TIMER, "if (watches) interrupt_first(told); } } wait_until_told(self);",
      "if (watches) interrupt_first(told); } }", ASYNC_ENDS),

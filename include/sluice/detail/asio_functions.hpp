@@ -31,13 +31,13 @@ template <class Asio>
 struct asio_functions {
     template <class T, class Token>
     static auto recv(receiver<T> rx, Token& token) {
-        return Asio::template initiate<void(result<T>)>(asio_initiation<Asio, recv_operation<T>>(), token,
+        return Asio::template initiate<void(result<T>)>(asio_initiation<Asio, recv_operation<T, own_place>>(), token,
                                                         std::move(rx));
     }
     template <class T, class Token>
     static auto send(sender<T> tx, T message, Token& token) {
-        return Asio::template initiate<void(result<void>)>(asio_initiation<Asio, send_operation<T, T>>(), token,
-                                                           std::move(tx), std::move(message));
+        return Asio::template initiate<void(result<void>)>(asio_initiation<Asio, send_operation<T, T, own_place>>(),
+                                                           token, std::move(tx), std::move(message));
     }
     template <class Token, class... Stored>
     static auto select(Token& token, Stored... cases) {

@@ -100,7 +100,7 @@ class asio_operation final : public pending_operation<Asio> {
     using timer = typename Asio::template timer<executor_with_context<Asio, executor_type>>;
 
     static constexpr std::uint32_t posting = std::uint32_t{1} << 30, posted = std::uint32_t{1} << 31;
-    static constexpr bool is_line = std::is_base_of_v<line_suspension, Operation>;
+    static constexpr bool is_line = std::is_base_of_v<line_operation<own_place>, Operation>;
 
 public:
     // Never calls the handler inside. Throws std::bad_alloc, and what moving the handler and what is kept throws; then the

@@ -15,6 +15,7 @@
 #include <sluice/detail/blocking.hpp>
 #include <sluice/detail/channel_core.hpp>
 #include <sluice/detail/deadline.hpp>
+#include <sluice/detail/line_suspension.hpp>
 #include <sluice/detail/stop_callback.hpp>
 #include <sluice/detail/suspension.hpp>
 #include <sluice/detail/throw.hpp>
@@ -23,105 +24,8 @@
 
 namespace sluice::detail {
 
-// A coroutine in the line of a channel, for as long as it takes: neither a stop nor a deadline. Whoever completes it has
-// taken it out of the line and posts it; so nothing is left to be told apart when it is resumed, and nothing of it is
-// touched once it stands in line.
-class line_suspension : public suspension, private blocked_op {
-public:
-    line_suspension(const line_suspension&) = delete;
-    line_suspension& operator=(const line_suspension&) = delete;
-
-protected:
-    line_suspension(const direction& way, channel_base* channel, const message_ops& ops) noexcept
-        : suspension(&line_suspension::on_resume), way_(way), channel_(channel), ops_(ops) {
-        has_callback = true;
-        callback = [](waiter& w) noexcept { static_cast<line_suspension&>(static_cast<blocked_op&>(w)).post(); };
-    }
-    // The destructor of the most derived class calls this first, if nobody has before.
-    void end() noexcept {
-        const phase was = std::exchange(phase_, phase::idle);
-        if (was == phase::idle) return;
-        if (was == phase::begins) return revoke();
-        if (way_.unregister(*channel_, *this)) return;
-        revoke();
-        if (way_.receives && state == status::done) channel_->count_dropped();
-    }
-
-    // Before a first look at the channel: whether it may look now, or is to let other coroutines run before.
-    bool may_look() noexcept {
-        yields_ = !takes_turn();
-        return !yields_;
-    }
-    // What that look has found, if it is the outcome.
-    void looked(op_status found) noexcept { outcome_ = to_errc(found, errc{}); }
-    bool suspend(void* place, std::coroutine_handle<> coroutine, executor_ref executor) {
-        message_ = place;
-        attach(coroutine, executor, yields_);
-        if (yields_) {
-            phase_ = phase::begins;
-            post();
-            return true;
-        }
-        return !stand_in_line();
-    }
-    // Ends the wait with `stopped`, from any thread, unless somebody has completed it before. Whoever calls this makes sure
-    // that it is not resumed meanwhile, and takes no turn to begin.
-    void stop() noexcept {
-        if (phase_ != phase::waits || !way_.unregister(*channel_, *this)) return;
-        stopped_ = true;
-        post();
-    }
-    errc finish() {
-        if (phase_ == phase::waits) {
-            phase_ = phase::idle;
-            if (!where().use->takes_nodes) begin_turn();  // it was resumed by its handle alone
-            if (way_.receives && carries_message && state == status::done) ops_.take(carried, message_);
-            outcome_ = stopped_ ? errc::stopped : state == status::closed ? errc::closed : errc{};
-        }
-        if (state == status::failed) rethrow();
-        return outcome_;
-    }
-
-private:
-    enum class phase : std::uint8_t { idle, begins, waits };
-
-    // True if the operation is over. Otherwise this may be gone.
-    bool stand_in_line() {
-        if (!channel_) return leave_off(errc::closed);  // an empty handle, which has let others run
-        carries_message = ops_.fits_waiter;
-        phase_ = phase::waits;
-        op_status tried = op_status::done;
-        std::exception_ptr thrown = thrown_by([&] { tried = way_.try_register(*channel_, ops_, message_, *this); });
-        if (thrown) {
-            fail(std::move(thrown));
-        } else if (tried == op_status::blocked) {
-            return false;
-        }
-        return leave_off(to_errc(tried, errc{}));
-    }
-    bool leave_off(errc outcome) noexcept {
-        phase_ = phase::idle;
-        outcome_ = outcome;
-        return true;
-    }
-    static void on_resume(resumption& r) {
-        auto& self = static_cast<line_suspension&>(r);
-        if (self.phase_ == phase::begins && !self.stand_in_line()) return;
-        self.resume_coroutine();
-    }
-
-    const direction& way_;
-    channel_base* const channel_;
-    const message_ops& ops_;
-    void* message_ = nullptr;
-    phase phase_ = phase::idle;
-    bool yields_ = false;
-    bool stopped_ = false;
-    errc outcome_ = errc::closed;
-};
-
-// The same with a stop or a deadline, or both; and for what is sent or received in several rounds, each of which stands in
-// line at most once.
+// A coroutine in the line of a channel with a stop or a deadline, or both; and for what is sent or received in several
+// rounds, each of which stands in line at most once. Without either see line_suspension.
 class limited_line_suspension : public stepped_suspension, private blocked_op {
 protected:
     limited_line_suspension(const direction& way, const message_ops& ops, const deadline& until, const stop_token& stop)
@@ -248,30 +152,26 @@ deadline deadline_of(const std::chrono::time_point<Clock, Duration>& t) {
 
 // ---- The operations
 
-template <class T>
-class recv_operation : public line_suspension {
+template <class T, class Place>
+class recv_operation : public line_operation<Place> {
 public:
     static constexpr bool needs_time = false;
 
 protected:
-    explicit recv_operation(const receiver<T>& rx) noexcept
-        : line_suspension(blocking::receiving, core_of(rx), ops_of<T>), channel_(core_of(rx)) {}
-    ~recv_operation() { end(); }
+    explicit recv_operation(const receiver<T>& rx) noexcept : channel_(core_of(rx)) {}
+    ~recv_operation() { this->end(); }
 
     bool look() {
-        if (!may_look()) return false;
-        op_status tried = op_status::closed;
-        if (channel_) {
-            if (channel_->is_rendezvous() && !channel_->maybe_ready_to_recv()) return false;
-            tried = channel_->try_recv(out_);
-            if (tried == op_status::blocked) return false;
-        }
-        looked(tried);
-        return true;
+        if (!this->may_look()) return false;
+        if (!channel_) return this->looked(op_status::closed);
+        if (!channel_->maybe_ready_to_recv()) return false;
+        return this->looked(channel_->try_recv(out_));
     }
-    bool suspend_in(std::coroutine_handle<> h, executor_ref e) { return suspend(std::addressof(out_), h, e); }
+    bool suspend_in(std::coroutine_handle<> h, executor_ref e) {
+        return this->suspend({&blocking::receiving, channel_, &ops_of<T>, std::addressof(out_)}, h, e);
+    }
     result<T> take_result() {
-        if (const errc e = finish(); e != errc{}) return unexpected(e);
+        if (const errc e = this->finish(); e != errc{}) return unexpected(e);
         return result<T>(std::in_place, *std::move(out_));
     }
 
@@ -304,33 +204,27 @@ private:
     [[no_unique_address]] std::conditional_t<in_place, std::monostate, std::optional<T>> copy_;
 };
 
-template <class T, class Message>
-class send_operation : public line_suspension {
+template <class T, class Message, class Place>
+class send_operation : public line_operation<Place> {
 public:
     static constexpr bool needs_time = false;
 
 protected:
     send_operation(const sender<T>& tx, Message&& m) noexcept
-        : line_suspension(blocking::sending, core_of(tx), ops_of<T>),
-          channel_(core_of(tx)),
-          message_(static_cast<Message&&>(m)) {}
-    ~send_operation() { end(); }
+        : channel_(core_of(tx)), message_(static_cast<Message&&>(m)) {}
+    ~send_operation() { this->end(); }
 
     bool look() {
-        if (!may_look()) return false;
-        op_status tried = op_status::closed;
-        if (channel_ && !(message_to_send<T, Message>::is_copied && channel_->is_closed())) {
-            if (channel_->is_rendezvous() && !channel_->maybe_ready_to_send()) return false;
-            tried = channel_->try_send(*static_cast<typename channel_core<T>::message_type*>(message_.get()));
-            if (tried == op_status::blocked) return false;
-        }
-        looked(tried);
-        return true;
+        if (!this->may_look()) return false;
+        if (!channel_ || (message_to_send<T, Message>::is_copied && channel_->is_closed()))
+            return this->looked(op_status::closed);
+        if (!channel_->maybe_ready_to_send()) return false;
+        return this->looked(channel_->try_send(*static_cast<typename channel_core<T>::message_type*>(message_.get())));
     }
     bool suspend_in(std::coroutine_handle<> h, executor_ref e) {
-        return suspend(channel_ ? message_.get() : nullptr, h, e);
+        return this->suspend({&blocking::sending, channel_, &ops_of<T>, channel_ ? message_.get() : nullptr}, h, e);
     }
-    result<void> take_result() { return to_result(finish()); }
+    result<void> take_result() { return to_result(this->finish()); }
 
 private:
     channel_core<T>* const channel_;

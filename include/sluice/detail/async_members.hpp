@@ -21,7 +21,8 @@ namespace detail {
 template <class Handle>
 using message_of = typename std::remove_cvref_t<Handle>::value_type;
 
-// ---- Which operation is made of which arguments, and which of them via() only refers to
+// ---- Which operation is made of which arguments, in a task another one where its promise has a part of it; and which of
+// the arguments via() only refers to
 
 struct owning {
     template <class Arg>
@@ -30,7 +31,9 @@ struct owning {
 
 struct recv_kind : owning {
     template <class Rx>
-    using operation = recv_operation<message_of<Rx>>;
+    using operation = recv_operation<message_of<Rx>, own_place>;
+    template <class Rx>
+    using operation_in_task = recv_operation<message_of<Rx>, lent_place>;
 };
 struct limited_recv_kind : owning {
     template <class Rx, class When, class Stop>
@@ -38,7 +41,9 @@ struct limited_recv_kind : owning {
 };
 struct send_kind : owning {
     template <class Tx, class Message>
-    using operation = send_operation<message_of<Tx>, Message>;
+    using operation = send_operation<message_of<Tx>, Message, own_place>;
+    template <class Tx, class Message>
+    using operation_in_task = send_operation<message_of<Tx>, Message, lent_place>;
 };
 struct limited_send_kind : owning {
     template <class Tx, class Message, class When, class Stop>

@@ -38,6 +38,7 @@ public:
     bool await_ready() { return this->look(); }
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> h) {
+        if constexpr (requires { this->lend(h.promise().place_in_line); }) this->lend(h.promise().place_in_line);
         return this->suspend_in(h, executor_of<Operation::needs_time>(h.promise()));
     }
     [[nodiscard]] auto await_resume() { return this->take_result(); }
@@ -70,6 +71,17 @@ public:
                       "sluice: an operation refers to its arguments, and is awaited where it is made: co_await "
                       "rx.async_recv(); what sluice::via(executor, operation) returns may be kept");
         return {};
+    }
+
+    // For a coroutine whose promise has a place for what stands in line.
+    auto awaiter_in_task() && {
+        return std::move(*this).apply([](auto&&... args) {
+            if constexpr (requires { typename Kind::template operation_in_task<Args...>; }) {
+                return awaiter<typename Kind::template operation_in_task<Args...>>(static_cast<Args>(args)...);
+            } else {
+                return awaiter<typename Kind::template operation<Args...>>(static_cast<Args>(args)...);
+            }
+        });
     }
 
     // For via(): calls `f` with the arguments.

@@ -140,7 +140,9 @@ private:
             },
             registrations_);
         engine_.take(cases_, order_, sizeof...(Cases), nullptr);
-        if (const std::size_t stop = engine_.requested_stop(); stop != no_case) {
+        std::size_t stop = no_case;
+        if constexpr ((false || ... || is_stop<Cases>)) stop = engine_.requested_stop();
+        if (stop != no_case) {
             engine_.decide(stop);
             return false;
         }

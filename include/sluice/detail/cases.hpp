@@ -424,6 +424,11 @@ inline constexpr bool is_otherwise = false;
 template <class Handler>
 inline constexpr bool is_otherwise<otherwise_case<Handler>> = true;
 
+template <class Case>
+inline constexpr bool is_stop = false;
+template <class Handler>
+inline constexpr bool is_stop<stop_case<Handler>> = true;
+
 // What stands for a case that did not compile, so that select reports no second error.
 struct refused_case {};
 
