@@ -14,8 +14,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LOCK, PARKER, WAITER, QUEUE, STATE, CHANNEL, CORE, BLOCKING, ENGINE, CASES, HANDLER, TIMER = (f"detail/{name}.hpp" for name in (
-    "lock", "parker", "waiter", "queue", "channel_state", "channel_base", "channel_core", "blocking", "select_engine", "cases", "handler",
+LOCK, PARKER, WAITER, QUEUE, STATE, STEPS, CHANNEL, CORE, BLOCKING, ENGINE, CASES, HANDLER, TIMER = (f"detail/{name}.hpp" for name in (
+    "lock", "parker", "waiter", "queue", "channel_state", "channel_steps", "channel_base", "channel_core", "blocking", "select_engine", "cases", "handler",
     "timer_core"))
 LOOP, TASK_GROUP = "detail/loop_core.hpp", "task_group.hpp"
 WATCH, GROUP = "detail/watch.hpp", "detail/group.hpp"
@@ -218,26 +218,26 @@ MUTANTS = [
      ONE_OF_TWO),
 
     # ---- Sending
-    ("a send does not see that the channel is closed", CHANNEL, "        if (closed_under_lock()) return op_status::closed;\n        if (!receivers_",
+    ("a send does not see that the channel is closed", STEPS, "        if (closed_under_lock()) return op_status::closed;\n        if (!receivers_",
      "        if (!receivers_", CLOSE),
     ("a send that meets nobody does not see that the channel is closed", CHANNEL, "if (!closed_under_lock() && receivers_.empty()) {",
      "if (receivers_.empty()) {", CLOSE),
     ("a send passes a waiting receiver", CHANNEL, "if (!closed_under_lock() && receivers_.empty()) {", "if (!closed_under_lock()) {", SEND_RECV),
     ("a send that has waited for more room gives up", CHANNEL, "        producer_.wait_for_batch();\n        return try_send(erased_messages(ops), message);",
      "        producer_.wait_for_batch();\n        return op_status::closed;", models("lives", "life/patient$")),
-    ("a waiter that was completed stays in line", CHANNEL, "            line.remove(*w);\n", "", SEND_RECV),
-    ("a waiter that was completed is not woken", CHANNEL,
+    ("a waiter that was completed stays in line", STEPS, "            line.remove(*w);\n", "", SEND_RECV),
+    ("a waiter that was completed is not woken", STEPS,
      "w->state = waiter::status::done;\n            locked.wake_after(*w);", "w->state = waiter::status::done;", SEND_RECV),
-    ("a waiter that was completed hears of closing", CHANNEL,
+    ("a waiter that was completed hears of closing", STEPS,
      "            if (c == claim_result::won) w->state = waiter::status::done;\n", "", SEND_RECV),
-    ("a message goes to a select that did not take it", CHANNEL,
+    ("a message goes to a select that did not take it", STEPS,
      "            line.remove(*w);\n            if (c == claim_result::peer_lost) continue;\n", "            line.remove(*w);\n", ONE_OF_TWO),
-    ("a select that was decided takes a message, or gives one", CHANNEL, "            if (c == claim_result::self_lost) return op_status::superseded;\n", "", ONE_OF_TWO),
-    ("a select completes itself", CHANNEL, "if (w->watches || is_same_select(self, w)) continue;", "if (w->watches) continue;",
+    ("a select that was decided takes a message, or gives one", STEPS, "            if (c == claim_result::self_lost) return op_status::superseded;\n", "", ONE_OF_TWO),
+    ("a select completes itself", STEPS, "if (w->watches || is_same_select(self, w)) continue;", "if (w->watches) continue;",
      models("pairs", "pair/rendezvous/select_both+close$")),
-    ("only the first in line is completed", CHANNEL, "            line.remove(*w);\n            if (c == claim_result::peer_lost) continue;", "            line.remove(*w);\n            if (c == claim_result::peer_lost) break;",
+    ("only the first in line is completed", STEPS, "            line.remove(*w);\n            if (c == claim_result::peer_lost) continue;", "            line.remove(*w);\n            if (c == claim_result::peer_lost) break;",
      models("selects", "one/passed-over$")),
-    ("a message is announced before it is there", CHANNEL,
+    ("a message is announced before it is there", STEPS,
      "        messages.put(message, slot);\n        producer_.publish(producer_.own_tail() + 1);",
      "        producer_.publish(producer_.own_tail() + 1);\n        messages.put(message, slot);", SEND_RECV),
     ("send_many announces one message too few", CORE, "const auto publish = [&] { producer_.publish(number); };",
@@ -246,20 +246,20 @@ MUTANTS = [
     # ---- Receiving
     ("a receive passes waiting senders", CHANNEL, "        if (senders_.empty()) {\n            if (consumer_.available",
      "        {\n            if (consumer_.available", BUFFERED),
-    ("a receive lets no sender in", CHANNEL, "            if (senders_.empty()) return op_status::done;\n            locked.lock_also(back_lock());",
+    ("a receive lets no sender in", STEPS, "            if (senders_.empty()) return op_status::done;\n            locked.lock_also(back_lock());",
      "            return op_status::done;", BUFFERED),
-    ("a select that receives lets no sender in", CHANNEL, "if (claim::try_claim(self, nullptr, dequeue) != claim_result::won) return op_status::superseded;",
+    ("a select that receives lets no sender in", STEPS, "if (claim::try_claim(self, nullptr, dequeue) != claim_result::won) return op_status::superseded;",
      "return claim::try_claim(self, nullptr, dequeue) != claim_result::won ? op_status::superseded : op_status::done;",
      models("pairs", "pair/one/send_many+select_recv$")),
-    ("a receive lets senders in without the lock", CHANNEL,
+    ("a receive lets senders in without the lock", STEPS,
      "            locked.lock_also(back_lock());\n        }\n        refill", "        }\n        refill",
      models("triples", "one-full/send+try_send+recv$", "one-full/send+send+recv$")),
     ("recv_many lets no sender in", CORE, "                if (senders_.empty()) return;\n", "                return;\n", MANY),
-    ("more are let in than there is room for", CHANNEL,
+    ("more are let in than there is room for", STEPS,
      "while (!senders_.empty() && producer_.room(limit_, consumer_) > 0) {", "while (!senders_.empty()) {", models("triples", "one-full/send+send+recv$")),
-    ("what a sender's move throws is forgotten", CHANNEL, "        sender.fail(std::move(error));\n        return false;",
+    ("what a sender's move throws is forgotten", STEPS, "        sender.fail(std::move(error));\n        return false;",
      "        return false;", FAULTS),
-    ("a slot is given back before its message has ended", CHANNEL,
+    ("a slot is given back before its message has ended", STEPS,
      "        messages.take(consumer_.message(messages, number), out);\n        consumer_.publish(number + 1);",
      "        void* const slot = consumer_.message(messages, number);\n        consumer_.publish(number + 1);\n        messages.take(slot, out);", BUFFERED),
     ("a message that was moved from is never destroyed", CORE,
@@ -298,22 +298,22 @@ MUTANTS = [
      "        section back(back_lock_);\n        if (closed_under_lock()) return op_status::closed;\n        // Room only",
      models("biased", "rendezvous/send-send-leaving/")),
     ("a small message that was handed over is not taken", BLOCKING, "            ops_.take(me.self.carried, message_);\n", "            (void)0;\n", SMALL),
-    ("a receiver is woken before its small message is there", CHANNEL, "                    ops.put(message, receiver.carried);\n",
+    ("a receiver is woken before its small message is there", STEPS, "                    ops.put(message, receiver.carried);\n",
      "                    receiver.sleeper->wake();\n                    ops.put(message, receiver.carried);\n", SMALL),
-    ("a sender that registers leaves its small message behind", CHANNEL, "                ops.put(message, self.carried);\n", "                (void)0;\n", SMALL),
+    ("a sender that registers leaves its small message behind", STEPS, "                ops.put(message, self.carried);\n", "                (void)0;\n", SMALL),
     ("a small message is sought where it was before", WAITER, "return carries_message ? carried : message;", "return message;", SMALL),
 
     # ---- Groups that watch their channels
-    ("a send tells no group", CHANNEL, "            tell_watchers(receivers_, locked);\n", "", GROUPS),
-    ("a receive tells no group of the room", CHANNEL, "        tell_watchers(senders_, locked);\n", "", GROUPS),
+    ("a send tells no group", STEPS, "            tell_watchers(receivers_, locked);\n", "", GROUPS),
+    ("a receive tells no group of the room", STEPS, "        tell_watchers(senders_, locked);\n", "", GROUPS),
     ("recv_many tells no group of the room", CORE, "                tell_watchers(senders_, front);\n", "", GROUPS),
     ("closing tells no group", STATE, "            tell_watchers(*line, locked);\n", "", GROUPS),
-    ("a message is shown before groups are told", CHANNEL,
+    ("a message is shown before groups are told", STEPS,
      "            tell_watchers(receivers_, locked);\n        }\n        if (!self) return push(erased_messages(ops), message, false) ? op_status::done : op_status::blocked;",
      "            if (!self && push(erased_messages(ops), message, false)) { tell_watchers(receivers_, locked); return op_status::done; }\n        }\n"
      "        if (!self) return push(erased_messages(ops), message, false) ? op_status::done : op_status::blocked;", GROUPS),
     ("only the first group in line is told", WATCH, "            told.hub->tell(told, locked);\n", "            told.hub->tell(told, locked);\n            return;\n", GROUPS),
-    ("a message goes to a group that only watches", CHANNEL, "if (w->watches || is_same_select(self, w)) continue;", "if (is_same_select(self, w)) continue;", GROUPS),
+    ("a message goes to a group that only watches", STEPS, "if (w->watches || is_same_select(self, w)) continue;", "if (is_same_select(self, w)) continue;", GROUPS),
     ("a group watches a channel without a look", CHANNEL, "        if (is_rendezvous() ? !senders_.empty() : consumer_.available(producer_) > 0) return false;\n        message_watchers().push_back(w);",
      "        message_watchers().push_back(w);", GROUPS),
     ("a group watches a channel with one lock", CHANNEL,
@@ -405,7 +405,7 @@ MUTANTS = [
      "", ENDS),
     ("the last handle does not close the channel", STATE,
      "            close_locked(both, nullptr);\n            if (discard)", "            if (discard)", ENDS),
-    ("a drop_oldest send drops the new one too", CHANNEL, "            producer_.publish(newest + 1);\n            consumer_.publish(oldest + 1);",
+    ("a drop_oldest send drops the new one too", STEPS, "            producer_.publish(newest + 1);\n            consumer_.publish(oldest + 1);",
      "            consumer_.publish(oldest + 1);", BROADCASTS),
 
     # ---- Closing with a cause
@@ -437,7 +437,7 @@ MUTANTS = [
      models("weak_handles", "weak/last-of-all$")),
 
     # ---- Overflow, and forced sends
-    ("an eviction finds room for a moment", CHANNEL, "            producer_.publish(newest + 1);\n            consumer_.publish(oldest + 1);",
+    ("an eviction finds room for a moment", STEPS, "            producer_.publish(newest + 1);\n            consumer_.publish(oldest + 1);",
      "            consumer_.publish(oldest + 1);\n            producer_.publish(newest + 1);", models("overflows", "oldest-full/try_send+select_recv_otherwise$")),
     ("a forced send leaves the front to others", CHANNEL,
      "        section both(front_lock_, back_lock());\n        const op_status tried = send_locked(ops, message, nullptr, both);",

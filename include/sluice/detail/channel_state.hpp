@@ -35,7 +35,7 @@ namespace sluice::detail {
 // destructor of a message: a section does what comes after.
 // While the process has only one thread there is nobody to exclude. Then what can't start another thread on its way, as it
 // runs no code of the user's and takes and frees no memory, does without the locks: see spin_lock_guard::unless_alone(),
-// and what is called `alone` in channel_base.hpp. Whatever it completes is woken as its last step.
+// and what is called `alone` in channel_steps.hpp and channel_base.hpp. Whatever it completes is woken as its last step.
 //
 //              guarded by                at capacity 0
 //   producer_  back lock                 not in use       the front reads its counter
