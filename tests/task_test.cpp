@@ -77,6 +77,43 @@ private:
 
 }  // namespace
 
+TEST_CASE("a task without a coroutine is refused, and one that has ended") {
+    sluice::run_loop loop;
+    std::vector<int> log;
+    auto once = note(log, 1);
+    loop.spawn(std::move(once));
+    CHECK_THROWS_AS(loop.spawn(std::move(once)), std::invalid_argument);
+    CHECK_THROWS_AS(sluice::sync_wait(sluice::task<>()), std::invalid_argument);
+    CHECK_THROWS_AS(sluice::sync_wait(sluice::task<int>()), std::invalid_argument);
+    bool refused = false, refused_again = false, group_refused = false;
+    loop.spawn([&]() -> sluice::task<> {
+        try {
+            co_await sluice::task<>();
+        } catch (const std::invalid_argument&) {
+            refused = true;
+        }
+        auto number = give(7);
+        if (co_await std::move(number) != 7) co_return;
+        try {
+            (void)co_await std::move(number);
+        } catch (const std::invalid_argument&) {
+            refused_again = true;
+        }
+        sluice::task_group group(co_await sluice::this_executor());
+        try {
+            group.spawn(sluice::task<>());
+        } catch (const std::invalid_argument&) {
+            group_refused = true;
+        }
+        co_await group.join();  // of nothing
+    });
+    loop.run();
+    CHECK(log == std::vector{1});
+    CHECK(refused);
+    CHECK(refused_again);
+    CHECK(group_refused);
+}
+
 TEST_CASE("A task begins when it is awaited, and not before") {
     sluice::sync_wait([]() -> sluice::task<> {
         std::vector<int> log;

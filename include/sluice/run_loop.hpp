@@ -26,8 +26,8 @@ public:
 
     /// Takes a `task<>`, or a callable that returns a task, which is called as that begins and kept until it has ended: the way
     /// to write a lambda that has captures. Tasks begin inside run() or poll(), in the order of spawning. Never blocks. Throws
-    /// what the copy or move of a callable throws, or its allocation; a task costs none. May be called from any
-    /// thread, before or during run().
+    /// what the copy or move of a callable throws, or its allocation; a task costs none; and std::invalid_argument for a
+    /// task without a coroutine, as one that was spawned before. May be called from any thread, before or during run().
     template <class F>
     void spawn(F&& what) {
         core_.spawn(detail::task_access::release(detail::as_spawned(std::forward<F>(what))), nullptr);

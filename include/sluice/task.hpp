@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include <sluice/detail/loop_core.hpp>
 #include <sluice/detail/loop_executor.hpp>
 #include <sluice/detail/loop_task.hpp>
+#include <sluice/detail/throw.hpp>
 
 namespace sluice {
 
@@ -164,6 +166,11 @@ public:
     void take() { rethrow(); }
 };
 
+[[noreturn]] inline void throw_no_coroutine() {
+    throw_error(std::invalid_argument(
+        "sluice: there is no coroutine to begin: the task was moved from, spawned or awaited before"));
+}
+
 // What `co_await` of a task makes.
 template <class T>
 class task_awaiter {
@@ -172,7 +179,10 @@ public:
     task_awaiter(const task_awaiter&) = delete;
     task_awaiter& operator=(const task_awaiter&) = delete;
 
-    bool await_ready() const noexcept { return false; }
+    bool await_ready() const {
+        if (!awaited_ || awaited_.done()) throw_no_coroutine();
+        return false;
+    }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting) const noexcept {
         static_assert(
@@ -238,7 +248,8 @@ public:
     explicit operator bool() const noexcept { return coroutine_ != nullptr; }
 
     /// `co_await std::move(t)`, or of a call that returns a task: begins it, suspends the awaiting task until it has
-    /// ended, and gives its value, or throws its exception. A task is awaited once.
+    /// ended, and gives its value, or throws its exception. A task is awaited once: one without a coroutine, or whose
+    /// coroutine has ended, throws std::invalid_argument.
     auto operator co_await() && noexcept { return detail::task_awaiter<T>(coroutine_); }
     /// Does not compile: a task is awaited once, as an rvalue.
     template <class U = T>
@@ -272,7 +283,8 @@ inline task<void> task_promise<void>::get_return_object() noexcept {
 
 struct task_access {
     // For a loop, which destroys it from here on.
-    static spawned_task& release(task<void>&& spawned) noexcept {
+    static spawned_task& release(task<void>&& spawned) {
+        if (!spawned) throw_no_coroutine();
         return std::exchange(spawned.coroutine_, nullptr).promise();
     }
 };

@@ -1,10 +1,12 @@
 // task_group: tasks of which a coroutine waits for all.
 #pragma once
 
+#include <concepts>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <sluice/detail/loop_core.hpp>
@@ -31,6 +33,13 @@ public:
 
     /// An empty group, whose tasks run on that loop, which must outlive them.
     explicit task_group(run_loop::executor_type executor) : loop_(*executor.loop_) {}
+    /// @cond
+    template <std::same_as<run_loop> Loop>
+    explicit task_group(Loop& loop) : task_group(loop.executor()) {
+        static_assert(!std::is_same_v<Loop, run_loop>,
+                      "sluice: a task_group takes an executor: co_await sluice::this_executor(), or loop.executor()");
+    }
+    /// @endcond
     task_group(const task_group&) = delete;
     task_group& operator=(const task_group&) = delete;
     ~task_group() {
@@ -42,15 +51,15 @@ public:
     }
 
     /// Takes a `task<>`, or a callable that returns a task, as run_loop::spawn() does. What leaves it goes to join(). Never
-    /// blocks, and throws as run_loop::spawn() does.
+    /// blocks, and throws as run_loop::spawn() does; then nothing was spawned.
     template <class F>
     void spawn(F&& what) {
-        task<> spawned = detail::as_spawned(std::forward<F>(what));
+        detail::spawned_task& spawned = detail::task_access::release(detail::as_spawned(std::forward<F>(what)));
         {
             const detail::loop_lock lock(mutex_);
             ++running_;
         }
-        loop_.spawn(detail::task_access::release(std::move(spawned)), this);
+        loop_.spawn(spawned, this);
     }
 
     /// `co_await g.join()` in a task waits until all tasks of the group have ended, those included that they spawn in it

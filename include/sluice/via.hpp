@@ -119,4 +119,18 @@ via_operation<Executor, Kind, typename Kind::template kept<Args>...> via(const E
     return {executor, std::move(op)};
 }
 
+/// @cond
+template <class Executor, class Operation>
+    requires(!executor<std::remove_cvref_t<Executor>> || !detail::is_async_operation<std::remove_cvref_t<Operation>>)
+detail::never_awaited<void> via(Executor&&, Operation&&) {
+    static_assert(
+        executor<std::remove_cvref_t<Executor>>,
+        "sluice: via takes an executor first, whose post(std::coroutine_handle<>) is const and noexcept; of a "
+        "loop loop.executor()");
+    static_assert(detail::is_async_operation<std::remove_cvref_t<Operation>>,
+                  "sluice: via takes an operation second: via(executor, rx.async_recv())");
+    return {};
+}
+/// @endcond
+
 }  // namespace sluice

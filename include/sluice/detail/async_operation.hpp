@@ -67,9 +67,10 @@ public:
         });
     }
     friend never_awaited<void> operator co_await(async_operation&) {
-        static_assert(!std::is_same_v<Kind, Kind>,
-                      "sluice: an operation refers to its arguments, and is awaited where it is made: co_await "
-                      "rx.async_recv(); what sluice::via(executor, operation) returns may be kept");
+        static_assert(
+            !std::is_same_v<Kind, Kind>,
+            "sluice: an operation refers to its arguments, and is awaited where it is made: co_await "
+            "rx.async_recv(); elsewhere than in a task, what sluice::via(executor, operation) returns may be kept");
         return {};
     }
 
@@ -98,5 +99,10 @@ private:
 
     std::tuple<Args...> args_;
 };
+
+template <class Operation>
+inline constexpr bool is_async_operation = false;
+template <class Kind, class... Args>
+inline constexpr bool is_async_operation<async_operation<Kind, Args...>> = true;
 
 }  // namespace sluice::detail

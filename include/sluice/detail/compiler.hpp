@@ -3,6 +3,10 @@
 // may go on in another thread.
 #pragma once
 
+#if __cplusplus < 202002L && (!defined(_MSVC_LANG) || _MSVC_LANG < 202002L)
+#error "sluice needs C++20: compile with -std=c++20"
+#endif
+
 // SLUICE_PLAIN_CXX, defined alike in all files of a program, chooses the alternatives.
 #if defined(__GNUC__) && !defined(SLUICE_PLAIN_CXX)
 #define SLUICE_ALWAYS_INLINE [[gnu::always_inline]]
