@@ -15,7 +15,8 @@ def inline(name, folder, seen):
     if name in seen:
         return
     seen.add(name)
-    yield f"\n// ---- {name}\n\n"
+    guard = "SLUICE_IN_ONE_" + re.sub(r"\W", "_", name).upper()  # for who includes both of the files that are made
+    yield f"\n// ---- {name}\n\n#ifndef {guard}\n#define {guard}\n"
     depth = 0
     for line in (folder / name).read_text().splitlines(keepends=True):
         own = OWN.match(line)
@@ -26,6 +27,7 @@ def inline(name, folder, seen):
         elif line.strip() != "#pragma once":
             yield line
         depth += bool(re.match(r"#if", line)) - bool(re.match(r"#endif", line))
+    yield "#endif\n"
 
 
 def main():

@@ -159,7 +159,8 @@ public:
     /// @{
     /// The same for a coroutine, which awaits them: `co_await rx.async_recv()` gives what recv() returns. They suspend the
     /// coroutine where the others block the thread, are defined in `<sluice/async.hpp>`, and are awaited in the
-    /// expression that makes them: see there.
+    /// expression that makes them, since they refer to their arguments. The message is moved once more, out of the
+    /// `co_await`: one whose move throws then is lost with the exception, as it had been received.
     template <class Async = detail::async_header>
     [[nodiscard]] auto async_recv() const {
         return detail::async_forms<Async>::recv(*this);

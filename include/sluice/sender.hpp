@@ -181,7 +181,8 @@ public:
     /// @{
     /// The same for a coroutine, which awaits them: `co_await tx.async_send(message)` gives what send() returns. They
     /// suspend the coroutine where the others block the thread, are defined in `<sluice/async.hpp>`, and are awaited in
-    /// the expression that makes them: see there.
+    /// the expression that makes them, since they refer to their arguments. (With g++ before 13 give a message that is
+    /// an aggregate a name before: it destroys one that is made inside a `co_await` twice.)
     template <class Async = detail::async_header>
     [[nodiscard]] auto async_send(const T& message) const requires detail::sendable<const T&, T> {
         return detail::async_forms<Async>::send(*this, message);
