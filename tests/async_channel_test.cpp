@@ -339,6 +339,34 @@ TEST_CASE("closing resumes those who wait", "[async]") {
     CHECK(empty.outcome == errc::closed);
 }
 
+TEST_CASE("a coroutine that is destroyed as it lets others run, before its operation begins, has done nothing", "[async]") {
+    auto [tx, rx] = sluice::unbounded<int>();
+    int received = 0;
+    const auto receive = [](sluice::receiver<int> from, int& count) -> sluice::task<> {
+        while (co_await from.async_recv()) ++count;
+    };
+    const auto watch = [](int& turns) -> sluice::task<> {
+        ++turns;
+        co_return;
+    };
+    int turns = 0;
+    {
+        sluice::run_loop loop;
+        for (int id = 0; id < 200; ++id) {
+            REQUIRE(tx.try_send(id));
+        }
+        loop.spawn(receive(rx, received));
+        CHECK(loop.poll() == 1);
+        // Both are ready to begin.
+        loop.spawn(watch(turns));
+    }
+    CHECK(received == 128);
+    CHECK(turns == 0);
+    CHECK(rx.size() == 72);
+    CHECK(rx.dropped() == 0);
+    CHECK(rx.receiver_count() == 1);
+}
+
 TEST_CASE("before the 129th operation in a row that did not suspend, others run", "[async]") {
     auto [tx, rx] = sluice::unbounded<int>();
     for (int id = 0; id < 1000; ++id) {

@@ -5,6 +5,7 @@
 #include <sluice/async.hpp>
 
 #include <coroutine>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -78,6 +79,48 @@ task<> go_on_elsewhere(std::optional<thread>& other, int& sum) {
     ++sum;
 }
 
+// Three operations, of which the first two stand in one expression: all of them wait in the one place of the promise.
+template <class M>
+task<> exchange(sluice::receiver<M> in, sluice::sender<M> out, int& sum) {
+    sum += (co_await in.async_recv())->id() * 10 + (co_await in.async_recv())->id();
+    const M answer(3);
+    if (co_await out.async_send(answer)) sum += 100;
+}
+template <class M>
+void exchange_with_thread(std::size_t capacity) {
+    auto [tx, in] = sluice::bounded<M>(capacity);
+    auto [out, rx] = sluice::bounded<M>(capacity);
+    int sum = 0, answer = 0;
+    run_loop loop;
+    loop.spawn(exchange<M>(in, out, sum));
+    thread peer([&tx = tx, &rx = rx, &answer] {
+        for (int i = 1; i <= 2; ++i) expect(tx.send(M(i)).has_value(), "a send to a task fails");
+        answer = rx.recv()->id();
+    });
+    loop.run();
+    peer.join();
+    expect(sum == 112 && answer == 3, "a task and a thread do not hear what they tell each other");
+}
+template <class M>
+void destroy_in_exchange() {
+    auto [tx, in] = sluice::rendezvous<M>();
+    auto [out, rx] = sluice::rendezvous<M>();
+    int sum = 0, sent = 0;
+    std::optional<run_loop> loop(std::in_place);
+    loop->spawn(exchange<M>(in, out, sum));
+    loop->poll();
+    thread peer([&tx = tx, &sent] {
+        while (sent < 2 && tx.try_send(M(sent + 1))) ++sent;
+    });
+    loop->poll();
+    loop.reset();
+    peer.join();
+    // Of the first message a task that goes on to wait for the second has the rest.
+    expect(static_cast<int>(in.dropped()) <= sent, "a message is counted that was not sent");
+    expect(sent < 2 || in.dropped() <= 1, "a message that was received is counted as dropped");
+    expect(in.size() == 0 && tx.try_send(M(9)) == sluice::errc::full, "a task that is gone stands in line");
+}
+
 }  // namespace
 
 [[maybe_unused]] static const bool added = [] {
@@ -100,6 +143,18 @@ task<> go_on_elsewhere(std::optional<thread>& other, int& sum) {
                 expect(passed == 1, "run() returns before its task has ended");
             });
     }
+
+    for (const std::size_t capacity : {std::size_t{0}, std::size_t{1}}) {
+        const std::string of = capacity == 0 ? "rendezvous" : "one";
+        add("loop/exchange/" + of, "A task waits in its promise, for one operation after the other.", larger,
+            [capacity] { exchange_with_thread<number>(capacity); });
+        add("loop/exchange-small/" + of, "So it does where messages travel in what waits.", larger,
+            [capacity] { exchange_with_thread<small>(capacity); });
+    }
+    add("loop/exchange-destroy", "A task that is destroyed as it waits in its promise leaves the line.", limits,
+        [] { destroy_in_exchange<number>(); });
+    add("loop/exchange-destroy-small", "So it does where a message has come to it.", limits,
+        [] { destroy_in_exchange<small>(); });
 
     add("loop/spawn", "A task that is spawned wakes a loop that goes to sleep.", limits, [] {
         int passed = 0;

@@ -57,6 +57,7 @@ SUSPENSION, ASYNC_CHANNEL, LOOP = "detail/suspension.hpp", "detail/async_channel
 LINE_SUSPENSION = "detail/line_suspension.hpp"
 SUSPENSIONS = models("suspensions", "suspension/")
 ASYNC_ENDS = models("async_ends", "async-end/")
+EXCHANGES = models("loops", "loop/exchange")
 ASYNC_TIMERS = models("async_selects", "async-timer/")
 ASYNC_MANY, ASYNC_BROADCAST, ASYNC_SELECT = "detail/async_many.hpp", "detail/async_broadcast.hpp", "detail/async_select.hpp"
 
@@ -737,6 +738,9 @@ MUTANTS = [
      "if (way_.receives && !stopped_ && state == status::done) channel_->count_dropped();", "", ASYNC_ENDS),
     ("a destroyed receive stays posted", LINE_SUSPENSION, "if (of_.way->unregister(*of_.channel, *this)) return; revoke();",
      "if (of_.way->unregister(*of_.channel, *this)) return;", ASYNC_ENDS),
+    ("a coroutine leaves its small message in the line", LINE_SUSPENSION,
+     "if (of_.way->receives && carries_message && state == status::done)", "if (false)", EXCHANGES),
+    ("a place in a promise keeps the operation before", LINE_SUSPENSION, "of_ = of;\n", "if (!of_.channel) of_ = of;\n", EXCHANGES),
     ("a coroutine stands in line again as it is told", TIMER, "if (is_being_told) return false;", "is_being_told = false;", ASYNC_TIMERS),
     ("a coroutine leaves a timer that tells it", TIMER, "if (watches) interrupt_first(told); } } wait_until_told(self);",
      "if (watches) interrupt_first(told); } }", ASYNC_ENDS),
