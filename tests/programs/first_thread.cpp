@@ -7,6 +7,7 @@
 #include <sluice/sluice.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +70,20 @@ struct plain_message {
 };
 static_assert(std::is_trivially_copyable_v<plain_message>);
 
+/// One that only seems so: a constructor template takes its moves.
+struct greedy_message {
+    explicit greedy_message(bool calls = false) noexcept : calls_now(calls) {}
+    greedy_message(const greedy_message&) = default;
+    template <std::same_as<greedy_message> Self>
+    greedy_message(Self&& other) noexcept : calls_now(std::exchange(other.calls_now, false)) {
+        if (calls_now) {
+            now();
+        }
+    }
+    bool calls_now;
+};
+static_assert(std::is_trivially_copyable_v<greedy_message> && std::is_trivially_copy_constructible_v<greedy_message>);
+
 /// A thread whose work is one operation, and which can be seen to sleep in it.
 class other_thread : public test::thread_probe {
 public:
@@ -94,8 +109,6 @@ private:
     std::thread thread_;
 };
 
-using channel = sluice::channel<message>;
-
 /// A range of one message, which is given away.
 struct only {
     message* what;
@@ -120,13 +133,14 @@ void receiver_starts(sluice::channel<Message> ch, bool by_allocation, const std:
 }
 
 /// `receive` is under way as the other thread begins to send into a channel that is full.
-void sender_starts(const std::function<void(const channel&)>& receive) {
-    const auto ch = sluice::bounded<message>(1);
+template <class Message>
+void sender_starts(const std::function<void(const sluice::channel<Message>&)>& receive) {
+    const auto ch = sluice::bounded<Message>(1);
     other_thread other;
-    (void)ch.tx.send(message());
+    (void)ch.tx.send(Message());
     (void)ch.rx.recv();
-    (void)ch.tx.send(message(true));
-    meanwhile = [&] { other.start([&] { return ch.tx.send(message()).has_value(); }); };
+    (void)ch.tx.send(Message(true));
+    meanwhile = [&] { other.start([&] { return ch.tx.send(Message()).has_value(); }); };
     receive(ch);
     other.check_success("a sender that was started in the midst of a receive is not woken");
 }
@@ -167,19 +181,25 @@ std::vector<scenario> scenarios() {
     sends_plain("send of a plain message, bounded", sluice::bounded<plain_message>(4));
     sends_plain("send of a plain message, unbounded", sluice::unbounded<plain_message>());
     const auto receives = [&](const char* name, auto receive) {
-        all.push_back({name, [=] { sender_starts([&](const channel& ch) { receive(ch.rx); }); }});
+        const auto of = [&]<class Message>(std::type_identity<Message>, const std::string& of_what) {
+            all.push_back({name + of_what, [=] {
+                               sender_starts<Message>([&](const sluice::channel<Message>& ch) { receive(ch.rx); });
+                           }});
+        };
+        of(std::type_identity<message>(), "");
+        of(std::type_identity<greedy_message>(), " of a message whose moves are taken by a template");
     };
     receives("recv", [](const auto& rx) { (void)rx.recv(); });
     receives("try_recv", [](const auto& rx) { (void)rx.try_recv(); });
     receives("recv_many", [](const auto& rx) {
-        std::vector<message> out;
+        std::vector<typename std::remove_cvref_t<decltype(rx)>::value_type> out;
         (void)rx.recv_many(std::back_inserter(out), 1);
     });
     receives("select of a receive",
-             [](const auto& rx) { (void)sluice::select(sluice::on_recv(rx, [](const message&) {})); });
+             [](const auto& rx) { (void)sluice::select(sluice::on_recv(rx, [](const auto&) {})); });
     receives("group", [](const auto& rx) {
         sluice::selector group;
-        group.add(sluice::on_recv(rx, [](const message&) {}));
+        group.add(sluice::on_recv(rx, [](const auto&) {}));
         (void)group.wait();
     });
     return all;

@@ -20,9 +20,12 @@
 
 namespace sluice::detail {
 
-// Whether a copy of a T runs no code of the user's, so that it may be made in its place, under the channel's locks.
+// Whether a move of a T runs no code of the user's, as one that a constructor template takes would; and a copy, so that it
+// may be made in its place, under the channel's locks.
 template <class T>
-inline constexpr bool copies_in_place = std::is_trivially_copyable_v<T>&& std::is_trivially_copy_constructible_v<T>;
+inline constexpr bool moves_in_place = std::is_trivially_copyable_v<T>&& std::is_trivially_move_constructible_v<T>;
+template <class T>
+inline constexpr bool copies_in_place = moves_in_place<T>&& std::is_trivially_copy_constructible_v<T>;
 
 // See message_ops.
 template <class T>
@@ -109,7 +112,7 @@ public:
     using message_type = std::conditional_t<copies_in_place<T>, const T, T>;
 
     SLUICE_ALWAYS_INLINE op_status try_send(message_type& message, bool may_delay = false) {
-        if constexpr (std::is_trivially_copyable_v<T>) {
+        if constexpr (moves_in_place<T>) {
             struct alone : messages_type {  // no other processor has a cache line of the queue
                 static constexpr std::size_t lookahead() noexcept { return 0; }
             };
@@ -118,7 +121,7 @@ public:
         return channel_base::try_send(messages_type(), address_of(message), may_delay);
     }
     SLUICE_ALWAYS_INLINE op_status try_recv(result<T>& out, bool may_delay = false) {
-        if constexpr (std::is_trivially_copyable_v<T>) {
+        if constexpr (moves_in_place<T>) {
             if (try_recv_alone(messages_type(), std::addressof(out))) return op_status::done;
         }
         return channel_base::try_recv(messages_type(), std::addressof(out), may_delay);
