@@ -11,7 +11,7 @@
 #include <utility>
 
 #include <sluice/detail/async_operation.hpp>
-#include <sluice/detail/handler.hpp>
+#include <sluice/detail/handle.hpp>
 #include <sluice/detail/line_suspension.hpp>
 #include <sluice/detail/loop_core.hpp>
 #include <sluice/detail/loop_executor.hpp>
@@ -46,13 +46,11 @@ inline constexpr bool is_over_aligned<T&> = false;
 template <>
 inline constexpr bool is_over_aligned<void> = false;
 
-// An awaiter that lies elsewhere until the end of the expression. (GCC 12 copies one to which await_transform() returns a
-// reference.)
+#if defined(__GNUC__) && !defined(__clang__)
+// An awaiter that lies elsewhere until the end of the expression. GCC 12 copies one to which await_transform() returns a
+// reference.
 template <class Awaiter>
 class referred_awaiter {
-    static_assert(awaited_as_it_is<Awaiter&>,
-                  "sluice: this is nothing that can be awaited: await what an async_ function returns, or a task");
-
 public:
     explicit referred_awaiter(Awaiter& a) noexcept : of_(a) {}
     decltype(auto) await_ready() { return of_.await_ready(); }
@@ -66,16 +64,15 @@ private:
     Awaiter& of_;
 };
 
-template <class Get>
-auto awaiter_of(Get&& get) {
-    using found = decltype(get());
-    if constexpr (std::is_reference_v<found>) {
-        found refers_to = get();
-        return referred_awaiter<std::remove_reference_t<found>>(refers_to);
-    } else {
-        return get();
-    }
+// Whether an A is awaited without an operator co_await that makes an awaiter of it.
+template <class A>
+concept is_awaiter = requires(A a) {
+    a.await_ready();
+    a.await_resume();
 }
+&&!requires(A a) { std::forward<A>(a).operator co_await(); }
+&&!requires(A a) { operator co_await(std::forward<A>(a)); };
+#endif
 
 // What all promises of tasks have. `Base` is spawned_task if a loop can be given such a task.
 template <class Base>
@@ -89,20 +86,24 @@ public:
 
     loop_executor sluice_executor() const noexcept { return loop_executor(*this->loop); }
 
-    // An operation may use place_in_line; everything else is awaited as elsewhere.
+    // An operation may use place_in_line. Everything else is awaited as elsewhere, by the operator co_await that is found
+    // from where the coroutine stands.
     template <class Kind, class... Args>
     auto await_transform(async_operation<Kind, Args...> op) const {
         return std::move(op).awaiter_in_task();
     }
+    template <class Kind, class... Args>
+    never_awaited<void> await_transform(async_operation<Kind, Args...>& kept) {
+        return operator co_await(kept);  // which says that it is not to be kept
+    }
     template <class Awaitable>
-    auto await_transform(Awaitable&& other) const {
-        if constexpr (requires { std::forward<Awaitable>(other).operator co_await(); }) {
-            return awaiter_of([&]() -> decltype(auto) { return std::forward<Awaitable>(other).operator co_await(); });
-        } else if constexpr (requires { operator co_await(std::forward<Awaitable>(other)); }) {
-            return awaiter_of([&]() -> decltype(auto) { return operator co_await(std::forward<Awaitable>(other)); });
-        } else {
+    decltype(auto) await_transform(Awaitable&& other) const noexcept {
+#if defined(__GNUC__) && !defined(__clang__)
+        if constexpr (is_awaiter<Awaitable&>) {
             return referred_awaiter<std::remove_reference_t<Awaitable>>(other);
-        }
+        } else
+#endif
+            return std::forward<Awaitable>(other);
     }
     line_place place_in_line;
 
