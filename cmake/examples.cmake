@@ -54,9 +54,11 @@ function(sluice_example program)
     if(NOT head MATCHES "checked\\.hpp" AND NOT EXISTS ${script} AND NOT shown)
         message(FATAL_ERROR "nothing checks what ${program} does: let it use checked.hpp, or write ${script}")
     endif()
-    # The scripts start the program by themselves, which needs a system that runs it.
-    if(SLUICE_BUILD_TESTS AND EXISTS ${script} AND NOT CMAKE_CROSSCOMPILING_EMULATOR)
-        sluice_test(example.${program}.compared 60 example COMMAND sh ${script} $<TARGET_FILE:${program}>)
+    if(SLUICE_BUILD_TESTS AND EXISTS ${script})
+        sluice_test(
+            example.${program}.compared 60 example
+            COMMAND sh ${script} $<TARGET_FILE:${program}> ${CMAKE_CROSSCOMPILING_EMULATOR}
+        )
     endif()
 
     # The idea of a program is the comment that its source begins with.

@@ -61,9 +61,9 @@ want_nats() {
 # target.
 configure_and_build() {
     folder=$root/build/$1
-    target=$2
+    goal=$2
     shift 2
     say "Building in $folder"
     cmake -S "$root" -B "$folder" -G Ninja "$@" || fail "CMake could not configure $folder"
-    cmake --build "$folder" --target "$target" || fail "the build in $folder failed"
+    cmake --build "$folder" --target "$goal" || fail "the build in $folder failed"
 }

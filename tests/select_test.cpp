@@ -578,7 +578,7 @@ TEST_CASE("the choice is random too when one event makes several cases of a bloc
         SUCCEED("a send to an unbounded channel never waits");
         return;
     }
-    constexpr int trials = sanitized ? 60 : 150;
+    constexpr int trials = sanitized || emulated ? 60 : 150;
     long first = 0;
     std::stop_source never;
     for (int i = 0; i < trials; ++i) {

@@ -4,8 +4,8 @@
 
 : >"$scratch/empty"
 printf 'a\n\n\nb' >"$scratch/open_end"
-printf 'nul \000 and high \377\376 bytes\r\n' >"$scratch/odd_bytes"
-cat "$root"/include/sluice/*.hpp "$program" | head -c 300000 >"$scratch/mixed"
+printf 'nul \000 and high \377\376 bytes\r\n' | as_text >"$scratch/odd_bytes"
+cat "$root"/include/sluice/*.hpp "$built" | as_text | head -c 300000 >"$scratch/mixed"
 for file in "$root/LICENSE" "$root/examples/char_to_line.cpp" "$scratch/empty" "$scratch/open_end" \
     "$scratch/odd_bytes" "$scratch/mixed"; do
     "$program" <"$file" >"$scratch/copy"

@@ -1,7 +1,14 @@
-# What the checks of example programs share: $program, $root, an empty folder $scratch, and how a check fails.
+# What the checks of example programs share: $program, $root, an empty folder $scratch, and how a check fails. A check is given the
+# path of the program and, where that is of another system, the words of the command that emulates it.
 set -eu
 export LC_ALL=C
-program=$1
+built=$1
+shift
+emulator=$*
+case $built in
+    *.exe) windows=true ;;
+    *) windows=false ;;
+esac
 root=$(cd "$(dirname "$0")/../.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -9,6 +16,34 @@ trap 'rm -rf "$scratch"' EXIT
 fail() {
     echo "FAILED: $*" >&2
     exit 1
+}
+
+# command_for PROGRAM: what runs it: itself, or a script that has it emulated. Lines from Windows then end as they do here.
+command_for() {
+    if [ -z "$emulator" ]; then
+        echo "$1"
+        return
+    fi
+    script=$scratch/$(basename "$1" .exe)
+    if $windows; then
+        cat >"$script" <<END
+#!/bin/sh
+ended=0
+$emulator '$1' "\$@" >'$script.out' || ended=\$?
+tr -d '\\r' <'$script.out'
+exit "\$ended"
+END
+    else
+        printf "#!/bin/sh\nexec %s '%s' \"\$@\"\n" "$emulator" "$1" >"$script"
+    fi
+    chmod +x "$script"
+    echo "$script"
+}
+program=$(command_for "$built")
+
+# as_text: its input; on Windows, without what text can't have there: carriage returns of its own, and Ctrl-Z, which ends it.
+as_text() {
+    if $windows; then tr -d '\r\032'; else cat; fi
 }
 
 # same EXPECTED ACTUAL WHAT: the two files have the same content.

@@ -12,7 +12,7 @@ set -- "$scratch/long" "$scratch/long_word" "$scratch/odd_bytes" "$scratch/empty
 
 counts() { grep '^ *[0-9][0-9]* [a-z][a-z]*$'; }
 
-"$(dirname "$program")/word_count" --top 0 "$@" | counts >"$scratch/expected"
+"$(command_for "$(dirname "$built")/word_count")" --top 0 "$@" | counts >"$scratch/expected"
 [ -s "$scratch/expected" ] || fail "word_count counted nothing"
 for workers in 1 3; do
     "$program" --top 0 --workers "$workers" "$@" | counts >"$scratch/actual"

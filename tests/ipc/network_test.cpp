@@ -277,7 +277,7 @@ TEST_CASE("a client that connects to itself where nobody listens is refused") {
     const auto port = static_cast<std::uint16_t>(port_of(bound_to(0).fd()) & ~1u);
     const auto nobody = sluice::ipc::tcp("127.0.0.1", port);
     int connected = 0;
-    for (int tries = 0; tries < (test::sanitized ? 3'000 : 30'000); ++tries) {
+    for (int tries = 0; tries < (test::sanitized || test::emulated ? 3'000 : 30'000); ++tries) {
         const auto e = error_of([&] { return sluice::ipc::connect<int, int>(nobody); });
         connected += e.code() == std::errc::connection_refused ? 0 : 1;
     }
@@ -292,6 +292,11 @@ public:
     mortal_peer() { REQUIRE(::listen(listening_.fd(), 1) == 0); }
     sluice::ipc::address address() const { return sluice::ipc::tcp("127.0.0.1", port_of(listening_.fd())); }
     void accept() { connection_.emplace(::accept4(listening_.fd(), nullptr, nullptr, SOCK_CLOEXEC)); }
+    // Waits for the first byte of what the library sends by itself, so that it is acknowledged.
+    void hear() {
+        char first;
+        REQUIRE(::recv(connection_->fd(), &first, 1, MSG_PEEK) == 1);
+    }
     void die() {
         sock_filter nothing[] = {{BPF_RET | BPF_K, 0, 0, 0}};
         const sock_fprog program{1, nothing};
@@ -303,6 +308,13 @@ private:
     std::optional<plain_socket> connection_;
 };
 
+// Whether the system says how the bytes of a connection fare, as qemu does not: it hands on an int, whatever was asked for.
+bool tells_of_acknowledgements() {
+    tcp_info seen{};
+    socklen_t size = sizeof seen;
+    return ::getsockopt(bound_to(0).fd(), IPPROTO_TCP, TCP_INFO, &seen, &size) == 0 && size > sizeof(int);
+}
+
 }  // namespace
 
 TEST_CASE("a peer whose machine has died is given up") {
@@ -313,20 +325,25 @@ TEST_CASE("a peer whose machine has died is given up") {
         const auto tx = sluice::ipc::connect<std::string>(
             peer.address(), {.capacity = 1, .error_sink = errors, .dead_after = std::chrono::seconds(2)});
         peer.accept();
-        SECTION("when nothing is sent") { peer.die(); }
-        SECTION("when a little is sent") {
+        SECTION("when nothing is sent") {
+            peer.hear();
             peer.die();
-            CHECK(tx.send("hello"));
         }
-        SECTION("when as much is sent as the system takes") {
-            peer.die();
-            while (tx.send_timeout(std::string(1 << 16, 'x'), 50ms)) {
+        if (tells_of_acknowledgements()) {
+            SECTION("when a little is sent") {
+                peer.die();
+                CHECK(tx.send("hello"));
             }
-        }
-        SECTION("when it has not received for a while") {
-            while (tx.send_timeout(std::string(1 << 16, 'x'), 50ms)) {
+            SECTION("when as much is sent as the system takes") {
+                peer.die();
+                while (tx.send_timeout(std::string(1 << 16, 'x'), 50ms)) {
+                }
             }
-            peer.die();
+            SECTION("when it has not received for a while") {
+                while (tx.send_timeout(std::string(1 << 16, 'x'), 50ms)) {
+                }
+                peer.die();
+            }
         }
         CHECK(test::eventually([&] { return tx.is_closed(); }));
         CHECK(errors->error() == std::errc::timed_out);

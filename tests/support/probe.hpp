@@ -39,7 +39,7 @@ enum class rest { asleep, finished, awake };
         } else if (before - since >= thread_probe::stretch) {
             return rest::asleep;
         }
-        std::this_thread::yield();
+        thread_probe::pause();
     }
     return rest::awake;
 }

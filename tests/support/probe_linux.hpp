@@ -10,6 +10,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
 
 namespace test {
 
@@ -23,6 +24,9 @@ public:
 
     /// Whether it has been switched in meanwhile shows after so long.
     static constexpr std::chrono::microseconds stretch{200};
+
+    /// Between two looks.
+    static void pause() { std::this_thread::yield(); }
 
     bool finished() const { return finished_.load(); }
 

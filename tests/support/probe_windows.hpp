@@ -30,6 +30,9 @@ public:
     /// Whether it has run meanwhile shows after so long, a few ticks.
     static constexpr std::chrono::microseconds stretch{60'000};
 
+    /// Between two looks, of which each asks the system: long enough to leave the processor to others.
+    static void pause() { ::Sleep(1); }
+
     bool finished() const { return finished_.load(); }
 
     /// Nothing before `enter`.

@@ -7,7 +7,7 @@ execute_process(
     COMMAND ${compiler} ${folder}/probe.cpp -o ${folder}/probe RESULT_VARIABLE status OUTPUT_QUIET ERROR_QUIET
 )
 if(NOT status EQUAL 0)
-    message("skipped: the compiler builds no programs of 32 bits here (g++-multilib)")
+    message("skipped: the compiler builds no programs of 32 bits here (g++-multilib, or that of its version)")
     return()
 endif()
 find_program(emulator NAMES qemu-i386 qemu-i386-static)

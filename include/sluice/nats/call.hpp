@@ -1,6 +1,10 @@
 // call<Query, Reply>: a query that waits for its reply.
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/nats/call.hpp needs POSIX; it is tested on Linux"
+#endif
+
 #include <cstddef>
 #include <memory>
 #include <span>

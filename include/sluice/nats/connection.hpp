@@ -1,6 +1,10 @@
 // connection: the way to the servers, and the ends of channels over it.
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/nats/connection.hpp needs POSIX; it is tested on Linux"
+#endif
+
 #include <chrono>
 #include <cstddef>
 #include <memory>

@@ -1,6 +1,10 @@
 // delivery<T>: a message of a stream, which is delivered again until somebody has acknowledged it.
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/nats/delivery.hpp needs POSIX; it is tested on Linux"
+#endif
+
 #include <chrono>
 #include <cstdint>
 #include <memory>

@@ -1,6 +1,10 @@
 // What goes wrong between this program and the servers: the codes of the NATS client and of JetStream as std::error_code.
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/nats/error.hpp needs POSIX; it is tested on Linux"
+#endif
+
 #include <string>
 #include <system_error>
 

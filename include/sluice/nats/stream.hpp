@@ -1,6 +1,10 @@
 // stream: messages that the servers keep, the senders whose messages they confirm, and the receivers of deliveries.
 #pragma once
 
+#if !defined(__linux__) && !defined(__APPLE__)
+#error "sluice: sluice/nats/stream.hpp needs POSIX; it is tested on Linux"
+#endif
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
