@@ -339,7 +339,8 @@ TEST_CASE("closing resumes those who wait", "[async]") {
     CHECK(empty.outcome == errc::closed);
 }
 
-TEST_CASE("a coroutine that is destroyed as it lets others run, before its operation begins, has done nothing", "[async]") {
+TEST_CASE("a coroutine that is destroyed as it lets others run, before its operation begins, has done nothing",
+          "[async]") {
     auto [tx, rx] = sluice::unbounded<int>();
     int received = 0;
     const auto receive = [](sluice::receiver<int> from, int& count) -> sluice::task<> {
