@@ -164,7 +164,7 @@ protected:
     bool look() {
         if (!this->may_look()) return false;
         if (!channel_) return this->looked(op_status::closed);
-        if (!channel_->maybe_ready_to_recv()) return false;
+        if (this->looks_before_locks(*channel_) && !channel_->maybe_ready_to_recv()) return false;
         return this->looked(channel_->try_recv(out_));
     }
     bool suspend_in(std::coroutine_handle<> h, executor_ref e) {
@@ -218,7 +218,7 @@ protected:
         if (!this->may_look()) return false;
         if (!channel_ || (message_to_send<T, Message>::is_copied && channel_->is_closed()))
             return this->looked(op_status::closed);
-        if (!channel_->maybe_ready_to_send()) return false;
+        if (this->looks_before_locks(*channel_) && !channel_->maybe_ready_to_send()) return false;
         return this->looked(channel_->try_send(*static_cast<typename channel_core<T>::message_type*>(message_.get())));
     }
     bool suspend_in(std::coroutine_handle<> h, executor_ref e) {

@@ -10,6 +10,7 @@
 #include <sluice/detail/blocking.hpp>
 #include <sluice/detail/channel_base.hpp>
 #include <sluice/detail/suspension.hpp>
+#include <sluice/detail/sync.hpp>
 #include <sluice/detail/throw.hpp>
 #include <sluice/detail/waiter.hpp>
 #include <sluice/result.hpp>
@@ -160,6 +161,11 @@ protected:
     bool may_look() noexcept {
         yields_ = !suspension::takes_turn();
         return !yields_;
+    }
+    // Whether that begins with the counters: on a rendezvous, which has none that change; elsewhere not beside other threads,
+    // from which each look would take the cache line of theirs.
+    static bool looks_before_locks(const channel_state& channel) noexcept {
+        return channel.is_rendezvous() || sync::single_threaded();
     }
     // What that look has found; whether it is the outcome.
     bool looked(op_status found) noexcept {
