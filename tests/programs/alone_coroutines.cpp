@@ -239,21 +239,21 @@ trace run(std::uint32_t seed) {
 // the sender waits.
 template <class T>
 trace fill_and_drain(std::size_t capacity) {
-    auto [tx, rx] = sluice::bounded<T>(capacity);
+    sluice::channel<T> ch = sluice::bounded<T>(capacity);
     sluice::run_loop loop;
     trace happened;
     loop.spawn([&]() -> task<> {
         for (std::uint64_t i = 0; i < 200; ++i) {
-            (void)co_await tx.async_send(make<T>(i));
-            happened.push_back(1'000 + rx.size());
+            (void)co_await ch.tx.async_send(make<T>(i));
+            happened.push_back(1'000 + ch.rx.size());
         }
-        tx = {};
+        ch.tx = {};
     });
     while (loop.poll() > 0) {
     }
-    check(rx.size() == capacity, "a channel that is not received from is full");
+    check(ch.rx.size() == capacity, "a channel that is not received from is full");
     loop.spawn([&]() -> task<> {
-        while (auto m = co_await rx.async_recv()) {
+        while (auto m = co_await ch.rx.async_recv()) {
             happened.push_back(number_of(*m));
             co_await sluice::yield();
         }
