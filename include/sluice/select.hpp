@@ -51,6 +51,16 @@ constexpr bool check_awaited_case() {
     return check_case<Case>();
 }
 
+// See select_cases. Most selects have no such case, and need not look for it.
+template <class... Cases>
+std::size_t requested_stop([[maybe_unused]] const select_engine& engine) {
+    if constexpr ((false || ... || is_stop<Cases>)) {
+        return engine.requested_stop();
+    } else {
+        return no_case;
+    }
+}
+
 template <class... Cases>
 result<std::size_t> select_from(preference prefers, Cases&... cases) {
     static_assert((0 + ... + int(is_otherwise<Cases>)) <= 1, "sluice: a select takes at most one otherwise");
@@ -61,9 +71,7 @@ result<std::size_t> select_from(preference prefers, Cases&... cases) {
             select_case* const all[]{&registration..., nullptr};
             std::uint32_t order[sizeof...(registration) + 1];
             select_engine engine(all, order, sizeof...(registration), prefers);
-            std::size_t stop = no_case;
-            if constexpr ((false || ... || is_stop<Cases>)) stop = engine.requested_stop();
-            if (stop != no_case) {
+            if (const std::size_t stop = requested_stop<Cases...>(engine); stop != no_case) {
                 engine.decide(stop);
             } else {
                 engine.choose(no_deadline, errc::timeout);

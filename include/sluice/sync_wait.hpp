@@ -26,7 +26,8 @@ task<> store(task<T&> what, T*& value) {
 
 /// Runs `what` on a loop of its own in this thread, with whatever it spawns there, and returns its value, or throws
 /// what it threw. Blocks until then. From within a coroutine it blocks that one's loop, for ever if `what` waits for something
-/// that only that loop would do. The task is consumed; one without a coroutine throws std::invalid_argument. May be called from any thread.
+/// that only that loop would do. The task is consumed; one without a coroutine throws std::invalid_argument. May be called
+/// from any thread.
 template <class T>
 T sync_wait(task<T> what) {
     run_loop loop;

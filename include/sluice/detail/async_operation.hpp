@@ -62,9 +62,7 @@ public:
 
     template <std::same_as<async_operation> Prvalue>
     friend auto operator co_await(Prvalue op) {
-        return std::move(op).apply([](auto&&... args) {
-            return awaiter<typename Kind::template operation<Args...>>(static_cast<Args>(args)...);
-        });
+        return std::move(op).template make_awaiter<typename Kind::template operation<Args...>>();
     }
     friend never_awaited<void> operator co_await(async_operation&) {
         static_assert(
@@ -76,13 +74,11 @@ public:
 
     // For a coroutine whose promise has a place for what stands in line.
     auto awaiter_in_task() && {
-        return std::move(*this).apply([](auto&&... args) {
-            if constexpr (requires { typename Kind::template operation_in_task<Args...>; }) {
-                return awaiter<typename Kind::template operation_in_task<Args...>>(static_cast<Args>(args)...);
-            } else {
-                return awaiter<typename Kind::template operation<Args...>>(static_cast<Args>(args)...);
-            }
-        });
+        if constexpr (requires { typename Kind::template operation_in_task<Args...>; }) {
+            return std::move(*this).template make_awaiter<typename Kind::template operation_in_task<Args...>>();
+        } else {
+            return std::move(*this).template make_awaiter<typename Kind::template operation<Args...>>();
+        }
     }
 
     // For via(): calls `f` with the arguments.
@@ -92,6 +88,10 @@ public:
     }
 
 private:
+    template <class Operation>
+    auto make_awaiter() && {
+        return std::move(*this).apply([](auto&&... args) { return awaiter<Operation>(static_cast<Args>(args)...); });
+    }
     template <class F, std::size_t... at>
     auto apply_at(F& f, std::index_sequence<at...>) {
         return f(static_cast<Args>(std::get<at>(args_))...);

@@ -140,9 +140,7 @@ private:
             },
             registrations_);
         engine_.take(cases_, order_, sizeof...(Cases), nullptr);
-        std::size_t stop = no_case;
-        if constexpr ((false || ... || is_stop<Cases>)) stop = engine_.requested_stop();
-        if (stop != no_case) {
+        if (const std::size_t stop = requested_stop<Cases...>(engine_); stop != no_case) {
             engine_.decide(stop);
             return false;
         }
